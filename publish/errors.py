@@ -1,0 +1,25 @@
+"""The publisher's errors: one root, four leaves. Each ends a command with exit code 1."""
+
+__all__ = ["ConfigError", "KeyFileError", "PublishError", "SigningError", "TargetError"]
+
+
+class PublishError(Exception):
+    """Anything that keeps the publisher from finishing. What was published before stays whole."""
+
+    exit_code = 1
+
+
+class ConfigError(PublishError):
+    """`terbit.toml` does not say what it must."""
+
+
+class KeyFileError(PublishError):
+    """A key file is missing, unsafe, damaged, or its passphrase is wrong."""
+
+
+class SigningError(PublishError):
+    """Something cannot be signed: a key that has no say here, or too few signatures."""
+
+
+class TargetError(PublishError):
+    """The place we publish to refused, or holds something else than we put there."""
