@@ -1,0 +1,252 @@
+"""The election definition: `content/election.toml` with `content/areas.csv`, checked as a whole before anything uses it.
+
+Format: docs/formats.md, "Election definition".
+"""
+
+import datetime
+import gzip
+import re
+import tomllib
+import zlib
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from builder import limits
+from builder.areas import Areas, parse_areas
+from builder.errors import DefinitionError
+from builder.hashing import input_hash
+
+__all__ = ["BALLOT_COUNTS", "Candidate", "Contest", "Definition", "Election", "Kind", "load_definition", "parse_election"]
+
+_BY_SEX = ("registered", "voters_listed", "voters_moved", "voters_unlisted", "voters")
+BALLOT_COUNTS = frozenset(
+    [f"{name}{sex}" for name in _BY_SEX for sex in ("", "_male", "_female")]
+    + ["ballots_received", "ballots_returned", "ballots_unused", "valid", "invalid", "total"]
+)
+RESERVED_NAMES = frozenset(
+    ["root", "targets", "snapshot", "timestamp", "trust", "site", "metadata", "log", "packages", "keys", "assets", "schema", "en"]
+)
+
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.NAME_CHARACTERS)]
+Identifier = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*\Z", max_length=64)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=limits.FIGURE)]
+
+
+class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class Title(_Part):
+    """A text in both languages of the site."""
+
+    id: Text
+    en: Text
+
+
+class Level(_Part):
+    id: Identifier
+    title: Title
+
+
+class Kind(_Part):
+    """Parameters of the rules for one kind of area (domestic, overseas…)."""
+
+    spare_percent: Annotated[int, msgspec.Meta(ge=0, le=100)] | None = None
+    max_registered: Count | None = None
+    consecutive_stations: bool = False
+
+
+class Party(_Part):
+    id: Identifier
+    name: Text
+
+
+class Candidate(_Part):
+    number: Annotated[int, msgspec.Meta(ge=1, le=99_999)]
+    name: Text
+    party: str | None = None
+
+
+class Contest(_Part):
+    id: Identifier
+    group: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]+\Z", max_length=32)]
+    title: Title
+    candidates: Annotated[tuple[Candidate, ...], msgspec.Meta(min_length=1, max_length=limits.CANDIDATES_COUNT)]
+    fields: tuple[str, ...] = ("registered", "voters", "valid", "invalid")
+    area: str | None = None
+
+    @property
+    def votes(self) -> tuple[str, ...]:
+        """Names of the vote columns, in the candidates' order."""
+        return tuple(f"votes_{candidate.number}" for candidate in self.candidates)
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """Names of all figure columns of a row, in the order of `rows.csv`."""
+        return self.votes + self.fields
+
+
+class Election(_Part):
+    """`election.toml`."""
+
+    id: Identifier
+    title: Title
+    date: datetime.date
+    time_zones: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    levels: Annotated[tuple[Level, ...], msgspec.Meta(min_length=1, max_length=limits.LEVELS_COUNT)]
+    shard_level: str
+    contests: Annotated[tuple[Contest, ...], msgspec.Meta(min_length=1, max_length=limits.CONTESTS_COUNT)]
+    kinds: dict[str, Kind]
+    parties: tuple[Party, ...] = ()
+    station_title: Title = Title(id="TPS", en="Polling station")
+    contact: str | None = None
+    test: bool = False
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Groups of contests, in the order of their first contest; each is one signing role."""
+        return tuple(dict.fromkeys(contest.group for contest in self.contests))
+
+    def contest(self, name: str) -> Contest | None:
+        return next((contest for contest in self.contests if contest.id == name), None)
+
+    def level_number(self, name: str) -> int:
+        """Depth of a level: 0 for the root's."""
+        return [level.id for level in self.levels].index(name)
+
+
+class Definition:
+    """A checked definition: the election, its areas, and the bytes that they were read from."""
+
+    def __init__(self, election: Election, areas: Areas, files: dict[str, bytes]) -> None:
+        self.election, self.areas, self.files = election, areas, files
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the definition as an input of releases."""
+        return input_hash(self.files)
+
+
+def load_definition(directory: Path) -> Definition:
+    """Read and check `election.toml` and `areas.csv[.gz]` in `directory`.
+
+    Raises:
+        DefinitionError: with file, line, field and rule.
+    """
+    toml_path = directory / "election.toml"
+    toml = _read(toml_path, limits.DEFINITION_FILE)
+    election = parse_election(toml, toml_path)
+    candidates = [directory / name for name in ("areas.csv", "areas.csv.gz") if (directory / name).exists()]
+    if len(candidates) != 1:
+        found = "both areas.csv and areas.csv.gz are" if candidates else "neither areas.csv nor areas.csv.gz is"
+        raise DefinitionError(f"{found} there; keep exactly one", file=directory, rule="areas-file")
+    path = candidates[0]
+    packed = _read(path, limits.AREAS_FILE)
+    areas = parse_areas(_unpack(packed, path) if path.suffix == ".gz" else packed, election, path)
+    _check_contest_areas(election, areas, toml_path)
+    return Definition(election, areas, {"election.toml": toml, path.name: packed})
+
+
+def parse_election(data: bytes, file: str | Path) -> Election:
+    """`election.toml`'s bytes to a checked `Election`."""
+    try:
+        tree = tomllib.loads(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise DefinitionError(f"not UTF-8 at byte {error.start}", file=file, rule="encoding") from error
+    except tomllib.TOMLDecodeError as error:
+        raise DefinitionError(f"not TOML: {error}", file=file, rule="syntax") from error
+    try:
+        election = msgspec.convert(tree, Election)
+    except msgspec.ValidationError as error:
+        problem, _, where = str(error).partition(" - at ")
+        rule = "unknown-key" if "unknown field" in problem else "type"
+        field = where.strip("`").removeprefix("$").removeprefix(".") or None
+        named = re.search(r"unknown field `(.+)`", problem)
+        line = _line_of(data, named.group(1)) if named else _line_of(data, (field or "").rsplit(".", 1)[-1])
+        raise DefinitionError(problem, file=file, line=line, field=field, rule=rule) from error
+    _check_election(election, data, file)
+    return election
+
+
+def _check_election(election: Election, data: bytes, file: str | Path) -> None:
+    def refuse(problem: str, field: str, rule: str, word: str) -> None:
+        raise DefinitionError(problem, file=file, line=_line_of(data, field.rsplit(".", 1)[-1], word), field=field, rule=rule)
+
+    if word := _repeated([level.id for level in election.levels]):
+        refuse(f"level {word!r} stands twice", "levels.id", "duplicate-level", word)
+    if election.shard_level not in [level.id for level in election.levels][1:]:
+        refuse(
+            f"{election.shard_level!r} is not a level below the first one; levels: {', '.join(x.id for x in election.levels)}",
+            "shard_level", "unknown-level", election.shard_level,
+        )  # fmt: skip
+    if word := _repeated([contest.id for contest in election.contests]):
+        refuse(f"contest {word!r} stands twice", "contests.id", "duplicate-contest", word)
+    parties = [party.id for party in election.parties]
+    if word := _repeated(parties):
+        refuse(f"party {word!r} stands twice", "parties.id", "duplicate-party", word)
+    for zone in election.time_zones:
+        if not re.fullmatch(r"[A-Za-z_]+(/[A-Za-z_-]+){0,2}", zone):
+            refuse(f"{zone!r} is not a time zone such as Asia/Jakarta", "time_zones", "time-zone", zone)
+    for contest in election.contests:
+        if contest.id != contest.group and not contest.id.startswith(f"{contest.group}-"):
+            refuse(f"contest {contest.id!r} must begin with its group {contest.group!r}", "contests.id", "group", contest.id)
+        if contest.group in RESERVED_NAMES:
+            refuse(f"{contest.group!r} is the name of another part of the site", "contests.group", "reserved-name", contest.group)
+        numbers = [str(candidate.number) for candidate in contest.candidates]
+        if word := _repeated(numbers):
+            refuse(f"contest {contest.id!r}: candidate number {word} is used twice", "contests.candidates.number", "duplicate-candidate", word)
+        if word := _repeated(list(contest.fields)):
+            refuse(f"contest {contest.id!r}: field {word!r} stands twice", "contests.fields", "duplicate-field", word)
+        for name in contest.fields:
+            if name not in BALLOT_COUNTS:
+                refuse(f"unknown ballot count {name!r}; known: {', '.join(sorted(BALLOT_COUNTS))}", "contests.fields", "unknown-field", name)
+        for candidate in contest.candidates:
+            if candidate.party is not None and candidate.party not in parties:
+                refuse(f"party {candidate.party!r} is not in [[parties]]", "contests.candidates.party", "unknown-party", candidate.party)
+
+
+def _check_contest_areas(election: Election, areas: Areas, file: Path) -> None:
+    for contest in election.contests:
+        if contest.area is not None and contest.area not in areas.index:
+            raise DefinitionError(
+                f"contest {contest.id!r}: area {contest.area!r} is not in {areas.file}", file=file, field="contests.area", rule="unknown-area"
+            )
+
+
+def _repeated(values: list[str]) -> str | None:
+    return next((value for number, value in enumerate(values) if value in values[:number]), None)
+
+
+def _line_of(data: bytes, key: str, word: str = "") -> int | None:
+    """The last line that sets `key` (and holds `word`): TOML readers keep no positions, and the last of two is the one to mend."""
+    if not key:
+        return None
+    found = None
+    for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
+        if re.search(rf"\b{re.escape(key)}\b\s*=", line) and re.search(rf"(?<!\w){re.escape(word)}(?!\w)" if word else "", line):
+            found = number
+    return found
+
+
+def _read(path: Path, cap: int) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size > cap:
+            raise DefinitionError(f"{size} bytes; at most {cap} are allowed", file=path, rule="size")
+        return path.read_bytes()
+    except OSError as error:
+        raise DefinitionError(f"cannot be read: {error.strerror}", file=path, rule="readable") from error
+
+
+def _unpack(packed: bytes, path: Path) -> bytes:
+    stream: Any = zlib.decompressobj(wbits=31)
+    try:
+        data: bytes = stream.decompress(packed, limits.AREAS_FILE + 1)
+    except (zlib.error, gzip.BadGzipFile) as error:
+        raise DefinitionError(f"not gzip: {error}", file=path, rule="gzip") from error
+    if len(data) > limits.AREAS_FILE or not stream.eof or stream.unused_data:
+        raise DefinitionError(f"not one gzip member of at most {limits.AREAS_FILE} bytes", file=path, rule="gzip")
+    return data

@@ -1,0 +1,169 @@
+"""Intake: recap packages judged by the rules, accepted whole into the ledger or refused whole with a report."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from builder.election import Contest, Definition
+from builder.errors import PackageError
+from builder.recap import Package
+from builder.rows import KEY, Rows, package_text, typed_rows
+from builder.rules import INTEGER, REFUSE_RULES
+
+__all__ = ["Broken", "Verdict", "check_cover", "judge"]
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A rule that refuses: the first line that breaks it, and how many do."""
+
+    rule: str
+    field: str
+    line: int | None
+    value: str | None
+    problem: str
+    lines: int = 1
+
+    def __str__(self) -> str:
+        place = f"rows.csv, line {self.line}, field {self.field}" if self.line else f"recap.toml, field {self.field}"
+        more = f" (and {self.lines - 1} more lines)" if self.lines > 1 else ""
+        return f"{place}: {'' if self.value is None else repr(self.value) + ' '}{self.problem} [{self.rule}]{more}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one package: `broken` is empty when it is accepted."""
+
+    package: Package
+    rows: int
+    broken: tuple[Broken, ...]
+
+
+def check_cover(package: Package, definition: Definition) -> tuple[Broken, ...]:
+    """Rules on the cover alone."""
+    cover, election = package.cover, definition.election
+    if cover.election != election.id:
+        return (Broken("election", "election", None, cover.election, f"is not this election, {election.id!r}"),)
+    if election.contest(cover.contest) is None:
+        return (Broken("unknown-contest", "contest", None, cover.contest, "is not a contest of election.toml"),)
+    row = definition.areas.index.get(cover.area)
+    if row is None:
+        return (Broken("unknown-area", "area", None, cover.area, "is not in areas.csv"),)
+    level = election.levels[definition.areas.levels[row]].id
+    if cover.tier != level:
+        return (Broken("tier", "tier", None, cover.tier, f"is not the level of area {cover.area!r}, {level!r}"),)
+    return ()
+
+
+def judge(packages: Sequence[Package], rows: dict[str, Rows], definition: Definition, known: int) -> list[Verdict]:
+    """Judge packages in order, folding the accepted ones into `rows`; `known` packages are in the ledger already.
+
+    The verdicts come in the order in which the packages must be appended. Packages that speak of the same row are judged one after the
+    other, all others at once.
+    """
+    verdicts: list[Verdict] = []
+    for contest in definition.election.contests:
+        waiting: list[tuple[Package, pl.DataFrame]] = []
+        for package in packages:
+            if package.cover.contest == contest.id and not check_cover(package, definition):
+                try:
+                    waiting.append((package, package_text([(0, package)], contest)))
+                except PackageError as error:
+                    verdicts.append(Verdict(package, 0, (Broken(error.rule or "rows", error.field or "rows", error.line, None, error.problem),)))
+        while waiting:
+            now, waiting = _first_wave(waiting)
+            verdicts += _judge_wave(now, rows[contest.id], contest, definition, known + sum(not v.broken for v in verdicts))
+    for package in packages:
+        if broken := check_cover(package, definition):
+            verdicts.append(Verdict(package, 0, broken))
+    return verdicts
+
+
+_Wave = list[tuple[Package, pl.DataFrame]]
+
+
+def _first_wave(waiting: _Wave) -> tuple[_Wave, _Wave]:
+    """Split off the packages that share no row with an earlier one; the others keep their order."""
+    keys = pl.concat([text.select(*KEY, pl.lit(place, dtype=pl.Int32).alias("place")) for place, (_, text) in enumerate(waiting)])
+    if keys.select(pl.struct(KEY).n_unique()).item() == keys.height:
+        return waiting, []
+    shared = keys.lazy().unique().filter(pl.struct(KEY).is_duplicated()).collect()
+    later = set(shared.filter(pl.col("place") > pl.col("place").min().over(KEY))["place"].to_list())
+    return [pair for place, pair in enumerate(waiting) if place not in later], [waiting[place] for place in sorted(later)]
+
+
+def _judge_wave(wave: _Wave, rows: Rows, contest: Contest, definition: Definition, known: int) -> list[Verdict]:
+    text = pl.concat(
+        [frame.with_columns(pl.lit(place, dtype=pl.Int32).alias("package")) for place, (_, frame) in enumerate(wave)], rechunk=True
+    )
+    typed = typed_rows(text, contest, definition)
+    broken = _broken_integers(text, typed, contest)
+    prepared = _prepare(wave, text, typed, rows, contest, definition)
+    for rule in REFUSE_RULES:
+        broken.append((rule.code, rule.field, rule.problem, prepared.filter(rule.broken.fill_null(False))))
+    found: dict[int, list[Broken]] = {}
+    for code, field, problem, bad in broken:
+        if bad.height == 0:
+            continue
+        firsts = bad.group_by("package", maintain_order=True).agg(pl.col("line").first(), pl.col(field).first().cast(pl.String), pl.len())
+        for place, line, value, lines in firsts.iter_rows():
+            found.setdefault(place, []).append(Broken(code, field, line, None if value is None else value[:60], problem, lines))
+    verdicts = [Verdict(package, frame.height, tuple(found.get(place, ()))) for place, (package, frame) in enumerate(wave)]
+    accepted = [place for place, verdict in enumerate(verdicts) if not verdict.broken]
+    if accepted:
+        numbers = {place: known + offset for offset, place in enumerate(accepted, 1)}
+        kept = typed if len(accepted) == len(wave) else typed.filter(pl.col("package").is_in(accepted))
+        rows.add(kept.with_columns(pl.col("package").replace_strict(numbers, return_dtype=pl.Int32)))
+    return verdicts
+
+
+def _broken_integers(text: pl.DataFrame, typed: pl.DataFrame, contest: Contest) -> list[tuple[str, str, str, pl.DataFrame]]:
+    """Cells that are not plain integers: a cell must read back as what was written, so ` 4_2 `, `-0`, `007` and 2^63 all fall out."""
+    broken = []
+    for name in ("revision", *contest.figures):
+        plain = typed[name].cast(pl.String).eq_missing(text[name]) & (typed[name].fill_null(0) >= 0) & (typed[name].fill_null(0) <= 999_999_999)
+        if name == "revision":
+            plain &= typed[name].is_not_null() & (typed[name] <= 9_999)
+        if not plain.all():
+            bad = text.filter(~plain).filter(~pl.col(name).str.contains(INTEGER).fill_null(False) | pl.lit(name == "revision"))
+            broken.append(("not-an-integer", name, "is not an integer from 0 to 999999999 (revision: 1 to 9999), written plainly", bad))
+    return broken
+
+
+def _prepare(
+    wave: _Wave, text: pl.DataFrame, typed: pl.DataFrame, rows: Rows, contest: Contest, definition: Definition
+) -> pl.DataFrame:
+    """The columns that the refuse rules are written over (see `rules.REFUSE_RULES`)."""
+    areas, covers = definition.areas, [package.cover for package, _ in wave]
+    scopes = pl.DataFrame(
+        {
+            "package": pl.Series(range(len(wave)), dtype=pl.Int32),
+            "first": pl.Series([areas.index[cover.area] for cover in covers], dtype=pl.Int32),
+            "end": pl.Series([areas.ends[areas.index[cover.area]] for cover in covers], dtype=pl.Int32),
+            "has_reason": [cover.revision is not None for cover in covers],
+        }
+    )
+    top = areas.index[contest.area] if contest.area else 0
+    last_level = len(definition.election.levels) - 1
+    is_last = pl.Series([level == last_level for level in areas.levels])
+    row = typed["area"]
+    inside = is_last.gather(row.fill_null(0))
+    frame = text.select("area", "station", "revision", "state", "package", "line", "recap").with_columns(
+        pl.col("station").fill_null(""), pl.col("state").fill_null(""), typed["revision"].alias("revision"), typed["withdrawn"],
+        row.alias("row"), inside.alias("last_level"),
+        pl.when(pl.col("recap")).then(pl.lit("recap")).otherwise(pl.lit("count")).alias("series"),
+        ((row >= top) & (row < areas.ends[top])).fill_null(True).alias("in_contest"),
+        typed.select(pl.sum_horizontal(pl.col(name).is_not_null().cast(pl.Int32) for name in contest.figures)).to_series().alias("figures_given"),
+    )  # fmt: skip
+    frame = frame.join(scopes, on="package", how="left", maintain_order="left").with_columns(
+        ((pl.col("row") >= pl.col("first")) & (pl.col("row") < pl.col("end"))).fill_null(True).alias("in_scope"),
+        (~pl.struct("package", "area", "station").is_first_distinct()).alias("repeated"),
+    )
+    if rows.current.height == 0:
+        return frame.with_columns(pl.lit(0, dtype=pl.Int32).alias("known_revision"), pl.lit(False).alias("was_reported"))
+    reported = pl.all_horizontal(pl.col(name).is_not_null() for name in contest.votes) & ~pl.col("withdrawn")
+    known = rows.current.select(*KEY, pl.col("revision").alias("known_revision"), reported.alias("was_reported")).rename({"area": "row"})
+    return frame.join(known, on=["recap", "row", "station"], how="left", maintain_order="left").with_columns(
+        pl.col("known_revision").fill_null(0), pl.col("was_reported").fill_null(False)
+    )

@@ -1,0 +1,163 @@
+"""The ledger: packages accepted and cuts made, in order, append-only and durable.
+
+Format: docs/formats.md, "Ledger". A package's folder is on disk before its record; a record counts from the moment its LF is durable. A
+stop at any write leaves at most a folder or a torn last line that nothing refers to, and the next run writes the same bytes again.
+"""
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from builder import durable
+from builder.errors import LedgerError, PackageError
+from builder.recap import Package, read_package
+
+__all__ = ["Cut", "Ledger", "PackageRecord"]
+
+GENESIS = b"0" * 64
+
+Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Number = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
+    pass
+
+
+class PackageRecord(_Record, frozen=True, tag="package"):
+    """A package accepted whole."""
+
+    package: Sha256
+    contest: str
+    series: Literal["count", "recap"]
+    rows: Number
+
+
+class Cut(_Record, frozen=True, tag="cut"):
+    """The decision to make release `release` of packages 1 to `through`, at `time` (UTC, seconds)."""
+
+    release: Annotated[int, msgspec.Meta(ge=1)]
+    time: Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z")]
+    through: Number
+    definition: Sha256
+    content: Sha256
+    templates: Sha256
+    trust: Sha256
+    builder: str
+    results: Number
+
+
+_encoder = msgspec.json.Encoder(order="sorted")
+_decoder = msgspec.json.Decoder(PackageRecord | Cut)
+
+
+class Ledger:
+    """The ledger in one directory. Appending needs the `lock`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.path = directory / "records.jsonl"
+        self.packages: list[PackageRecord] = []
+        self.cuts: list[Cut] = []
+        self._names: set[str] = set()
+        self._last = GENESIS
+        self._load()
+
+    @property
+    def head(self) -> str:
+        """Hash of the last line: names this state of the ledger."""
+        return self._last.decode()
+
+    def __contains__(self, package: str) -> bool:
+        return package in self._names
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Only one process appends at a time; the second is told so at once."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with (self.directory / "lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise LedgerError("another terbit is writing to this ledger; wait for it to end", file=self.directory, rule="locked") from error
+            self._load(repair=True)
+            yield
+
+    def add_packages(self, accepted: Sequence[tuple[Package, int]]) -> None:
+        """Append packages with their numbers of rows. A stop midway keeps the first ones, each whole."""
+        if not accepted:
+            return
+        root = self.directory / "packages"
+        root.mkdir(parents=True, exist_ok=True)
+        for package, _ in accepted:
+            durable.write_directory(root / package.name, package.files)
+        os.sync()  # one for all folders: their records may only follow when every byte of them would survive a power cut
+        self._append([PackageRecord(package.name, package.cover.contest, package.cover.series, rows) for package, rows in accepted])
+
+    def add_cut(self, cut: Cut) -> None:
+        """Append a cut. Its release number is used up from here on."""
+        last = self.cuts[-1] if self.cuts else None
+        if cut.release != (last.release if last else 0) + 1 or cut.through != len(self.packages):
+            raise AssertionError("a cut has the next number and takes every package")
+        if last and cut.time < last.time:
+            raise LedgerError(f"the clock says {cut.time}, before the last cut at {last.time}; set the clock right", file=self.path, rule="clock")
+        self._append([cut])
+
+    def read(self, record: PackageRecord) -> Package:
+        """An accepted package, every hash checked again."""
+        folder = self.directory / "packages" / record.package
+        try:
+            package = read_package(folder)
+        except PackageError as error:
+            raise LedgerError(f"an accepted package was damaged: {error}", file=folder, rule="package") from error
+        if package.name != record.package:
+            raise LedgerError("an accepted package was changed: its cover has another sha256", file=folder, rule="package")
+        return package
+
+    def _append(self, records: Sequence[PackageRecord | Cut]) -> None:
+        lines, last = [], self._last
+        for record in records:
+            line = last + b" " + _encoder.encode(record)
+            last = hashlib.sha256(line).hexdigest().encode()
+            lines.append(line + b"\n")
+        durable.append_lines(self.path, b"".join(lines))
+        for record in records:
+            self._take(record)
+        self._last = last
+
+    def _take(self, record: PackageRecord | Cut) -> None:
+        if isinstance(record, Cut):
+            self.cuts.append(record)
+        else:
+            self.packages.append(record)
+            self._names.add(record.package)
+
+    def _load(self, *, repair: bool = False) -> None:
+        self.packages, self.cuts, self._names, self._last = [], [], set(), GENESIS
+        if not self.path.exists():
+            return
+        data = self.path.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        for number, line in enumerate(data[:whole].splitlines(), 1):
+            before, _, text = line.partition(b" ")
+            if before != self._last:
+                raise LedgerError("the chain is broken: a line was changed, lost or added", file=self.path, line=number, rule="chain")
+            try:
+                record = _decoder.decode(text)
+            except msgspec.DecodeError as error:
+                raise LedgerError(f"not a record: {error}", file=self.path, line=number, rule="record") from error
+            if _encoder.encode(record) != text:
+                raise LedgerError("not written as terbit writes it", file=self.path, line=number, rule="canonical")
+            self._take(record)
+            self._last = hashlib.sha256(line).hexdigest().encode()
+        if repair and whole != len(data):
+            # A torn last line was never committed: whoever wrote it did not hear "accepted". Only under the lock: it may be a write under way.
+            with self.path.open("r+b") as file:
+                file.truncate(whole)
+                os.fsync(file.fileno())

@@ -1,0 +1,218 @@
+"""Recap packages: a folder or zip to a `Package` whose every byte is bound by the hash of its cover, and back.
+
+Format: docs/formats.md, "Recap package".
+"""
+
+import hashlib
+import re
+import stat
+import tomllib
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+import polars as pl
+
+from builder import limits
+from builder.election import Contest
+from builder.errors import PackageError
+from builder.tables import read_strict
+
+__all__ = ["REASONS", "Attestation", "Cover", "NamedFile", "Package", "RevisionReason", "package_files", "parse_package", "parse_rows", "read_package", "row_columns"]
+
+COVER = "recap.toml"
+SERIES = ("count", "recap")
+REASONS = frozenset(
+    ["transcription", "recount", "revote", "late", "court", "supervisor", "duplicate", "withdrawal", "source"]
+)
+FORMAT = "terbit-recap-1"
+
+Line = Annotated[str, msgspec.Meta(max_length=limits.TEXT_CHARACTERS, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
+Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+FileName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")]
+
+
+class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    pass
+
+
+class NamedFile(_Part):
+    file: FileName
+    sha256: Sha256
+    length: Annotated[int, msgspec.Meta(ge=0, le=limits.ROWS_FILE)]
+
+
+class Attestation(_Part):
+    kind: Literal["operator"]
+    by: Annotated[Line, msgspec.Meta(min_length=1)]
+
+
+class RevisionReason(_Part):
+    reason: str
+    note: Line = ""
+
+
+class Cover(_Part):
+    """`recap.toml`."""
+
+    format: Literal["terbit-recap-1"]
+    election: str
+    contest: str
+    series: Literal["count", "recap"]
+    tier: str
+    area: str
+    rows: NamedFile
+    attestation: Attestation
+    form: Line = ""
+    document: Line = ""
+    revision: RevisionReason | None = None
+    scans: Annotated[tuple[NamedFile, ...], msgspec.Meta(max_length=limits.SCANS_COUNT)] = ()
+
+
+class Package:
+    """One package, read whole: `name` is the SHA-256 of the cover's bytes; `files` has every byte of it, the cover included."""
+
+    def __init__(self, cover: Cover, files: Mapping[str, bytes], source: str) -> None:
+        self.cover, self.files, self.source = cover, files, source
+        self.name = hashlib.sha256(files[COVER]).hexdigest()
+
+    @property
+    def rows(self) -> bytes:
+        return self.files[self.cover.rows.file]
+
+
+def row_columns(contest: Contest) -> tuple[str, ...]:
+    """Header of `rows.csv` for a contest."""
+    return ("area", "station", "revision", "state", *contest.figures)
+
+
+def read_package(path: Path) -> Package:
+    """Read and check a package from a folder or `.zip`.
+
+    Raises:
+        PackageError: unreadable, wrong names, hashes or lengths; nothing of it was trusted.
+    """
+    try:
+        return _read_zip(path) if path.suffix == ".zip" else _read_folder(path)
+    except OSError as error:
+        raise PackageError(f"cannot be read: {error.strerror or error}", file=path, rule="readable") from error
+
+
+def parse_package(names: set[str], read: Callable[[str, int], bytes], source: str) -> Package:
+    """Check a package given its members' names and a function that reads one of them up to a cap."""
+    if COVER not in names:
+        raise PackageError("there is no recap.toml in it", file=source, rule="cover")
+    data = read(COVER, limits.COVER_FILE)
+    cover = _parse_cover(data, f"{source}/{COVER}")
+    files = {COVER: data}
+    listed = [(cover.rows, limits.ROWS_FILE), *((scan, limits.SCAN_FILE) for scan in cover.scans)]
+    wanted = [COVER, *(entry.file for entry, _ in listed)]
+    if len(set(wanted)) != len(wanted):
+        raise PackageError("two entries of the cover name one file", file=source, rule="files")
+    if extra := sorted(names - set(wanted)):
+        raise PackageError(f"{extra[0]!r} is not named in recap.toml; take it out or name it with its sha256", file=source, rule="files")
+    for entry, cap in listed:
+        if entry.file not in names:
+            raise PackageError(f"{entry.file!r} is named in recap.toml but missing", file=source, rule="files")
+        files[entry.file] = _checked(read(entry.file, min(cap, entry.length)), entry, source)
+    return Package(cover, files, source)
+
+
+def package_files(cover: Cover, rows: bytes, scans: Mapping[str, bytes] | None = None) -> dict[str, bytes]:
+    """All files of a package made from its cover and contents, byte for byte the same every time."""
+    lines = [f"{key} = {_quoted(value)}" for key, value in msgspec.to_builtins(cover).items() if isinstance(value, str)]
+    for key in ("rows", "attestation", "revision"):
+        part = getattr(cover, key)
+        if part is not None:
+            lines += [f"[{key}]", *(f"{name} = {_quoted(value)}" for name, value in msgspec.to_builtins(part).items())]
+    for scan in cover.scans:
+        lines += ["[[scans]]", *(f"{name} = {_quoted(value)}" for name, value in msgspec.to_builtins(scan).items())]
+    return {COVER: ("\n".join(lines) + "\n").encode(), cover.rows.file: rows, **(scans or {})}
+
+
+def parse_rows(package: Package, contest: Contest) -> pl.DataFrame:
+    """`rows.csv` as text columns, structure checked, meaning not yet."""
+    return read_strict(package.rows, row_columns(contest), file=f"{package.source}/{package.cover.rows.file}", error=PackageError)
+
+
+def _parse_cover(data: bytes, file: str) -> Cover:
+    try:
+        tree = tomllib.loads(data.decode("utf-8"))
+        cover = msgspec.convert(tree, Cover)
+    except UnicodeDecodeError as error:
+        raise PackageError(f"not UTF-8 at byte {error.start}", file=file, rule="encoding") from error
+    except tomllib.TOMLDecodeError as error:
+        raise PackageError(f"not TOML: {error}", file=file, rule="syntax") from error
+    except msgspec.ValidationError as error:
+        problem, _, where = str(error).partition(" - at ")
+        raise PackageError(problem, file=file, field=where.strip("`").removeprefix("$.") or None, rule="cover") from error
+    if cover.revision is not None and cover.revision.reason not in REASONS:
+        raise PackageError(
+            f"unknown reason {cover.revision.reason!r}; known: {', '.join(sorted(REASONS))}", file=file, field="revision.reason", rule="reason"
+        )
+    return cover
+
+
+def _checked(data: bytes, entry: NamedFile, source: str) -> bytes:
+    if len(data) != entry.length or hashlib.sha256(data).hexdigest() != entry.sha256:
+        raise PackageError(
+            f"is not the file that recap.toml names: {len(data)} bytes where {entry.length} are named, or another sha256",
+            file=f"{source}/{entry.file}", rule="hash",
+        )  # fmt: skip
+    return data
+
+
+def _read_folder(path: Path) -> Package:
+    def read(name: str, cap: int) -> bytes:
+        member = path / name
+        # A link or device in a hand-in could make us publish a file of this machine, or wait for ever.
+        if not stat.S_ISREG(member.lstat().st_mode):
+            raise PackageError(f"{name!r} is not a plain file", file=path, rule="files")
+        with member.open("rb") as file:
+            return _capped(file.read(cap + 1), cap, f"{path}/{name}")
+
+    names = {member.name for member, _ in zip(path.iterdir(), range(limits.ARCHIVE_MEMBERS_COUNT + 1), strict=False)}
+    if len(names) > limits.ARCHIVE_MEMBERS_COUNT:
+        raise PackageError(f"more than {limits.ARCHIVE_MEMBERS_COUNT} files", file=path, rule="files")
+    return parse_package(names, read, str(path))
+
+
+def _read_zip(path: Path) -> Package:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [info for info in archive.infolist() if not info.is_dir()]
+            folder = _common_folder([info.filename for info in members])
+            by_name = {info.filename.removeprefix(folder): info for info in members}
+            if len(by_name) != len(members) or len(members) > limits.ARCHIVE_MEMBERS_COUNT:
+                raise PackageError("a name stands twice in it, or it has too many files", file=path, rule="files")
+
+            def read(name: str, cap: int) -> bytes:
+                # The stated size may lie (zip bomb): read no more than the cap whatever it says.
+                with archive.open(by_name[name]) as file:
+                    return _capped(file.read(cap + 1), cap, f"{path}/{name}")
+
+            return parse_package(set(by_name), read, str(path))
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
+        raise PackageError(f"not a zip that can be read: {error}", file=path, rule="zip") from error
+
+
+def _common_folder(names: list[str]) -> str:
+    """`folder/` when the zip holds one folder with everything, as file managers make them."""
+    found = {name.split("/", 1)[0] for name in names if "/" in name}
+    alone = len(found) == 1 and all("/" in name for name in names)
+    return f"{found.pop()}/" if alone else ""
+
+
+def _capped(data: bytes, cap: int, file: str) -> bytes:
+    if len(data) > cap:
+        raise PackageError(f"longer than the {cap} bytes that are named or allowed", file=file, rule="size")
+    return data
+
+
+def _quoted(value: str | int) -> str:
+    if isinstance(value, int):
+        return str(value)
+    escaped = re.sub(r'[\\"]', lambda match: "\\" + match.group(), value)
+    return f'"{escaped}"'

@@ -1,0 +1,140 @@
+"""The current row of every key and the rows that it replaced, folded from the ledger's packages.
+
+A contest's rows are one frame with the columns `area` (row in `Areas`), `station` (text, "" in series recap), `recap` (series),
+`revision`, `withdrawn`, `package` (number in the ledger, from 1) and the contest's figures (null is absent).
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import polars as pl
+
+from builder import durable
+from builder.election import Contest, Definition
+from builder.errors import DefinitionError
+from builder.ledger import Ledger
+from builder.recap import Package, parse_rows
+
+__all__ = ["KEY", "Rows", "load_rows", "package_text", "save_rows", "typed_rows"]
+
+KEY = ("recap", "area", "station")
+
+
+class Rows:
+    """Rows of one contest: `current` has one row a key, `replaced` the revisions before it."""
+
+    def __init__(self, contest: Contest, current: pl.DataFrame | None = None, replaced: pl.DataFrame | None = None) -> None:
+        self.contest = contest
+        empty = pl.DataFrame(schema=row_schema(contest))
+        self.current = empty if current is None else current
+        self.replaced = empty if replaced is None else replaced
+
+    def add(self, rows: pl.DataFrame) -> None:
+        """Fold accepted rows, in the ledger's order, into the current ones."""
+        touched = self.current.join(rows.select(KEY).unique(), on=KEY, how="semi") if self.current.height else self.current
+        if touched.height == 0 and not rows.select(pl.struct(KEY).is_duplicated().any()).item():
+            self.current = pl.concat([self.current, rows]) if self.current.height else rows
+            return
+        history = pl.concat([touched, rows]).sort([*KEY, "revision"])
+        # A withdrawn row shows the figures that it withdraws: those of the last revision that had any.
+        own = ~pl.col("withdrawn") | pl.struct(KEY).is_first_distinct()
+        source = history.select(pl.when(own).then(pl.int_range(pl.len())).forward_fill()).to_series()
+        history = history.with_columns(history[name].gather(source) for name in self.contest.figures)
+        last = history.select(pl.col("revision") == pl.col("revision").max().over(KEY)).to_series()
+        untouched = self.current.join(rows.select(KEY), on=KEY, how="anti")
+        self.current = pl.concat([untouched, history.filter(last)])
+        self.replaced = pl.concat([self.replaced, history.filter(~last)])
+
+
+def row_schema(contest: Contest) -> dict[str, pl.DataType | type[pl.DataType]]:
+    return {
+        "area": pl.Int32, "station": pl.String, "recap": pl.Boolean, "revision": pl.Int32, "withdrawn": pl.Boolean, "package": pl.Int32,
+        **dict.fromkeys(contest.figures, pl.Int32),
+    }  # fmt: skip
+
+
+def typed_rows(text: pl.DataFrame, contest: Contest, definition: Definition) -> pl.DataFrame:
+    """Text columns of `rows.csv` (with `recap` and `package` added) to typed ones; what does not parse becomes null."""
+    places = pl.Enum(definition.areas.codes)
+    return text.select(
+        pl.col("area").cast(places, strict=False).to_physical().cast(pl.Int32),
+        pl.col("station").fill_null(""),
+        pl.col("recap"),
+        pl.col("revision").cast(pl.Int32, strict=False),
+        (pl.col("state") == "withdrawn").fill_null(False).alias("withdrawn"),
+        pl.col("package").cast(pl.Int32),
+        *(pl.col(name).cast(pl.Int32, strict=False) for name in contest.figures),
+    )
+
+
+def package_text(packages: Iterable[tuple[int, Package]], contest: Contest) -> pl.DataFrame:
+    """Rows of many packages of one contest as one frame of text, with `package`, `recap` and `line`."""
+    frames = [
+        parse_rows(package, contest).with_columns(
+            pl.lit(number, dtype=pl.Int32).alias("package"), pl.lit(package.cover.series == "recap").alias("recap"),
+            pl.int_range(2, pl.len() + 2, dtype=pl.Int32).alias("line"),
+        )
+        for number, package in packages
+    ]  # fmt: skip
+    return pl.concat(frames, rechunk=True)
+
+
+def load_rows(ledger: Ledger, definition: Definition, cache: Path | None) -> dict[str, Rows]:
+    """Rows of every contest after all packages of the ledger.
+
+    `cache` may hold the fold of an earlier state of the same ledger and definition; it can be deleted at any time.
+    """
+    contests = {contest.id: contest for contest in definition.election.contests}
+    done, rows = _read_cache(ledger, definition, cache) if cache else (0, {})
+    if not rows:
+        done, rows = 0, {name: Rows(contest) for name, contest in contests.items()}
+    for name, contest in contests.items():
+        new = [(number, ledger.read(record)) for number, record in enumerate(ledger.packages[done:], done + 1) if record.contest == name]
+        if new:
+            _fold(rows[name], new, contest, definition)
+    for record in ledger.packages[done:]:
+        if record.contest not in contests:
+            raise DefinitionError(f"the ledger has figures of contest {record.contest!r}, which election.toml no longer names", rule="contest-lost")
+    return rows
+
+
+def _fold(rows: Rows, packages: list[tuple[int, Package]], contest: Contest, definition: Definition) -> None:
+    """Fold packages that the ledger has accepted."""
+    typed = typed_rows(package_text(packages, contest), contest, definition)
+    if typed["area"].null_count():
+        raise DefinitionError("the ledger has figures of areas that areas.csv no longer names; put them back", rule="area-lost")
+    rows.add(typed)
+
+
+def save_rows(ledger: Ledger, definition: Definition, rows: dict[str, Rows], cache: Path) -> None:
+    """Keep the fold for the next run. Written so that a stop midway leaves a cache that is not taken."""
+    cache.mkdir(parents=True, exist_ok=True)
+    mark = cache / "state"
+    mark.unlink(missing_ok=True)
+    for name, one in rows.items():
+        one.current.write_ipc(cache / f"{name}.current.arrow")
+        one.replaced.write_ipc(cache / f"{name}.replaced.arrow")
+    durable.write_file(mark, _state(ledger, definition, len(ledger.packages)))
+
+
+def _state(ledger: Ledger, definition: Definition, count: int) -> bytes:
+    last = ledger.packages[count - 1].package if count else ""
+    return f"1 {count} {last} {definition.sha256}\n".encode()
+
+
+def _read_cache(ledger: Ledger, definition: Definition, cache: Path) -> tuple[int, dict[str, Rows]]:
+    try:
+        mark = (cache / "state").read_bytes()
+        count = int(mark.split(b" ")[1])
+        if not 0 <= count <= len(ledger.packages) or mark != _state(ledger, definition, count):
+            return 0, {}
+        return count, {
+            contest.id: Rows(
+                contest,
+                pl.read_ipc(cache / f"{contest.id}.current.arrow"),
+                pl.read_ipc(cache / f"{contest.id}.replaced.arrow"),
+            )
+            for contest in definition.election.contests
+        }
+    except (OSError, ValueError, IndexError, pl.exceptions.PolarsError):
+        return 0, {}

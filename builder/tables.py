@@ -1,0 +1,55 @@
+"""Strict CSV: bytes to text columns, or an error that names file and line."""
+
+import csv
+import io
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from builder.errors import BuilderError
+
+__all__ = ["read_strict"]
+
+
+def read_strict(
+    data: bytes, columns: Sequence[str], *, file: str | Path, error: type[BuilderError], quoted: bool = False
+) -> pl.DataFrame:
+    """Parse CSV whose header is exactly `columns`; every column is text, an empty cell is null.
+
+    NUL, BOM, CR, text that is not UTF-8, ragged lines and (unless `quoted`) any quote are refused: two programs must never read the same
+    bytes as different figures. Where quotes are allowed no quoted cell holds a line feed, so a row's line is always its number plus 2.
+    """
+    header = ",".join(columns).encode() + b"\n"
+    if data.startswith(b"\xef\xbb\xbf"):
+        raise error("begins with a byte-order mark; save it as UTF-8 without BOM", file=file, line=1, rule="encoding")
+    if not data.startswith(header):
+        first = data[:400].split(b"\n", 1)[0].decode("utf-8", "replace")
+        raise error(f"the header is {first!r}; it must be {header[:-1].decode()!r}, ended by LF", file=file, line=1, rule="header")
+    for byte, name in ((b"\0", "NUL"), (b"\r", "CR (lines end with LF alone)"), *([] if quoted else [(b'"', "a quote")])):
+        if (at := data.find(byte)) >= 0:
+            raise error(f"{name} is not allowed", file=file, line=data.count(b"\n", 0, at) + 1, rule="character")
+    if not data.endswith(b"\n"):
+        raise error("the last line has no LF; the file may be cut off", file=file, line=data.count(b"\n") + 1, rule="truncated")
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as problem:
+        raise error("not UTF-8", file=file, line=data.count(b"\n", 0, problem.start) + 1, rule="encoding") from problem
+    try:
+        table = pl.read_csv(data, infer_schema=False, quote_char='"' if quoted else None, raise_if_empty=True)
+    except pl.exceptions.PolarsError as problem:
+        raise _ragged(data, len(columns), file, error, str(problem)) from problem
+    if table.height != data.count(b"\n") - 1 or table.width != len(columns):
+        raise _ragged(data, len(columns), file, error, "lines and rows do not agree")
+    return table
+
+
+def _ragged(data: bytes, width: int, file: str | Path, error: type[BuilderError], problem: str) -> BuilderError:
+    """Find the line that the fast parser stumbled over, slowly and only now."""
+    lines = itertools.count(1)
+    for line, text in zip(lines, io.StringIO(data.decode("utf-8"), newline="\n"), strict=False):
+        cells = next(csv.reader([text.removesuffix("\n")]), [])
+        if len(cells) != width:
+            return error(f"{len(cells)} cells; the header has {width}", file=file, line=line, rule="ragged")
+    return error(f"not CSV: {problem}", file=file, rule="ragged")

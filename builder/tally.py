@@ -1,0 +1,212 @@
+"""The tally: current rows to figures for every area, by columns. Pure; nothing here is per row.
+
+`count` is always summed from stations that reported and are not withdrawn. `recap` is what a tier handed in; `below` is the sum of the recaps one level down,
+a check beside it. A figure that no row gave stays null: absent is not zero.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from builder.areas import Areas
+from builder.election import Contest, Definition
+from builder.ledger import Cut
+from builder.rows import KEY, Rows
+from builder.rules import flag_rules
+
+__all__ = ["Tally", "definition_cut", "package_releases", "tally"]
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Figures of one contest at one cut.
+
+    - `areas`: one row an area, in the order of `Areas`: `listed, reported, withdrawn, release`, the contest's figures (count), the same with
+      prefix `recap_` and `below_`, `recap_revision` (null: none handed in), `recap_withdrawn`, `recap_package`, `handed_in`, one `rule_<code>` for each flag rule
+      (broken in the subtree), `sources` (list of package numbers).
+    - `stations`: current rows of series count by area and station, with `state`, `rules` (codes joined by a space).
+    - `findings`: `area, station, recap, rule, left, right`.
+    - `history`: rows of revision 2 and later with the figures before (`old_<figure>`) and after.
+    """
+
+    contest: Contest
+    areas: pl.DataFrame
+    stations: pl.DataFrame
+    findings: pl.DataFrame
+    history: pl.DataFrame
+
+
+def definition_cut(cuts: Sequence[Cut]) -> int:
+    """The latest cut at which the definition or the results format changed."""
+    changed = [
+        cut.release
+        for before, cut in zip([None, *cuts], cuts, strict=False)
+        if before is None or (before.definition, before.results) != (cut.definition, cut.results)
+    ]
+    return changed[-1]
+
+
+def package_releases(cuts: Sequence[Cut]) -> list[int]:
+    """Release of each package by its number: index 0 is unused."""
+    through = [cut.through for cut in cuts]
+    return [0, *(cuts[bisect_left(through, number)].release for number in range(1, through[-1] + 1))]
+
+
+def tally(rows: Rows, definition: Definition, cuts: Sequence[Cut]) -> Tally:
+    """Figures of one contest for the packages of the last of `cuts`."""
+    contest, areas = rows.contest, definition.areas
+    releases = pl.Series(package_releases(cuts), dtype=pl.Int32)
+    stations = _judged_stations(rows.current.filter(~pl.col("recap")), contest, definition)
+    rules = list(dict.fromkeys(rule.code for rule in flag_rules(contest))) + ["station-range"]
+    own = _own_sums(stations, contest, rules)
+    recaps = rows.current.filter(pl.col("recap"))
+    below = _below(recaps, contest, areas)
+    every = pl.concat([rows.current.select("area", "package"), rows.replaced.select("area", "package")])
+    touched = every.with_columns(releases.gather(every["package"]).alias("release")).group_by("area").agg(
+        pl.col("release").max(), pl.col("package").unique().sort().alias("sources")
+    )
+    base = pl.DataFrame({"area": pl.int_range(len(areas), dtype=pl.Int32, eager=True)})
+    table = base.join(touched, on="area", how="left", maintain_order="left").join(own, on="area", how="left", maintain_order="left")
+    table = table.with_columns(pl.col("release").fill_null(0).clip(lower_bound=definition_cut(cuts)))
+    table = _join_recaps(table, recaps, below, contest)
+    table, area_findings = _area_findings(table, contest, areas)
+    table = _summed_up(table, contest, [*rules, "recap-below", "reported-expected"], areas)
+    findings = pl.concat([_station_findings(stations, contest), area_findings]).sort("area", "recap", "station", "rule")
+    shown = stations.select("area", "station", "revision", "state", *contest.figures, "rules")
+    return Tally(contest, table, shown, findings, _history(rows, contest))
+
+
+def _judged_stations(current: pl.DataFrame, contest: Contest, definition: Definition) -> pl.DataFrame:
+    """Count rows in the order of areas and stations, with `state`, `reported`, one boolean for each rule, and `rules`."""
+    limits = pl.DataFrame(_kind_limits(definition.areas, definition))
+    frame = current.sort("area", pl.col("station").str.zfill(16), "station")
+    frame = pl.concat([frame, limits[frame["area"]]], how="horizontal")
+    given = pl.all_horizontal(pl.col(name).is_not_null() for name in contest.votes)
+    frame = frame.with_columns(
+        (given & ~pl.col("withdrawn")).alias("reported"),
+        pl.when(pl.col("withdrawn")).then(pl.lit("withdrawn")).when(given).then(pl.lit("")).otherwise(pl.lit("pending")).alias("state"),
+        pl.col("station").cast(pl.Int64, strict=False).alias("number"),
+    )
+    broken: dict[str, pl.Expr] = {}
+    for rule in flag_rules(contest):
+        broken[rule.code] = broken[rule.code] | rule.broken if rule.code in broken else rule.broken
+    broken["station-range"] = (pl.col("number") > pl.col("last_station")).fill_null(False)
+    frame = frame.with_columns((expression & pl.col("reported")).alias(f"rule_{code}") for code, expression in broken.items())
+    return frame.with_columns(
+        pl.concat_str([pl.when(pl.col(f"rule_{code}")).then(pl.lit(code)) for code in broken], separator=" ", ignore_nulls=True).alias("rules")
+    )
+
+
+def _own_sums(stations: pl.DataFrame, contest: Contest, rules: list[str]) -> pl.DataFrame:
+    reported = pl.col("reported")
+    return stations.lazy().group_by("area").agg(
+        pl.len().cast(pl.Int64).alias("listed"), reported.sum().cast(pl.Int64).alias("reported"), pl.col("withdrawn").sum().cast(pl.Int64),
+        *(_sum(pl.col(name).filter(reported).cast(pl.Int64)).alias(name) for name in contest.figures),
+        *(pl.col(f"rule_{code}").sum().cast(pl.Int64) for code in rules),
+    ).collect()  # fmt: skip
+
+
+def _sum(column: pl.Expr) -> pl.Expr:
+    return pl.when(column.count() > 0).then(column.sum())
+
+
+def _below(recaps: pl.DataFrame, contest: Contest, areas: Areas) -> pl.DataFrame:
+    parents = areas.table["parent"]
+    return (
+        recaps.filter(~pl.col("withdrawn")).with_columns(parents.gather(recaps.filter(~pl.col("withdrawn"))["area"]).alias("parent"))
+        .group_by("parent").agg(pl.len().cast(pl.Int64).alias("handed_in"), *(_sum(pl.col(name).cast(pl.Int64)).alias(f"below_{name}") for name in contest.figures))
+        .rename({"parent": "area"})
+    )  # fmt: skip
+
+
+def _join_recaps(table: pl.DataFrame, recaps: pl.DataFrame, below: pl.DataFrame, contest: Contest) -> pl.DataFrame:
+    own = recaps.select(
+        "area", pl.col("revision").alias("recap_revision"), pl.col("withdrawn").alias("recap_withdrawn"), pl.col("package").alias("recap_package"),
+        *(pl.col(name).cast(pl.Int64).alias(f"recap_{name}") for name in contest.figures),
+    )  # fmt: skip
+    joined = table.join(own, on="area", how="left", maintain_order="left").join(below, on="area", how="left", maintain_order="left")
+    return joined.with_columns(pl.col("handed_in").fill_null(0))
+
+
+def _area_findings(table: pl.DataFrame, contest: Contest, areas: Areas) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Findings on an area itself: its recap against the tier below, more stations than there are."""
+    children = [0] * len(areas)
+    for parent in areas.parents[1:]:
+        children[parent] += 1
+    is_last = areas.table["level"] == areas.table["level"].max()
+    table = table.with_columns(pl.Series("children", children, dtype=pl.Int64), areas.table["stations"].alias("expected"))
+    whole = (pl.col("handed_in") == pl.col("children")) & (pl.col("children") > 0) & pl.col("recap_revision").is_not_null() & ~pl.col("recap_withdrawn")
+    differs = [pl.col(f"recap_{name}").ne_missing(pl.col(f"below_{name}")) for name in contest.votes]
+    first = [pl.when(differ).then(pl.struct(left=pl.col(f"recap_{name}"), right=pl.col(f"below_{name}"))) for differ, name in zip(differs, contest.votes, strict=True)]
+    table = table.with_columns(
+        (whole & pl.any_horizontal(differs)).fill_null(False).cast(pl.Int64).alias("rule_recap-below"),
+        (is_last & (pl.col("reported") > pl.col("expected")).fill_null(False)).cast(pl.Int64).alias("rule_reported-expected"),
+    )
+    recap = table.filter(pl.col("rule_recap-below") > 0).with_columns(pl.coalesce(first).alias("sides")).select(
+        "area", pl.lit("").alias("station"), pl.lit(True).alias("recap"), pl.lit("recap-below").alias("rule"),
+        pl.col("sides").struct.field("left"), pl.col("sides").struct.field("right"),
+    )  # fmt: skip
+    over = table.filter(pl.col("rule_reported-expected") > 0).select(
+        "area", pl.lit("").alias("station"), pl.lit(False).alias("recap"), pl.lit("reported-expected").alias("rule"),
+        pl.col("reported").alias("left"), pl.col("expected").alias("right"),
+    )  # fmt: skip
+    return table, pl.concat([recap, over])
+
+
+def _station_findings(stations: pl.DataFrame, contest: Contest) -> pl.DataFrame:
+    found = stations.filter(pl.col("rules") != "")
+    parts = [
+        found.filter(rule.broken & pl.col("reported")).select(
+            "area", "station", "recap", pl.lit(rule.code).alias("rule"), rule.left.cast(pl.Int64).alias("left"), rule.right.cast(pl.Int64).alias("right")
+        )
+        for rule in flag_rules(contest)
+    ]
+    numbered = found.filter(pl.col("rule_station-range")).select(
+        "area", "station", "recap", pl.lit("station-range").alias("rule"), pl.col("number").alias("left"), pl.col("last_station").alias("right")
+    )
+    return pl.concat([*parts, numbered])
+
+
+def _summed_up(table: pl.DataFrame, contest: Contest, rules: Iterable[str], areas: Areas) -> pl.DataFrame:
+    """Sums and latest releases carried from the last level up to the root, a level at a time."""
+    added = ["listed", "reported", "withdrawn", *contest.figures, *(f"rule_{code}" for code in rules)]
+    table = table.with_columns(areas.table["level"], areas.table["parent"])
+    done = [table.filter(pl.col("level") == max(areas.levels))]
+    for level in range(max(areas.levels) - 1, -1, -1):
+        up = done[-1].group_by("parent").agg(*(_sum(pl.col(name)).alias(f"up_{name}") for name in added), pl.col("release").max().alias("up_release"))
+        here = table.filter(pl.col("level") == level).join(up, left_on="area", right_on="parent", how="left", maintain_order="left")
+        done.append(
+            here.with_columns(
+                pl.max_horizontal("release", "up_release").alias("release"),
+                *(
+                    pl.when(pl.col(name).is_not_null() | pl.col(f"up_{name}").is_not_null())
+                    .then(pl.col(name).fill_null(0) + pl.col(f"up_{name}").fill_null(0)).alias(name)
+                    for name in added
+                ),
+            ).select(table.columns)
+        )  # fmt: skip
+    zero = [name for name in added if name not in contest.figures]
+    return pl.concat(done).sort("area").with_columns(pl.col(name).fill_null(0) for name in zero)
+
+
+def _history(rows: Rows, contest: Contest) -> pl.DataFrame:
+    """Every revision after the first beside the one before it, oldest first within its row."""
+    keys = rows.replaced.select(KEY).unique()
+    every = pl.concat([rows.current.join(keys, on=KEY, how="semi"), rows.replaced]).sort(*KEY, "revision")
+    before = every.select(*KEY, pl.col("revision") + 1, *(pl.col(name).alias(f"old_{name}") for name in contest.figures))
+    later = every.filter(pl.col("revision") > 1).join(before, on=[*KEY, "revision"], how="left", maintain_order="left")
+    return later.sort("area", "recap", pl.col("station").str.zfill(16), "station", "revision")
+
+
+def _kind_limits(areas: Areas, definition: Definition) -> dict[str, pl.Series]:
+    kinds = definition.election.kinds
+    return {
+        "spare_percent": pl.Series([kinds[name].spare_percent for name in areas.kinds], dtype=pl.Int32),
+        "max_registered": pl.Series([kinds[name].max_registered for name in areas.kinds], dtype=pl.Int32),
+        "last_station": pl.Series(
+            [count if kinds[name].consecutive_stations else None for name, count in zip(areas.kinds, areas.table["stations"], strict=True)],
+            dtype=pl.Int64,
+        ),
+    }
