@@ -1,0 +1,284 @@
+"""`terbit-verify`: check what was published, without trusting who serves it.
+
+Heavy modules are imported inside the commands, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from verifier import limits
+from verifier.errors import VerificationError, VerifierError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from verifier.fetcher import Fetcher
+    from verifier.site import SiteReport
+
+__all__ = ["main"]
+
+LARGE_SITE_ROLES = 40
+HTTP_CONNECTIONS = 8
+QUIET_SECONDS = 2
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="terbit")
+def main() -> None:
+    """Check election results that were published with Terbit.
+
+    \b
+    Example: check one downloaded file, then a whole site
+      terbit-verify file 3172.json --key-file minisign.pub
+      terbit-verify site https://example.org/pemilu-2019 --root-sha256 9f86d0…
+
+    Exit status: 0 checked, 1 could not be checked, 2 wrong usage, 4 not what was published, 5 expired.
+    """
+
+
+@main.command("file")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--signature", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Default: FILE.minisig."
+)
+@click.option("--key", help="The public key, RW….")
+@click.option("--key-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its minisign.pub.")
+@click.option("--any-name", is_flag=True, help="Accept a file under another name than it was signed for.")
+@click.option("--json", "as_json", is_flag=True, help="Write the outcome as JSON.")
+def check_file(
+    *, file: Path, signature: Path | None, key: str | None, key_file: Path | None, any_name: bool, as_json: bool
+) -> None:
+    """Check one results file and its minisign signature.
+
+    The signature also names the file's path, election and release; they must be what the file itself says, and
+    FILE must have the signed name.
+
+    \b
+    Example:
+      terbit-verify file 1101012001.json --key RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3
+    """
+    from verifier.formats.minisign import PublicKey  # noqa: PLC0415
+    from verifier.results_signature import check_results, read_signature  # noqa: PLC0415
+
+    if (key is None) == (key_file is None):
+        raise click.UsageError("give the public key, either with --key or with --key-file")
+    with _reported(as_json):
+        public = PublicKey.parse(_read(key_file, limits.PUBLIC_KEY_FILE) if key_file else key or "")
+        data = _read(file, limits.RESULTS_FILE)
+        parsed, comment = read_signature(
+            _read(signature or file.with_name(file.name + ".minisig"), limits.MINISIGN_FILE)
+        )
+        check_results(data, parsed, comment, public)
+        if not any_name and file.name != comment.file.rpartition("/")[2]:
+            raise VerificationError(
+                f"this is {comment.file}, not {file.name}; use --any-name if you renamed it yourself"
+            )
+    if as_json:
+        _write_json({"verified": True, "file": comment.file, "election": comment.election,
+                     "release": comment.release, "sha256": comment.sha256, "key": public.name})  # fmt: skip
+    else:
+        click.echo(f"Checked: {comment.file} of election {comment.election}, release {comment.release}")
+        click.echo(f"Signed by key {public.name}, for the release of {_time(comment.timestamp)}")
+        click.echo("Not checked: whether a newer release has changed it (terbit-verify site)")
+
+
+@main.command("site")
+@click.argument("place", metavar="URL|DIR")
+@click.option(
+    "--root",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Trust this root.json, which you have from a source that you trust.",
+)
+@click.option("--root-sha256", metavar="HEX", help="Trust the site's first root, if it has this printed fingerprint.")
+@click.option(
+    "--state", type=click.Path(file_okay=False, path_type=Path), help="Where to keep what was verified between runs."
+)
+@click.option("--objects-only", is_flag=True, help="Leave out the copies at the paths that browsers use.")
+@click.option("--signatures", is_flag=True, help="Check each results file's minisign signature, too.")
+@click.option("--json", "as_json", is_flag=True, help="Write the report as JSON.")
+@click.option("--now", hidden=True, type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ"]), help="Judge expiry at this time.")
+def check_whole_site(
+    *,
+    place: str,
+    root: Path | None,
+    root_sha256: str | None,
+    state: Path | None,
+    objects_only: bool,
+    signatures: bool,
+    as_json: bool,
+    now: datetime | None,
+) -> None:
+    """Check every file of a published election, at URL or in DIR.
+
+    Signed metadata says which files the current release has; each is read and compared. Root metadata says who may
+    sign: name it the first time, with --root or --root-sha256. Later runs remember it, and refuse older releases.
+
+    \b
+    Example:
+      terbit-verify site https://example.org/pemilu-2019 --root-sha256 9f86d0…
+      terbit-verify site public/pemilu-2019 --root root.json --signatures
+    """
+    from verifier.client import Client  # noqa: PLC0415
+    from verifier.site import check_site  # noqa: PLC0415
+    from verifier.trust import TrustStore, state_home  # noqa: PLC0415
+
+    if root is not None and root_sha256 is not None:
+        raise click.UsageError("--root and --root-sha256 exclude each other")
+    place, fetcher = _locate(place)
+    moment = now.replace(tzinfo=UTC) if now else datetime.now(UTC)
+    with _reported(as_json):
+        store = TrustStore(state_home(os.environ))
+        if root is not None:
+            trust = store.pin_file(root, state)
+        elif root_sha256 is not None:
+            trust = store.pin_fingerprint(root_sha256, fetcher, state)
+        else:
+            trust = store.find(place, state)
+        client = Client(fetcher, trust.state, moment, trust.root)
+        client.refresh()
+        store.remember(place, trust)
+        roles = len(client.snapshot.meta)
+        with _executor(place, roles) as executor, _progress_bar() as progress:
+            report = check_site(
+                client, fetcher, executor, aliases=not objects_only, signatures=signatures, progress=progress
+            )
+    if as_json:
+        _write_json(_report_as_json(report))
+    else:
+        _write_report(place, report, aliases=not objects_only, signatures=signatures)
+    sys.exit(report.exit_code)
+
+
+def _locate(place: str) -> tuple[str, Fetcher]:
+    """The election's URL or folder, in one spelling, and its fetcher. DIR may also be the folder around it."""
+    from verifier.fetcher import DirectoryFetcher  # noqa: PLC0415
+
+    if place.startswith(("http://", "https://")):
+        from verifier.http_fetcher import HttpFetcher  # noqa: PLC0415
+
+        place = place.rstrip("/")
+        return place, HttpFetcher(place, connections=HTTP_CONNECTIONS)
+    folder = Path(place)
+    if not folder.is_dir():
+        raise click.UsageError(f"{place} is neither a folder nor a URL that begins with https:// or http://")
+    pointer = Path("metadata", "timestamp.json")
+    found = [folder] if (folder / pointer).is_file() else sorted(f.parent.parent for f in folder.glob(f"*/{pointer}"))
+    if len(found) != 1:
+        names = ", ".join(each.name for each in found) or "none"
+        raise click.UsageError(f"{place} must be an election's folder, or hold exactly one; found: {names}")
+    folder = found[0].resolve()
+    return str(folder), DirectoryFetcher(folder)
+
+
+def _executor(place: str, roles: int) -> Executor:
+    """Threads wait for a network well. On a disk they only wait for each other (the interpreter's lock), so a large
+    site is read by two processes, which are spawned: a fork would copy locks that other threads hold."""
+    from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor  # noqa: PLC0415
+
+    if "://" in place:
+        return ThreadPoolExecutor(HTTP_CONNECTIONS)
+    if roles < LARGE_SITE_ROLES or (os.cpu_count() or 1) < 2:
+        return ThreadPoolExecutor(1)
+    from multiprocessing import get_context  # noqa: PLC0415
+
+    return ProcessPoolExecutor(2, mp_context=get_context("spawn"))
+
+
+@contextmanager
+def _progress_bar() -> Iterator[Callable[[int, int], None]]:
+    """A bar on standard error, if that is a terminal, for checks that take over two seconds."""
+    from time import monotonic  # noqa: PLC0415
+
+    if not sys.stderr.isatty():
+        yield lambda done, known: None
+        return
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import Progress  # noqa: PLC0415
+
+    start = monotonic()
+    with Progress(console=Console(stderr=True), transient=True, disable=False) as bar:
+        task = bar.add_task("Checking files", total=None, visible=False)
+        yield lambda done, known: bar.update(
+            task, completed=done, total=known, visible=monotonic() - start > QUIET_SECONDS
+        )
+
+
+def _read(file: Path, cap: int) -> bytes:
+    """The bytes of a file that the user named, up to `cap`; a pipe is fine here."""
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(cap + 1)
+    except OSError as error:
+        raise VerifierError(f"{file} cannot be read: {error.strerror}") from None
+    if len(data) > cap:
+        raise VerificationError(f"{file} is longer than the {cap} bytes that it may have")
+    return data
+
+
+@contextmanager
+def _reported(as_json: bool) -> Iterator[None]:
+    """Turn our errors into a message on standard error, a JSON object if asked for, and the error's exit status."""
+    try:
+        yield
+    except VerifierError as error:
+        if as_json:
+            _write_json({"verified": False, "error": str(error)})
+        click.echo(_printable(f"terbit-verify: {error}"), err=True)
+        sys.exit(error.exit_code)
+
+
+def _printable(text: str) -> str:
+    """Names come from strangers: no escape sequence or direction mark of theirs reaches the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def _write_json(document: dict[str, object]) -> None:
+    click.echo(json.dumps(document, sort_keys=True))
+
+
+def _time(moment: datetime | int) -> str:
+    if isinstance(moment, int):
+        moment = datetime.fromtimestamp(moment, UTC)
+    return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _report_as_json(report: SiteReport) -> dict[str, object]:
+    return {
+        "verified": not report.failures,
+        "release": report.release,
+        "expires": report.expires.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "roles": report.roles,
+        "files": report.files,
+        "bytes": report.length,
+        "signatures": report.signatures,
+        "failures": [
+            {"path": failure.path, "what": failure.what, "expected": failure.expected, "got": failure.got}
+            for failure in report.failures
+        ],
+    }
+
+
+def _write_report(place: str, report: SiteReport, *, aliases: bool, signatures: bool) -> None:
+    for failure in report.failures:
+        compared = f": expected {failure.expected}, got {failure.got}" if failure.expected else ""
+        click.echo(_printable(f"FAILED {failure.path}: {failure.what}{compared}"))
+    click.echo(_printable(f"{place}: release {report.release}, signed as current until {_time(report.expires)}"))
+    checked = [f"{report.roles} signed lists", f"{report.files} files ({report.length} bytes)"]
+    left_out: list[str] = []
+    (checked if aliases else left_out).append("their copies at the paths that browsers use")
+    (checked if signatures else left_out).append(f"{report.signatures or ''} minisign signatures".lstrip())
+    click.echo(f"Checked: {', '.join(checked)}")
+    if left_out:
+        click.echo(f"Not checked: {', '.join(left_out)}")
+    count = len(report.failures)
+    click.echo(f"NOT what was published: {count} failures" if count else "Everything is what was published")

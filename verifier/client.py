@@ -1,0 +1,205 @@
+"""The TUF client (TUF specification 1.0, 5 "Detailed client workflow"): python-tuf's, with our bytes and our clock.
+
+python-tuf's Updater does all of the verification. Four of its private members are used, in this file only:
+
+- `_trusted_set.reference_time`: the clock is a parameter here (audits of a past release, the publisher's own check
+  before its heartbeat), and the Updater reads the system's clock by itself;
+- `_trusted_set.root`, `.timestamp`, `.snapshot`: callers report what was verified, which the Updater never shows;
+- `_load_targets`: it loads and verifies one delegated role; the public API only searches for one path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import NoReturn
+
+from tuf.api import exceptions
+from tuf.api.metadata import Root, Snapshot, TargetFile, Targets, Timestamp
+from tuf.api.serialization import DeserializationError
+from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
+
+from verifier import limits
+from verifier.delegation import Delegation, SignedRole
+from verifier.errors import FetchError, StaleError, VerificationError, VerifierError
+from verifier.fetcher import Fetcher, MissingError, check_path, too_long
+from verifier.formats import strict_json
+
+__all__ = ["Client"]
+
+METADATA_CAP = max(limits.ROOT_METADATA, limits.SNAPSHOT_METADATA, limits.TARGETS_METADATA)
+# Files that a server may lack without contradicting anything that it signed.
+UNPROMISED = ("root.json", "timestamp.json")
+
+
+class _TufFetcher(FetcherInterface):
+    """python-tuf's view of our Fetcher. Our own errors pass through python-tuf unchanged, except "missing":
+    that is how it learns that there is no newer root."""
+
+    def __init__(self, fetcher: Fetcher) -> None:
+        self._fetcher = fetcher
+
+    def download_bytes(self, url: str, max_length: int) -> bytes:
+        # A stolen snapshot key could sign any length, hence the second cap.
+        try:
+            data = self._fetcher.fetch(url, min(max_length, METADATA_CAP))
+        except MissingError as error:
+            if url.endswith(UNPROMISED):
+                raise exceptions.DownloadHTTPError(str(error), 404) from error
+            raise VerificationError(f"{error}, though signed metadata names it: something was removed") from None
+        strict_json.loads(data, url)
+        return data
+
+    def _fetch(self, url: str) -> NoReturn:
+        raise NotImplementedError("TUF targets are fetched by Client.target")
+
+
+class Client:
+    """One check of one site: `refresh()` once, then as many reads as you like.
+
+    `root` is trusted root metadata; without it `state` must hold what an earlier run trusted. `state` is a folder
+    of this client's own. python-tuf writes each role there by rename, right after that role has been verified and
+    never before; so a run that fails later keeps the newer, verified root or timestamp. That is what the
+    specification wants (rollback protection must not be lost because an attacker breaks a later step), and it is
+    the only way in which a failed run changes the state. `now` is an aware datetime; expiry is judged by it.
+
+    VerificationError, StaleError, FetchError and FormatError are raised as verifier.errors describes them.
+    """
+
+    def __init__(self, fetcher: Fetcher, state: Path, now: datetime, root: bytes | None = None) -> None:
+        self._fetcher = fetcher
+        config = UpdaterConfig(
+            max_root_rotations=limits.ROOT_ROTATIONS_COUNT,
+            max_delegations=limits.DELEGATIONS_COUNT,
+            root_max_length=limits.ROOT_METADATA,
+            timestamp_max_length=limits.TIMESTAMP_METADATA,
+            snapshot_max_length=limits.SNAPSHOT_METADATA,
+            targets_max_length=limits.TARGETS_METADATA,
+        )
+        with _explained():
+            state.mkdir(parents=True, exist_ok=True)
+            self._updater = Updater(
+                str(state), "metadata/", fetcher=_TufFetcher(fetcher), config=config, bootstrap=root
+            )
+        self._trusted = self._updater._trusted_set
+        self._trusted.reference_time = now
+
+    def refresh(self) -> None:
+        """Verify the newest root, timestamp, snapshot and top-level targets."""
+        with _explained():
+            self._updater.refresh()
+
+    @property
+    def root(self) -> Root:
+        """The newest verified root."""
+        return self._trusted.root
+
+    @property
+    def timestamp(self) -> Timestamp:
+        """The verified timestamp (after `refresh`)."""
+        return self._trusted.timestamp
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The verified snapshot (after `refresh`); its version is the release."""
+        return self._trusted.snapshot
+
+    def find(self, path: str) -> TargetFile:
+        """Length and hashes of a TUF target, from the role that the search reaches first."""
+        with _explained():
+            found = self._updater.get_targetinfo(path)
+        if found is None:
+            raise VerificationError(f"no role that may speak for {path} lists it")
+        return found
+
+    def target(self, path: str) -> bytes:
+        """The verified bytes of a TUF target."""
+        return self.fetch_target(self.find(path))
+
+    def fetch_target(self, target: TargetFile) -> bytes:
+        """The verified bytes of a TUF target that `find` returned."""
+        if target.length > limits.TARGET_FILE:
+            raise too_long(target.path, limits.TARGET_FILE)
+        directory, slash, name = check_path(target.path).rpartition("/")
+        if self.root.consistent_snapshot:
+            name = f"{next(iter(target.hashes.values()))}.{name}"
+        data = self._fetcher.fetch(f"targets/{directory}{slash}{name}", target.length)
+        with _explained():
+            target.verify_length_and_hashes(data)
+        return data
+
+    def roles(self) -> dict[str, SignedRole]:
+        """Every role of the site by name; raises at the first that does not verify."""
+        return {role.name: role for role in self.walk()}
+
+    def walk(self, failed: Callable[[str, VerifierError], None] | None = None) -> Iterator[SignedRole]:
+        """Every role, in the order in which a search visits them, each verified before it is returned.
+
+        A role that does not verify is raised, or given to `failed` and left out with everything beneath it. A role
+        delegated twice is refused: which of its delegators vouches for a file would depend on the way taken. Hash
+        bins are refused too; our layout has none, and 2^32 of them could be asked for.
+        """
+        pending: list[tuple[str, str, tuple[Delegation, ...]]] = [(Targets.type, Root.type, ())]
+        seen: set[str] = {Targets.type}
+        ended_by: list[tuple[Delegation, ...]] = []
+        while pending:
+            name, delegator, chain = pending.pop()
+            if chain and chain[-1].role.terminating:
+                ended_by.append(chain)
+            try:
+                with _explained():
+                    targets = self._updater._load_targets(name, delegator)
+                children = _children(targets, name, chain, seen)
+            except VerifierError as error:
+                if failed is None:
+                    raise
+                failed(name, error)
+                continue
+            earlier = tuple(end for end in ended_by if end != chain[: len(end)])
+            yield SignedRole(name, targets, chain, earlier)
+            pending.extend(reversed(children))
+
+
+def _children(
+    targets: Targets, name: str, chain: tuple[Delegation, ...], seen: set[str]
+) -> list[tuple[str, str, tuple[Delegation, ...]]]:
+    if targets.delegations is None:
+        return []
+    if targets.delegations.roles is None:
+        raise VerificationError(f"{name} delegates to hash bins, which no Terbit site does")
+    children = []
+    for role in targets.delegations.roles.values():
+        if role.name in seen:
+            raise VerificationError(f"{name} delegates to {role.name}, which another role delegates to as well")
+        seen.add(role.name)
+        children.append((role.name, name, (*chain, Delegation(role))))
+    if len(seen) > limits.ROLES_COUNT:
+        raise VerificationError(f"more than {limits.ROLES_COUNT} roles")
+    return children
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn python-tuf's errors into ours, and name the attack that each would be if it is one."""
+    try:
+        yield
+    except VerifierError:
+        raise
+    except exceptions.ExpiredMetadataError as error:
+        raise StaleError(f"{error}: signed, but no longer fresh. The source may be frozen at an old state") from error
+    except exceptions.UnsignedMetadataError as error:
+        raise VerificationError(f"wrong or too few signatures: {error}") from error
+    except exceptions.BadVersionNumberError as error:
+        raise VerificationError(f"rolled back to an older state, or mixed from two: {error}") from error
+    except exceptions.LengthOrHashMismatchError as error:
+        raise VerificationError(f"wrong length or hash, altered or mixed from two states: {error}") from error
+    except DeserializationError as error:
+        raise VerificationError(f"malformed metadata: {error.__cause__ or error}") from error
+    except exceptions.RepositoryError as error:
+        raise VerificationError(f"metadata does not hold together: {error}") from error
+    except exceptions.DownloadError as error:
+        raise error.__cause__ if isinstance(error.__cause__, MissingError) else FetchError(str(error)) from error
+    except OSError as error:
+        raise VerifierError(f"the state folder cannot be used: {error}") from error

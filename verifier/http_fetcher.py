@@ -1,0 +1,153 @@
+"""A site behind HTTP: keep-alive, a time limit on the whole answer, a cap on its length."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from urllib.parse import quote
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from verifier import limits
+from verifier.errors import FetchError
+from verifier.fetcher import MissingError, check_path, too_long
+
+__all__ = ["HttpFetcher"]
+
+CHUNK = 65_536
+# Object stores answer 403 for a missing file to whoever may not list; so does python-tuf's client read it.
+MISSING = frozenset({403, 404, 410})
+_current = threading.local()
+
+
+class _Deadline:
+    """Cuts the connection when the time is up: a server that drips a byte now and then never hits a read timeout."""
+
+    def __init__(self) -> None:
+        self.socket: socket.socket | None = None
+        self.expired = False
+
+    def cut(self) -> None:
+        self.expired = True
+        if self.socket is not None:
+            with suppress(OSError):
+                self.socket.shutdown(socket.SHUT_RDWR)
+
+    @contextmanager
+    def running(self, seconds: float) -> Iterator["_Deadline"]:
+        _current.deadline = self
+        timer = threading.Timer(seconds, self.cut)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield self
+        finally:
+            timer.cancel()
+            _current.deadline = None
+
+
+def _watch(connection: socket.socket | None) -> None:
+    """Show the connection to the deadline before the answer is awaited."""
+    deadline: _Deadline = _current.deadline
+    deadline.socket = connection
+    if deadline.expired:
+        deadline.cut()
+
+
+class _Connection(HTTPConnection):
+    def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]  # as in urllib3 itself
+        _watch(self.sock)
+        return super().getresponse()
+
+
+class _SecureConnection(HTTPSConnection):
+    def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]  # as in urllib3 itself
+        _watch(self.sock)
+        return super().getresponse()
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+class HttpFetcher:
+    """Files below `base_url`. Thread-safe; keeps `connections` of them open.
+
+    `timeout` (seconds) limits the connection and each wait for bytes, `total` the whole answer.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        connections: int = 8,
+        timeout: float = limits.FETCH_TIMEOUT_SECONDS,
+        total: float = limits.FETCH_TOTAL_SECONDS,
+    ) -> None:
+        self._base_url = base_url.rstrip("/") + "/"
+        self._timeout = timeout
+        self._total = total
+        self._manager = urllib3.PoolManager(
+            maxsize=connections,
+            retries=urllib3.Retry(total=4, connect=2, read=0, redirect=3, status=0, other=0),
+            # A compressed answer could unpack to any size: only the bytes themselves are asked for.
+            headers={"Accept-Encoding": "identity", "User-Agent": "terbit-verify"},
+        )
+        self._manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+
+    def fetch(self, path: str, max_length: int) -> bytes:
+        """See verifier.fetcher.Fetcher."""
+        url = self._base_url + quote(check_path(path), safe="/%")
+        with _Deadline().running(self._total) as deadline:
+            try:
+                data = self._get(url, path, max_length)
+            except urllib3.exceptions.HTTPError as error:
+                reason = f"no whole answer within {self._total} seconds" if deadline.expired else _reason(error)
+                raise FetchError(f"{url} could not be fetched: {reason}") from None
+        if deadline.expired:  # without a length in its header, a cut answer looks like a whole one
+            raise FetchError(f"{url} could not be fetched: no whole answer within {self._total} seconds")
+        return data
+
+    def _get(self, url: str, path: str, max_length: int) -> bytes:
+        timeout = urllib3.Timeout(connect=self._timeout, read=self._timeout)
+        response = self._manager.request("GET", url, preload_content=False, timeout=timeout)
+        whole = False
+        try:
+            if response.status in MISSING:
+                raise MissingError(f"{url} is missing (HTTP {response.status})")
+            if response.status != 200:
+                raise FetchError(f"{url} could not be fetched: HTTP {response.status}")
+            data = self._body(response, path, max_length)
+            whole = True
+            return data
+        finally:
+            # Only a connection that was read to its end may serve the next request.
+            if whole:
+                response.release_conn()
+            else:
+                response.close()
+
+    @staticmethod
+    def _body(response: urllib3.BaseHTTPResponse, path: str, max_length: int) -> bytes:
+        chunks: list[bytes] = []
+        length = 0
+        while chunk := response.read1(CHUNK, decode_content=False):
+            length += len(chunk)
+            if length > max_length:
+                raise too_long(path, max_length)
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def same_file(self, path: str, other: str) -> bool:
+        """See verifier.fetcher.Fetcher: over HTTP nothing is known to be one file."""
+        return False
+
+
+def _reason(error: urllib3.exceptions.HTTPError) -> str:
+    cause = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) and error.reason else error
+    return str(cause) or type(cause).__name__

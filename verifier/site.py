@@ -1,0 +1,159 @@
+"""Check a whole site: every file that any role of the current release lists, at every place where it is served.
+
+A name in a role's metadata counts only where a TUF search for it would end: `SignedRole.resolves` holds (every
+delegation from the top covers it, no terminating role before it ends the search) and no other role lists it too.
+Both are checked here for every listed name, so a stolen shard key cannot speak for another shard's files, and a
+name that two roles claim is reported instead of being decided by order.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from verifier import limits
+from verifier.errors import StaleError, VerificationError, VerifierError
+from verifier.fetcher import Fetcher, check_path
+from verifier.files import Batch, BatchReport, Failure, SignedFile, check_batch
+from verifier.results_signature import MinisignKeys
+
+if TYPE_CHECKING:
+    from tuf.api.metadata import TargetFile
+
+    from verifier.client import Client
+    from verifier.delegation import SignedRole
+
+__all__ = ["SiteReport", "check_site"]
+
+KEYS_PATH = "trust/minisign.json"
+# Every other role is a group of contests or one of its shards, and its JSON files are results.
+ROLES_WITHOUT_RESULTS = frozenset({"targets", "trust", "site"})
+BATCH_SIZE = 128
+
+
+@dataclass(frozen=True)
+class SiteReport:
+    """What was checked: `release` (the snapshot's version), signed as current until `expires`; numbers of `roles`,
+    `files`, `length` (bytes of them) and minisign `signatures`; every failure."""
+
+    release: int
+    expires: datetime
+    roles: int
+    files: int
+    length: int
+    signatures: int
+    failures: tuple[Failure, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0 if everything holds, 5 if some metadata has expired and nothing else is wrong, else 4."""
+        if not self.failures:
+            return 0
+        stale = all(failure.stale for failure in self.failures)
+        return StaleError.exit_code if stale else VerificationError.exit_code
+
+
+def check_site(
+    client: Client,
+    fetcher: Fetcher,
+    executor: Executor,
+    *,
+    aliases: bool = True,
+    signatures: bool = False,
+    progress: Callable[[int, int], None] = lambda done, known: None,
+) -> SiteReport:
+    """Check everything that the refreshed `client`'s release lists, with files from `fetcher`, on `executor`.
+
+    `aliases`: also the copies at the paths that browsers use. `signatures`: also the minisign signature of each
+    results file. A failure never stops the rest; `progress` is called with files checked and files known so far.
+    """
+    run = _Run(client, fetcher, executor, aliases, progress)
+    keys = run.minisign_keys() if signatures else None
+    for role in client.walk(failed=run.role_failed):
+        run.submit(role, keys if role.name not in ROLES_WITHOUT_RESULTS else None)
+    return run.finish()
+
+
+class _Run:
+    """One check under way."""
+
+    def __init__(
+        self,
+        client: Client,
+        fetcher: Fetcher,
+        executor: Executor,
+        aliases: bool,
+        progress: Callable[[int, int], None],
+    ) -> None:
+        self._client, self._fetcher, self._executor, self._aliases = client, fetcher, executor, aliases
+        self._progress = progress
+        self._owners: dict[str, str] = {}
+        self._waiting: deque[Future[BatchReport]] = deque()
+        self._failures: list[Failure] = []
+        self._roles = self._files = self._length = self._signatures = 0
+
+    def minisign_keys(self) -> MinisignKeys | None:
+        try:
+            return MinisignKeys.parse(self._client.target(KEYS_PATH))
+        except VerifierError as error:
+            self._failures.append(Failure(KEYS_PATH, f"no signature could be checked: {error}"))
+            return None
+
+    def role_failed(self, name: str, error: VerifierError) -> None:
+        self._failures.append(Failure(f"role {name}", str(error), stale=isinstance(error, StaleError)))
+
+    def submit(self, role: SignedRole, keys: MinisignKeys | None) -> None:
+        self._roles += 1
+        files = [file for path, target in role.targets.targets.items() if (file := self._accept(role, path, target))]
+        for start in range(0, len(files), BATCH_SIZE):
+            batch = Batch(self._fetcher, files[start : start + BATCH_SIZE], self._aliases, keys)
+            self._waiting.append(self._executor.submit(check_batch, batch))
+        while self._waiting and self._waiting[0].done():
+            self._collect()
+
+    def _accept(self, role: SignedRole, path: str, target: TargetFile) -> SignedFile | None:
+        """Return the file to fetch, or None and one failure more if the role's word for it counts for nothing."""
+        sha256 = target.hashes.get("sha256")
+        owner = self._owners.setdefault(path, role.name)
+        try:
+            check_path(path)
+        except VerifierError as error:
+            what = str(error)
+        else:
+            if not role.resolves(path):
+                what = f"listed by role {role.name}, which may not speak for it"
+            elif owner != role.name:
+                what = f"listed by two roles, {owner} and {role.name}"
+            elif sha256 is None:
+                what = f"listed by role {role.name} without a sha256"
+            elif target.length > limits.TARGET_FILE:
+                what = f"listed with {target.length} bytes, at most {limits.TARGET_FILE} are allowed"
+            else:
+                return SignedFile(path, sha256, target.length)
+        self._failures.append(Failure(path, what))
+        return None
+
+    def _collect(self) -> None:
+        report = self._waiting.popleft().result()
+        self._files += report.files
+        self._length += report.length
+        self._signatures += report.signatures
+        self._failures += report.failures
+        self._progress(self._files, len(self._owners))
+
+    def finish(self) -> SiteReport:
+        while self._waiting:
+            self._collect()
+        return SiteReport(
+            release=self._client.snapshot.version,
+            expires=self._client.timestamp.expires,
+            roles=self._roles,
+            files=self._files,
+            length=self._length,
+            signatures=self._signatures,
+            failures=tuple(self._failures),
+        )

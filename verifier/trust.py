@@ -1,0 +1,93 @@
+"""Which root of trust a check starts from, and where the state of earlier checks lies.
+
+State belongs to a root, not to a place: whoever saw release 12 at the origin refuses release 11 from a mirror. Without
+a root on the command line, the root that was trusted at the same place before is used again, and only that one: a
+site cannot choose among all the roots that this user ever trusted (a rehearsal's, for one).
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from verifier import limits
+from verifier.errors import VerificationError, VerifierError
+from verifier.fetcher import DirectoryFetcher, Fetcher
+
+__all__ = ["NoTrustError", "Trust", "TrustStore", "state_home"]
+
+FIRST_ROOT = "metadata/1.root.json"
+
+
+class NoTrustError(VerifierError):
+    """Nothing says which root to trust."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True)
+class Trust:
+    """`root`: trusted root metadata, None when the client's folder `state` already holds it."""
+
+    state: Path
+    root: bytes | None
+
+
+def state_home(environ: Mapping[str, str]) -> Path:
+    """The folder for state that outlives a run (XDG Base Directory Specification, `XDG_STATE_HOME`)."""
+    home = environ.get("XDG_STATE_HOME", "")
+    return (Path(home) if os.path.isabs(home) else Path.home() / ".local" / "state") / "terbit"
+
+
+class TrustStore:
+    """`home/roots/<sha256 of the root>/`: one client's state each. `home/places/<sha256 of the place>`: its root."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+
+    def find(self, place: str, state: Path | None = None) -> Trust:
+        """The root that was trusted at `place`, or whatever `state` holds, from an earlier run."""
+        state = state or self._remembered(place)
+        if state is None or not (state / "root.json").is_file():
+            raise NoTrustError(
+                f"nothing says which keys may sign for {place}: give --root FILE, a root.json from a source that you "
+                "trust, or --root-sha256 HEX, its printed fingerprint. Later runs remember it"
+            )
+        return Trust(state, None)
+
+    def _remembered(self, place: str) -> Path | None:
+        try:
+            return self._home / "roots" / self._place(place).read_text()
+        except OSError:
+            return None
+
+    def pin_file(self, file: Path, state: Path | None = None) -> Trust:
+        """Trust the root metadata in `file`."""
+        fetcher = DirectoryFetcher(file.resolve().parent)
+        return self._pin(fetcher.fetch(file.resolve().name, limits.ROOT_METADATA), state)
+
+    def pin_fingerprint(self, sha256: str, fetcher: Fetcher, state: Path | None = None) -> Trust:
+        """Trust the site's own first root, if it is the one that `sha256` (hex) names."""
+        root = fetcher.fetch(FIRST_ROOT, limits.ROOT_METADATA)
+        got = hashlib.sha256(root).hexdigest()
+        if got != sha256.lower():
+            raise VerificationError(f"{FIRST_ROOT} has sha256 {got}, not the fingerprint {sha256.lower()}")
+        return self._pin(root, state)
+
+    def _pin(self, root: bytes, state: Path | None) -> Trust:
+        return Trust(state or self._home / "roots" / hashlib.sha256(root).hexdigest(), root)
+
+    def remember(self, place: str, trust: Trust) -> None:
+        """Use `trust` for `place` from now on. To be called only after a refresh from there has succeeded."""
+        if trust.root is None or trust.state.parent != self._home / "roots":
+            return
+        file = self._place(place)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(trust.state.name)
+        except OSError as error:
+            raise VerifierError(f"the state folder cannot be used: {error}") from None
+
+    def _place(self, place: str) -> Path:
+        return self._home / "places" / hashlib.sha256(place.encode()).hexdigest()
