@@ -1,0 +1,19 @@
+"""Outside programs that check our work."""
+
+import os
+import shutil
+
+import pytest
+
+__all__ = ["require"]
+
+
+def require(name: str) -> str:
+    """Path of the program `name`; without it the test is skipped, or fails where TERBIT_REQUIRE_ALL=1 demands it."""
+    path = shutil.which(name)
+    if path is None:
+        reason = f"{name} is not installed"
+        if os.environ.get("TERBIT_REQUIRE_ALL") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path
