@@ -274,5 +274,7 @@ def test_stock_minisign_accepts_what_we_accept(tmp_path, path):
     vector = json.loads(path.read_bytes())
     (tmp_path / "file").write_bytes(base64.b64decode(vector["data_base64"]))
     (tmp_path / "file.minisig").write_bytes(base64.b64decode(vector["signature_base64"]))
-    run = subprocess.run([program, "-V", "-m", "file", "-P", vector["public_key"]], cwd=tmp_path, capture_output=True)
+    run = subprocess.run(
+        [program, "-V", "-m", "file", "-P", vector["public_key"]], cwd=tmp_path, capture_output=True, check=False
+    )
     assert run.returncode == 0 or vector["expect"] != "success", run.stderr

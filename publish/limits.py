@@ -1,0 +1,8 @@
+"""Caps on what the publisher reads, in bytes unless a name says otherwise."""
+
+SECRET_KEY_FILE = 4_096
+PASSPHRASE_FILE = 4_096
+CONFIG_FILE = 256_000
+
+KEYS_COUNT = 32  # of one role
+VALIDITY_DAYS = 36_500
