@@ -23,14 +23,14 @@ class Delegation:
     def __init__(self, role: DelegatedRole) -> None:
         self.role = role
         patterns = role.paths or []
-        # `X/*` covers everything in the folders that match `X`; other patterns need the whole path.
-        self._folders = [pattern[:-1].rstrip("/") for pattern in patterns if pattern == "*" or pattern.endswith("/*")]
+        # `X/*` covers everything in the folders that match `X/`; other patterns need the whole path.
+        self._folders = [pattern[:-1] for pattern in patterns if pattern == "*" or pattern.endswith("/*")]
         self._by_folder_only = role.paths is not None and len(self._folders) == len(patterns)
         self._known: dict[str, bool] = {}
 
     def covers(self, path: str) -> bool:
         """True if a pattern matches `path`, segment by segment (a glob does not cross `/`)."""
-        folder = path.rpartition("/")[0]
+        folder = path[: path.rfind("/") + 1]
         whole = self._known.get(folder)
         if whole is None:
             whole = self._known[folder] = any(_matches(folder, pattern) for pattern in self._folders)

@@ -1,0 +1,299 @@
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from nacl.signing import SigningKey
+
+from tests.verifier.site_simulator import ELECTION, NOW, A, B, SiteSimulator, serving, sha256
+from verifier.cli import main
+from verifier.trust import state_home
+
+PROJECT = Path(__file__).parents[2]
+OK, ERROR, USAGE, FAILED, STALE = 0, 1, 2, 4, 5
+
+
+def run(*arguments: object, env: dict[str, str] | None = None) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], env=env)
+
+
+@pytest.fixture
+def site() -> SiteSimulator:
+    return SiteSimulator()
+
+
+@pytest.fixture
+def downloaded(site: SiteSimulator, tmp_path: Path) -> Path:
+    """One results file with its signature, as a citizen downloads it."""
+    file = tmp_path / "1101.json"
+    file.write_bytes(site.tree[A])
+    (tmp_path / "1101.json.minisig").write_bytes(site.tree[A + ".minisig"])
+    (tmp_path / "minisign.pub").write_text(site.public_key().file_text())
+    return file
+
+
+def test_a_file_is_checked(site: SiteSimulator, downloaded: Path) -> None:
+    """A file with its signature holds, with the bare key or the key's file, and says what was not checked."""
+    for key in (["--key", site.public_key().encode()], ["--key-file", downloaded.with_name("minisign.pub")]):
+        result = run("file", downloaded, *key)
+        assert result.exit_code == OK, result.output
+        assert f"Checked: {A} of election {ELECTION}, release 1" in result.stdout
+        assert "Not checked: whether a newer release has changed it" in result.stdout
+
+
+def test_a_files_outcome_as_json(site: SiteSimulator, downloaded: Path) -> None:
+    """`--json` gives one object, for a file that holds and for one that does not."""
+    key = ["--key", site.public_key().encode(), "--json"]
+    report = json.loads(run("file", downloaded, *key).stdout)
+    assert report == {"verified": True, "file": A, "election": ELECTION, "release": 1, "key": site.public_key().name,
+                      "sha256": sha256(site.tree[A])}  # fmt: skip
+    downloaded.write_bytes(site.tree[B])
+    result = run("file", downloaded, *key)
+    assert result.exit_code == FAILED
+    assert json.loads(result.stdout)["verified"] is False
+
+
+def renamed(site: SiteSimulator, file: Path) -> None:
+    """Village 1201's file and signature, under the name of village 1101."""
+    file.write_bytes(site.tree[B])
+    file.with_name(file.name + ".minisig").write_bytes(site.tree[B + ".minisig"])
+
+
+def other_bytes(site: SiteSimulator, file: Path) -> None:
+    file.write_bytes(site.tree[A].replace(b"[1,2]", b"[2,1]"))
+
+
+def other_signature(site: SiteSimulator, file: Path) -> None:
+    file.with_name(file.name + ".minisig").write_bytes(site.tree[B + ".minisig"])
+
+
+def other_key(site: SiteSimulator, file: Path) -> None:
+    site.minisign = SigningKey(b"\x08" * 32)
+    file.with_name(file.name + ".minisig").write_bytes(site.minisig(A, site.tree[A]))
+    site.minisign = SigningKey(b"\x07" * 32)
+
+
+def other_path_in_json(site: SiteSimulator, file: Path) -> None:
+    data = site.results(B)
+    file.write_bytes(data)
+    file.with_name(file.name + ".minisig").write_bytes(site.minisig(A, data))
+
+
+def not_a_signature(site: SiteSimulator, file: Path) -> None:
+    file.with_name(file.name + ".minisig").write_bytes(b"\x1b[2J")
+
+
+def endless_signature(site: SiteSimulator, file: Path) -> None:
+    file.with_name(file.name + ".minisig").write_bytes(b"a" * 1_000_000)
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [renamed, other_bytes, other_signature, other_key, other_path_in_json, not_a_signature, endless_signature],
+)
+def test_attacks_on_a_file(attack: Callable, site: SiteSimulator, downloaded: Path) -> None:
+    """Each change to a file, its name or its signature ends with status 4."""
+    attack(site, downloaded)
+    result = run("file", downloaded, "--key", site.public_key().encode())
+    assert result.exit_code == FAILED, result.output
+    assert result.stdout == ""
+    assert "\x1b" not in result.stderr
+
+
+def test_a_renamed_download_can_be_checked(site: SiteSimulator, downloaded: Path) -> None:
+    """`--any-name` checks a file that its reader renamed."""
+    renamed(site, downloaded)
+    result = run("file", downloaded, "--key", site.public_key().encode(), "--any-name")
+    assert result.exit_code == OK
+    assert f"Checked: {B}" in result.stdout
+
+
+def test_wrong_usage_of_file(downloaded: Path) -> None:
+    """No key, or two, is wrong usage; a missing signature could not be checked."""
+    assert run("file", downloaded).exit_code == USAGE
+    assert run("file", downloaded, "--key", "x", "--key-file", downloaded).exit_code == USAGE
+    key = ["--key-file", downloaded.with_name("minisign.pub")]
+    downloaded.with_name("1101.json.minisig").unlink()
+    assert run("file", downloaded, *key).exit_code == ERROR
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    return {"XDG_STATE_HOME": str(tmp_path / "state")}
+
+
+def at(site: SiteSimulator) -> list[str]:
+    return ["--now", f"{site.now:%Y-%m-%dT%H:%M:%SZ}"]
+
+
+def fingerprint(site: SiteSimulator) -> str:
+    return sha256(site.tree["metadata/1.root.json"])
+
+
+def test_trust_must_be_named_once(site: SiteSimulator, tmp_path: Path, environment: dict[str, str]) -> None:
+    """Without a root the check is refused as wrong usage; once one was named, the same place needs it no more."""
+    folder = site.write(tmp_path / "public")
+    result = run("site", folder, *at(site), env=environment)
+    assert result.exit_code == USAGE
+    assert "--root-sha256" in result.stderr
+    assert run("site", folder, "--root-sha256", fingerprint(site).upper(), *at(site), env=environment).exit_code == OK
+    assert run("site", folder, *at(site), env=environment).exit_code == OK
+    other = SiteSimulator().write(tmp_path / "other")
+    assert run("site", other, *at(site), env=environment).exit_code == USAGE
+
+
+def test_a_wrong_fingerprint_is_refused(site: SiteSimulator, tmp_path: Path, environment: dict[str, str]) -> None:
+    """A root that does not have the printed fingerprint is refused, and nothing is remembered."""
+    folder = site.write(tmp_path / "public")
+    result = run("site", folder, "--root-sha256", "0" * 64, *at(site), env=environment)
+    assert result.exit_code == FAILED
+    assert fingerprint(site) in result.stderr
+    assert run("site", folder, *at(site), env=environment).exit_code == USAGE
+
+
+def test_a_site_that_fails_is_not_remembered(site: SiteSimulator, tmp_path: Path, environment: dict[str, str]) -> None:
+    """A place is remembered only after its metadata has verified."""
+    folder = site.write(tmp_path / "public")
+    late = ["--now", f"{NOW + timedelta(days=2):%Y-%m-%dT%H:%M:%SZ}"]
+    assert run("site", folder, "--root-sha256", fingerprint(site), *late, env=environment).exit_code == STALE
+    assert run("site", folder, *at(site), env=environment).exit_code == USAGE
+
+
+def test_a_mirror_may_not_be_older(site: SiteSimulator, tmp_path: Path, environment: dict[str, str]) -> None:
+    """State belongs to the root: who saw release 2 at the origin refuses release 1 from a mirror."""
+    mirror = site.write(tmp_path / "mirror")
+    site.next_release()
+    origin = site.write(tmp_path / "origin")
+    trust = ["--root-sha256", fingerprint(site)]
+    assert run("site", origin, *trust, *at(site), env=environment).exit_code == OK
+    result = run("site", mirror, *trust, *at(site), env=environment)
+    assert result.exit_code == FAILED
+    assert "rolled back" in result.stderr
+
+
+def test_a_rehearsals_root_is_not_used_elsewhere(tmp_path: Path, environment: dict[str, str]) -> None:
+    """A site that serves another election's root, once trusted at another place, is refused."""
+    rehearsal, real = SiteSimulator(), SiteSimulator()
+    folder = rehearsal.write(tmp_path / "rehearsal")
+    assert run("site", folder, "--root-sha256", fingerprint(rehearsal), *at(real), env=environment).exit_code == OK
+    folder = real.write(tmp_path / "real")
+    assert run("site", folder, "--root-sha256", fingerprint(real), *at(real), env=environment).exit_code == OK
+    rehearsal.write(folder)
+    assert run("site", folder, *at(real), env=environment).exit_code == FAILED
+
+
+def test_state_can_lie_elsewhere(site: SiteSimulator, tmp_path: Path, environment: dict[str, str]) -> None:
+    """`--state` keeps trust and versions in a folder of the user's choice."""
+    folder = site.write(tmp_path / "public")
+    state = ["--state", tmp_path / "mine"]
+    assert run("site", folder, *state, *at(site), env=environment).exit_code == USAGE
+    assert run("site", folder, *state, "--root-sha256", fingerprint(site), *at(site), env=environment).exit_code == OK
+    assert run("site", folder, *state, *at(site), env=environment).exit_code == OK
+    assert not (tmp_path / "state").exists()
+
+
+def test_the_domains_folder_will_do(site: SiteSimulator, tmp_path: Path, environment: dict[str, str]) -> None:
+    """DIR may hold exactly one election; none or two are wrong usage."""
+    (tmp_path / "public").mkdir()
+    trust = ["--root-sha256", fingerprint(site), *at(site)]
+    assert run("site", tmp_path / "public", *trust, env=environment).exit_code == USAGE
+    site.write(tmp_path / "public" / ELECTION)
+    assert run("site", tmp_path / "public", *trust, env=environment).exit_code == OK
+    site.write(tmp_path / "public" / "pemilu-2024")
+    result = run("site", tmp_path / "public", *trust, env=environment)
+    assert result.exit_code == USAGE
+    assert "pemilu-2024" in result.stderr
+
+
+@pytest.mark.parametrize("place", ["ftp://example.org/x", "file:///etc", "/no/such/folder"])
+def test_other_places_are_wrong_usage(place: str) -> None:
+    """Only folders, http and https are places."""
+    assert run("site", place).exit_code == USAGE
+
+
+def test_both_kinds_of_root_are_wrong_usage(site: SiteSimulator, tmp_path: Path) -> None:
+    """--root and --root-sha256 exclude each other."""
+    folder = site.write(tmp_path / "public")
+    root = folder / "metadata" / "1.root.json"
+    assert run("site", folder, "--root", root, "--root-sha256", fingerprint(site)).exit_code == USAGE
+
+
+def test_an_unreachable_site_could_not_be_checked(
+    site: SiteSimulator, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """A place without an election's metadata ends with status 1, which is not a verdict."""
+    root = tmp_path / "root.json"
+    root.write_bytes(site.tree["metadata/1.root.json"])
+    with serving({}) as server:
+        result = run("site", server.url, "--root", root, "--json", env=environment)
+    assert result.exit_code == ERROR
+    assert json.loads(result.stdout)["verified"] is False
+
+
+def test_the_report_says_what_was_left_out(site: SiteSimulator, tmp_path: Path, environment: dict[str, str]) -> None:
+    """Plain words name what was checked, what was not, the release and its time."""
+    folder = site.write(tmp_path / "public")
+    trust = ["--root-sha256", fingerprint(site), *at(site)]
+    output = run("site", folder, *trust, env=environment).stdout
+    assert "release 1, signed as current until 2026-11-21 05:30:00 UTC" in output
+    assert "Not checked: minisign signatures" in output
+    assert output.endswith("Everything is what was published\n")
+    output = run("site", folder, *trust, "--objects-only", "--signatures", env=environment).stdout
+    assert "3 minisign signatures" in output
+    assert "Not checked: their copies at the paths that browsers use" in output
+
+
+def test_failures_as_json(site: SiteSimulator, tmp_path: Path, environment: dict[str, str]) -> None:
+    """`--json` lists each failure with its path and both hashes."""
+    path = site.object_of(A)
+    expected, site.tree[path] = site.tree[path], site.tree[path].replace(b"1", b"2", 1)
+    folder = site.write(tmp_path / "public")
+    result = run(
+        "site", folder, "--json", "--objects-only", "--root-sha256", fingerprint(site), *at(site), env=environment
+    )
+    assert result.exit_code == FAILED
+    assert json.loads(result.stdout)["failures"] == [
+        {"path": path, "what": "wrong sha256", "expected": sha256(expected), "got": sha256(site.tree[path])}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("home", "expected"),
+    [("/var/state", "/var/state/terbit"), ("relative", "~/.local/state/terbit"), ("", "~/.local/state/terbit")],
+)
+def test_state_follows_xdg(home: str, expected: str) -> None:
+    """XDG_STATE_HOME counts if it is absolute, as its specification says."""
+    assert state_home({"XDG_STATE_HOME": home}) == Path(os.path.expanduser(expected))
+
+
+@pytest.mark.parametrize("command", [[], ["file"], ["site"]])
+def test_help_has_an_example(command: list[str]) -> None:
+    """Every help text ends nobody's search without an example."""
+    result = run(*command, "--help")
+    assert result.exit_code == OK
+    assert "Example" in result.stdout
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """`--help` answers without python-tuf, urllib3, rich, msgspec or PyNaCl."""
+    code = (
+        "import sys; from verifier.cli import main; main(['--help'], standalone_mode=False);"
+        "sys.exit(bool({'tuf', 'urllib3', 'rich', 'msgspec', 'nacl'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, check=False).returncode == 0
+
+
+def test_the_verifier_stands_alone() -> None:
+    """Nothing of builder or publish, and none of their engines, is imported by any module of the verifier."""
+    # boto3 is left out of the list: python-tuf's key library imports it where it is installed.
+    code = (
+        "import importlib, pkgutil, sys, verifier;"
+        "[importlib.import_module(m.name) for m in pkgutil.walk_packages(verifier.__path__, 'verifier.')];"
+        "sys.exit(bool({'builder', 'publish', 'polars', 'jinja2', 'markdown', 'nh3'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, check=False).returncode == 0

@@ -1,0 +1,27 @@
+"""The public tuf-conformance suite (https://github.com/theupdateframework/tuf-conformance) on our client."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CLIENT = Path(__file__).with_name("conformance_client.py")
+PROJECT = Path(__file__).parents[2]
+
+
+@pytest.mark.skipif("TUF_CONFORMANCE" not in os.environ, reason="TUF_CONFORMANCE names no checkout of tuf-conformance")
+def test_the_public_suite_passes(tmp_path: Path) -> None:
+    """Our client passes every test of the suite; TUF_CONFORMANCE_PYTHON may name the suite's own interpreter."""
+    python = os.environ.get("TUF_CONFORMANCE_PYTHON", sys.executable)
+    client = tmp_path / "client"
+    client.write_text(f'#!/bin/sh\nPYTHONPATH="{PROJECT}" exec "{sys.executable}" "{CLIENT}" "$@"\n')
+    client.chmod(0o755)
+    suite = Path(os.environ["TUF_CONFORMANCE"])
+    command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tuf_conformance", "--entrypoint", str(client)]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+    result = subprocess.run(command, cwd=suite, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout[-5_000:]
+    assert " passed" in result.stdout
+    assert not any(word in result.stdout for word in (" failed", " xfailed", " skipped"))

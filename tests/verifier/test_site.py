@@ -1,0 +1,364 @@
+import json
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from securesystemslib.signer import CryptoSigner
+from tuf.api.metadata import TargetFile
+
+from tests.verifier.site_simulator import DELEGATIONS, NOW, A, B, SiteSimulator, serving, sha256
+from verifier.cli import main
+from verifier.client import Client
+from verifier.fetcher import DirectoryFetcher, OverlayFetcher
+from verifier.site import SiteReport, check_site
+
+HOLDS, FAILED, STALE = 0, 4, 5
+
+
+@pytest.fixture
+def site() -> SiteSimulator:
+    return SiteSimulator()
+
+
+@pytest.fixture(params=["directory", "http"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Callable:
+    """A way to make a simulated site available; gives the argument for `terbit-verify site`."""
+
+    @contextmanager
+    def make(site: SiteSimulator) -> Iterator[str]:
+        if request.param == "directory":
+            yield str(site.write(tmp_path / "public"))
+        else:
+            with serving(site.tree) as server:
+                yield server.url
+
+    return make
+
+
+def verify(where: str, site: SiteSimulator, tmp_path: Path, *options: str) -> Result:
+    root = tmp_path / "root.json"
+    root.write_bytes(site.tree["metadata/1.root.json"])
+    arguments = ["site", where, "--root", str(root), "--state", str(tmp_path / "state"), *options]
+    return CliRunner().invoke(main, [*arguments, "--now", f"{site.now:%Y-%m-%dT%H:%M:%SZ}"])
+
+
+def test_an_honest_site_is_checked(site: SiteSimulator, place: Callable, tmp_path: Path) -> None:
+    """Every file, alias and signature of an honest site holds, on disk and over HTTP."""
+    with place(site) as where:
+        result = verify(where, site, tmp_path, "--signatures", "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    count = sum(len(files) for files in site.files.values())
+    assert (report["files"], report["signatures"], report["roles"]) == (count, 3, len(DELEGATIONS["targets"]) + 3)
+    assert report["release"] == 1
+    assert report["expires"] == "2026-11-21T05:30:00Z"
+    assert report["bytes"] == sum(len(data) for files in site.files.values() for data in files.values())
+
+
+@dataclass(frozen=True)
+class Attack:
+    """What a stranger does to the published site, and the words that must stand in the verdict."""
+
+    change: Callable[[SiteSimulator], None]
+    words: str
+    exit_code: int = FAILED
+
+
+def flip(path_of: Callable[[SiteSimulator], str]) -> Callable[[SiteSimulator], None]:
+    def change(site: SiteSimulator) -> None:
+        path = path_of(site)
+        data = bytearray(site.tree[path])
+        data[len(data) // 2] ^= 1
+        site.tree[path] = bytes(data)
+
+    return change
+
+
+def drop(path_of: Callable[[SiteSimulator], str]) -> Callable[[SiteSimulator], None]:
+    return lambda site: site.tree.pop(path_of(site)) and None
+
+
+def swap_villages(site: SiteSimulator) -> None:
+    for suffix in ("", ".minisig"):
+        site.tree[A + suffix], site.tree[B + suffix] = site.tree[B + suffix], site.tree[A + suffix]
+
+
+def swap_objects(site: SiteSimulator) -> None:
+    first, second = site.object_of(A), site.object_of(B)
+    site.tree[first], site.tree[second] = site.tree[second], site.tree[first]
+
+
+def lengthen(site: SiteSimulator) -> None:
+    site.tree[site.object_of(A)] += b" "
+
+
+def with_other_key(site: SiteSimulator) -> None:
+    site.signers["ppwp-12"] = site.keys["ppwp-11"]
+    site.publish()
+
+
+def with_strangers_key(role: str) -> Callable[[SiteSimulator], None]:
+    def change(site: SiteSimulator) -> None:
+        site.signers[role] = CryptoSigner.generate_ed25519()
+        site.publish()
+
+    return change
+
+
+def list_elsewhere(path: str, *, drop_original: bool = False) -> Callable[[SiteSimulator], None]:
+    """The holder of shard 11's key lists a file that it may not speak for."""
+
+    def change(site: SiteSimulator) -> None:
+        if drop_original:
+            del site.files["ppwp-12"][path]
+        site.compose()
+        forged = b"forged"
+        site.roles["ppwp-11"].targets[path] = TargetFile.from_data(path, forged, ["sha256"])
+        site.tree[f"targets/{sha256(forged)}.forged"] = forged
+        site.sign()
+
+    return change
+
+
+def claim_by_two(site: SiteSimulator) -> None:
+    site.compose()
+    site.roles["ppwp"].targets[A] = site.roles["ppwp-11"].targets[A]
+    site.sign()
+
+
+def without_sha256(site: SiteSimulator) -> None:
+    site.compose()
+    site.roles["ppwp-11"].targets[A].hashes = {"sha512": "00" * 64}
+    site.sign()
+
+
+def enormous(site: SiteSimulator) -> None:
+    site.compose()
+    site.roles["ppwp-11"].targets[A].length = 10**15
+    site.sign()
+
+
+def remove_role(site: SiteSimulator) -> None:
+    site.compose()
+    site.sign()
+    del site.snapshot.meta["ppwp-12.json"]
+    site.sign_snapshot()
+
+
+def delegate_twice(site: SiteSimulator) -> None:
+    site.delegations["targets"].append(site.delegations["ppwp"][0])
+    site.publish()
+
+
+def expire_shard(site: SiteSimulator) -> None:
+    site.compose()
+    site.roles["ppwp-11"].expires = NOW - timedelta(days=1)
+    site.sign()
+
+
+def expire_timestamp(site: SiteSimulator) -> None:
+    site.now += timedelta(minutes=31)
+
+
+def mix_snapshots(site: SiteSimulator) -> None:
+    old = site.tree["metadata/1.ppwp-11.json"]
+    site.next_release()
+    site.tree["metadata/2.ppwp-11.json"] = old
+
+
+def mix_snapshot_and_timestamp(site: SiteSimulator) -> None:
+    old = site.tree["metadata/1.snapshot.json"]
+    site.next_release()
+    site.tree["metadata/2.snapshot.json"] = old
+
+
+def rewrite_metadata(old: bytes, new: bytes) -> Callable[[SiteSimulator], None]:
+    def change(site: SiteSimulator) -> None:
+        data = site.tree["metadata/timestamp.json"]
+        assert old in data
+        site.tree["metadata/timestamp.json"] = data.replace(old, new, 1)
+
+    return change
+
+
+def forge_minisig(**changes: object) -> Callable[[SiteSimulator], None]:
+    def change(site: SiteSimulator) -> None:
+        data = site.files["ppwp-11"][A]
+        site.put_minisig(A, data, site.minisig(A, data, **changes))
+
+    return change
+
+
+def signed_json(**changes: object) -> Callable[[SiteSimulator], None]:
+    """Both signatures are right, but the JSON says something else than its place and its trusted comment."""
+
+    def change(site: SiteSimulator) -> None:
+        site.files["ppwp-11"][A] = site.results(A, **changes)
+        site.publish()
+
+    return change
+
+
+def signed_bytes(data: bytes) -> Callable[[SiteSimulator], None]:
+    def change(site: SiteSimulator) -> None:
+        site.files["ppwp-11"][A] = data
+        site.publish()
+
+    return change
+
+
+def end_key_range(site: SiteSimulator) -> None:
+    site.release = 2
+    site.files["trust"]["trust/minisign.json"] = site.minisign_keys().replace(b'"from": 1', b'"from": 2')
+    site.publish()
+
+
+MAY_NOT = "listed by role ppwp-11, which may not speak for it"
+ATTACKS = {
+    "flip-object": Attack(flip(lambda site: site.object_of(A)), "wrong sha256"),
+    "flip-alias": Attack(flip(lambda site: A), f"FAILED {A}: wrong sha256"),
+    "flip-page-alias": Attack(flip(lambda site: "index.html"), "FAILED index.html: wrong sha256"),
+    "flip-minisig": Attack(flip(lambda site: site.object_of(A) + ".minisig"), ".minisig: "),
+    "flip-minisig-alias": Attack(flip(lambda site: A + ".minisig"), f"FAILED {A}.minisig: "),
+    "flip-shard-metadata": Attack(flip(lambda site: "metadata/1.ppwp-11.json"), "FAILED role ppwp-11: "),
+    "flip-timestamp": Attack(flip(lambda site: "metadata/timestamp.json"), "terbit-verify: "),
+    "swap-villages": Attack(swap_villages, f"FAILED {A}: wrong sha256"),
+    "swap-objects": Attack(swap_objects, "wrong sha256"),
+    "lengthen-object": Attack(lengthen, "is longer than"),
+    "drop-object": Attack(drop(lambda site: site.object_of(A)), "1101.json: missing"),
+    "drop-alias": Attack(drop(lambda site: A), f"FAILED {A}: missing"),
+    "drop-minisig": Attack(drop(lambda site: site.object_of(A) + ".minisig"), ".minisig: missing"),
+    "drop-minisig-alias": Attack(drop(lambda site: A + ".minisig"), f"{A}.minisig: missing"),
+    "drop-shard-metadata": Attack(drop(lambda site: "metadata/1.ppwp-11.json"), "something was removed"),
+    "drop-snapshot": Attack(drop(lambda site: "metadata/1.snapshot.json"), "something was removed"),
+    "shard-key-on-other-shard": Attack(with_other_key, "FAILED role ppwp-12: wrong or too few signatures"),
+    "strangers-key-on-shard": Attack(with_strangers_key("ppwp-11"), "FAILED role ppwp-11: wrong or too few"),
+    "strangers-key-on-timestamp": Attack(with_strangers_key("timestamp"), "wrong or too few signatures"),
+    "strangers-key-on-snapshot": Attack(with_strangers_key("snapshot"), "wrong or too few signatures"),
+    "strangers-key-on-targets": Attack(with_strangers_key("targets"), "wrong or too few signatures"),
+    "list-other-shards-file": Attack(list_elsewhere(B), MAY_NOT),
+    "list-other-shards-removed-file": Attack(list_elsewhere(B, drop_original=True), MAY_NOT),
+    "list-front-page": Attack(list_elsewhere("index.html"), MAY_NOT),
+    "list-trust": Attack(list_elsewhere("trust/minisign.json"), MAY_NOT),
+    "list-parent-folder": Attack(list_elsewhere("ppwp/11/../12/1201.json"), "not a plain path"),
+    "list-outside": Attack(list_elsewhere("../x"), "not a plain path"),
+    "list-absolute": Attack(list_elsewhere("/etc/passwd"), "not a plain path"),
+    "list-backslash": Attack(list_elsewhere("ppwp/11/..\\..\\x"), "not a plain path"),
+    "list-nul": Attack(list_elsewhere("ppwp/11/a\0b"), "not a plain path"),
+    "list-empty-segment": Attack(list_elsewhere("ppwp/11//x"), "not a plain path"),
+    "list-terminal-escape": Attack(list_elsewhere("ppwp/11/\x1b[2J"), "not a plain path"),
+    "claim-by-two-roles": Attack(claim_by_two, "listed by two roles, ppwp and ppwp-11"),
+    "without-sha256": Attack(without_sha256, "without a sha256"),
+    "enormous-length": Attack(enormous, "at most"),
+    "remove-role-from-snapshot": Attack(remove_role, "FAILED role ppwp-12: "),
+    "delegate-twice": Attack(delegate_twice, "another role delegates to as well"),
+    "expired-shard": Attack(expire_shard, "FAILED role ppwp-11: New ppwp-11 is expired", STALE),
+    "expired-timestamp": Attack(expire_timestamp, "no longer fresh", STALE),
+    "mix-shard-of-older-release": Attack(mix_snapshots, "FAILED role ppwp-11: wrong length or hash"),
+    "mix-snapshot-of-older-release": Attack(mix_snapshot_and_timestamp, "wrong length or hash"),
+    "duplicate-key": Attack(rewrite_metadata(b'"version":1', b'"version":9,"version":1'), "the same key twice"),
+    "float-version": Attack(rewrite_metadata(b'"version":1', b'"version":1.0'), "only integers may stand"),
+    "nan": Attack(rewrite_metadata(b'"version":1', b'"version":NaN'), "only integers may stand"),
+    "minisig-for-other-file": Attack(forge_minisig(file=B), f"its signature is for file {B}"),
+    "minisig-for-other-election": Attack(forge_minisig(election="pemilu-2019"), "its signature is for election"),
+    "minisig-for-other-release": Attack(forge_minisig(release=7), "its signature is for release 7"),
+    "minisig-for-other-bytes": Attack(forge_minisig(sha256="0" * 64), "its signature is for sha256 000"),
+    "json-names-other-village": Attack(signed_json(path=B), f"but the file says {B}"),
+    "json-names-other-election": Attack(signed_json(election="pemilu-2019"), "but the file says pemilu-2019"),
+    "json-without-release": Attack(signed_json(release=None), "the results file: "),
+    "json-duplicate-key": Attack(signed_bytes(b'{"path":"a","path":"b"}'), "the same key twice"),
+    "json-float": Attack(signed_bytes(b'{"votes":1e308}'), "only integers may stand"),
+    "json-not-json": Attack(signed_bytes(b"\xff"), "is not JSON"),
+    "minisign-key-not-for-release": Attack(end_key_range, "names 0 keys for release 1"),
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
+def test_attacks_on_a_site(attack: Attack, site: SiteSimulator, place: Callable, tmp_path: Path) -> None:
+    """Each attack ends with its exit status and is reported in words that name it."""
+    attack.change(site)
+    with place(site) as where:
+        result = verify(where, site, tmp_path, "--signatures")
+    assert result.exit_code == attack.exit_code, result.output
+    assert attack.words in result.output
+    assert "Everything is what was published" not in result.output
+    assert "\x1b" not in result.output
+
+
+def run(site: SiteSimulator, folder: Path, state: Path, **options: bool) -> SiteReport:
+    fetcher = DirectoryFetcher(folder)
+    client = Client(fetcher, state, site.now, site.tree["metadata/1.root.json"])
+    client.refresh()
+    with ThreadPoolExecutor(1) as executor:
+        return check_site(client, fetcher, executor, **options)
+
+
+def test_every_failure_is_reported(site: SiteSimulator, tmp_path: Path) -> None:
+    """A broken role and two broken files give three failures, and all other files are still checked."""
+    flip(lambda site: "metadata/1.ppwp-12.json")(site)
+    flip(lambda site: site.object_of("index.html"))(site)
+    flip(lambda site: "ppwp/11/1101.html")(site)
+    report = run(site, site.write(tmp_path / "public"), tmp_path / "state")
+    # The front page's alias is a hard link no more, and still has the right bytes.
+    assert {failure.path for failure in report.failures} == {
+        site.object_of("index.html"),
+        "ppwp/11/1101.html",
+        "role ppwp-12",
+    }
+    assert report.files == sum(len(files) for name, files in site.files.items() if name != "ppwp-12")
+    assert report.exit_code == FAILED
+
+
+def test_objects_only_leaves_aliases_out(site: SiteSimulator, tmp_path: Path) -> None:
+    """A mirror that keeps only objects holds, with its signatures, when aliases are left out."""
+    listed = [path for files in site.files.values() for path in files]
+    for path in listed:
+        del site.tree[path]
+        site.tree.pop(path + ".minisig", None)
+    folder = site.write(tmp_path / "public")
+    assert run(site, folder, tmp_path / "a", aliases=False, signatures=True).exit_code == HOLDS
+    assert len(run(site, folder, tmp_path / "b").failures) == len(listed)
+
+
+def test_an_unlinked_alias_is_read(site: SiteSimulator, tmp_path: Path) -> None:
+    """An alias that is a copy instead of a hard link is hashed by itself."""
+    folder = site.write(tmp_path / "public")
+    assert os.path.samefile(folder / A, folder / site.object_of(A))
+    (folder / A).unlink()
+    (folder / A).write_bytes(site.tree[A])
+    assert run(site, folder, tmp_path / "state").exit_code == HOLDS
+    (folder / A).write_bytes(site.tree[A].replace(b"1", b"2", 1))
+    assert [failure.path for failure in run(site, folder, tmp_path / "state").failures] == [A]
+
+
+def test_a_release_is_checked_before_its_timestamp_is_public(site: SiteSimulator, tmp_path: Path) -> None:
+    """With the next timestamp laid over the tree, the publisher checks release 2 while the public still sees 1."""
+    public = site.tree["metadata/timestamp.json"]
+    site.next_release()
+    draft = {"metadata/timestamp.json": site.tree["metadata/timestamp.json"]}
+    site.tree["metadata/timestamp.json"] = public
+    folder = site.write(tmp_path / "public")
+    fetcher = OverlayFetcher(draft, DirectoryFetcher(folder))
+    client = Client(fetcher, tmp_path / "draft", site.now, site.tree["metadata/1.root.json"])
+    client.refresh()
+    with ThreadPoolExecutor(1) as executor:
+        report = check_site(client, fetcher, executor, aliases=False)
+    assert (report.release, report.exit_code) == (2, HOLDS)
+    assert run(site, folder, tmp_path / "state", aliases=False).release == 1
+
+
+def test_progress_counts_files(site: SiteSimulator, tmp_path: Path) -> None:
+    """Progress ends with all files checked of all files known."""
+    fetcher = DirectoryFetcher(site.write(tmp_path / "public"))
+    client = Client(fetcher, tmp_path / "state", site.now, site.tree["metadata/1.root.json"])
+    client.refresh()
+    seen: list[tuple[int, int]] = []
+    with ThreadPoolExecutor(1) as executor:
+        report = check_site(client, fetcher, executor, progress=lambda done, known: seen.append((done, known)))
+    assert seen[-1] == (report.files, report.files)

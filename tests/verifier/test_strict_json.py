@@ -1,0 +1,57 @@
+import json
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from verifier.errors import FormatError
+from verifier.formats import strict_json
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+
+
+@given(VALUES)
+def test_what_we_write_is_read(value: object) -> None:
+    """JSON without floats is read back as it was written."""
+    assert strict_json.loads(json.dumps(value).encode(), "it") == value
+
+
+@given(st.binary())
+def test_any_bytes_are_read_or_refused(data: bytes) -> None:
+    """Bytes give a value or a FormatError, nothing else."""
+    with suppress(FormatError):
+        strict_json.loads(data, "it")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"a":1,"a":2}',
+        b'{"a":1,"\\u0061":2}',
+        b'[{"x":{"a":1,"b":2,"a":1}}]',
+        b"1.0",
+        b"[1e2]",
+        b"[-0.0]",
+        b"NaN",
+        b"[Infinity]",
+        b"[-Infinity]",
+        b"9" * 5_000,
+        b"[" * 100_000,
+        b"\xef\xbb\xbf{}",
+        b"{}x",
+        b"{'a':1}",
+        b"[1,]",
+        b'"\xed\xa0\x80"',
+        '{"a":1}'.encode("utf-16"),
+        b"",
+    ],
+)
+def test_two_readings_are_refused(data: bytes) -> None:
+    """Whatever two parsers could read differently, or only some could read, is refused."""
+    with pytest.raises(FormatError):
+        strict_json.loads(data, "it")
