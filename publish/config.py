@@ -1,0 +1,234 @@
+"""`terbit.toml`: where things lie in the operator's workspace, and who signs what.
+
+The names of keys are those of the files in `keys/`. Roles are TUF's (docs/formats.md, "TUF metadata").
+"""
+
+import datetime
+import os
+import re
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from publish import limits
+from publish.errors import ConfigError
+
+__all__ = ["DEFAULT_CONFIG_TEXT", "MINISIGN_KEY", "OFFLINE_ROLES", "Config", "Role", "load_config", "parse_config"]
+
+OFFLINE_ROLES = ("root", "targets", "trust")
+T = TypeVar("T")
+MINISIGN_KEY = "minisign"  # signs results files; never metadata
+
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*\Z", max_length=64)]
+Folder = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+KeyNames = Annotated[tuple[Name, ...], msgspec.Meta(min_length=1, max_length=limits.KEYS_COUNT)]
+
+
+class Role(msgspec.Struct, frozen=True):
+    """Who signs a role (`threshold` of the named `keys`), and how long a signature is good for."""
+
+    keys: tuple[str, ...]
+    threshold: int
+    validity: datetime.timedelta
+
+
+_OFFLINE = Role(("root-1", "root-2", "root-3"), 2, datetime.timedelta(days=3650))
+DEFAULT_ROLES = {
+    **dict.fromkeys(OFFLINE_ROLES, _OFFLINE),
+    "site": Role(("site",), 1, datetime.timedelta(days=3650)),
+    "results": Role(("results",), 1, datetime.timedelta(days=3650)),
+    "snapshot": Role(("snapshot",), 1, datetime.timedelta(days=1)),
+    "timestamp": Role(("timestamp",), 1, datetime.timedelta(minutes=30)),
+}
+
+DEFAULT_CONFIG_TEXT = """\
+# Terbit's configuration. Every line that is commented out shows the default.
+# Paths are relative to this folder.
+
+# content = "content"        # election.toml, areas.csv, pages
+# templates = "templates"    # your own templates instead of Terbit's
+# ledger = "ledger"          # accepted packages and cuts: back it up
+# inbox = "inbox"            # packages that wait for `terbit intake`
+# build = "build"            # caches; can be deleted
+# public = "public"          # the signed site
+# keys = "keys"              # keys and what they signed offline: back it up
+# workers = 2                # processes; default: one for each processor
+
+# Who signs what: `threshold` of the keys named, good for `days` or `minutes`.
+# root, targets and trust are signed offline, a few times a year; keep each key with another person.
+
+# [roles.root]               # names every other key
+# keys = ["root-1", "root-2", "root-3"]
+# threshold = 2
+# days = 3650
+
+# [roles.targets]            # says who signs which part of the site
+# [roles.trust]              # the election's definition and the public keys
+
+# The publisher's own keys sign every release.
+
+# [roles.site]               # front page, content pages, assets
+# keys = ["site"]
+# threshold = 1
+# days = 3650
+
+# [roles.results]            # all groups of contests and their shards
+# keys = ["results"]
+# threshold = 1
+# days = 3650
+
+# [roles.ppwp]               # one group, with its shards, signed otherwise
+# keys = ["results", "second"]
+# threshold = 2
+
+# [roles.snapshot]
+# keys = ["snapshot"]
+# threshold = 1
+# days = 1
+
+# [roles.timestamp]          # renewed before it ends, even when nothing changed
+# keys = ["timestamp"]
+# threshold = 1
+# minutes = 30
+"""
+
+
+class Config(msgspec.Struct, frozen=True):
+    """`terbit.toml`, complete. Paths are relative to the workspace or absolute; `templates` None means Terbit's own."""
+
+    content: Path
+    templates: Path | None
+    ledger: Path
+    inbox: Path
+    build: Path
+    public: Path
+    keys: Path
+    workers: int
+    roles: dict[str, Role]
+
+    def role(self, name: str) -> Role:
+        """The role `name`: its own table, else its group's (`ppwp` for `ppwp-1101`), else `results`."""
+        return self.roles.get(name) or self.roles.get(name.partition("-")[0]) or self.roles["results"]
+
+    @property
+    def offline_keys(self) -> tuple[str, ...]:
+        """Names of the keys that are kept away from the publisher."""
+        return _key_names(self.roles[name] for name in OFFLINE_ROLES)
+
+    @property
+    def online_keys(self) -> tuple[str, ...]:
+        """Names of the keys that releases are signed with, the one for minisign last."""
+        online = _key_names(role for name, role in self.roles.items() if name not in OFFLINE_ROLES)
+        return (*online, MINISIGN_KEY)
+
+
+class _RoleTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    keys: KeyNames | None = None
+    threshold: Annotated[int, msgspec.Meta(ge=1, le=limits.KEYS_COUNT)] | None = None
+    days: Annotated[int, msgspec.Meta(ge=1, le=limits.VALIDITY_DAYS)] | None = None
+    minutes: Annotated[int, msgspec.Meta(ge=1, le=limits.VALIDITY_DAYS * 24 * 60)] | None = None
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    content: Folder = "content"
+    templates: Folder | None = None
+    ledger: Folder = "ledger"
+    inbox: Folder = "inbox"
+    build: Folder = "build"
+    public: Folder = "public"
+    keys: Folder = "keys"
+    workers: Annotated[int, msgspec.Meta(ge=1, le=limits.WORKERS_COUNT)] | None = None
+    roles: dict[str, Any] = {}
+
+
+def load_config(path: Path) -> Config:
+    """Read `terbit.toml`. Without `workers` there, one process for each processor.
+
+    Raises:
+        ConfigError: with file, key and rule.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(limits.CONFIG_FILE + 1)
+    except FileNotFoundError:
+        raise ConfigError(f"{path} is not there; run: terbit init, or give the workspace with -C") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    return parse_config(data, str(path), os.cpu_count() or 1)
+
+
+def parse_config(data: bytes, file: str, processors: int) -> Config:
+    """The bytes of `terbit.toml` to a checked Config; `file` is its name in messages. ConfigError as `load_config`."""
+    if len(data) > limits.CONFIG_FILE:
+        raise ConfigError(f"{file}: more than {limits.CONFIG_FILE} bytes [size]")
+    try:
+        tree = tomllib.loads(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: not UTF-8 at byte {error.start} [encoding]") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(f"{file}: not TOML: {error} [syntax]") from None
+    read = _convert(tree, _File, file, "")
+    return Config(
+        content=Path(read.content),
+        templates=Path(read.templates) if read.templates else None,
+        ledger=Path(read.ledger),
+        inbox=Path(read.inbox),
+        build=Path(read.build),
+        public=Path(read.public),
+        keys=Path(read.keys),
+        workers=read.workers or min(processors, limits.WORKERS_COUNT),
+        roles=_roles(read.roles, file),
+    )
+
+
+def _roles(tables: dict[str, Any], file: str) -> dict[str, Role]:
+    roles = dict(DEFAULT_ROLES)
+    # A shard's table adds to its group's, which therefore comes first; both add to `results`.
+    for name in sorted(tables, key=lambda name: (name not in DEFAULT_ROLES, "-" in name, name)):
+        if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)?", name) or len(name) > 64:
+            raise ConfigError(f"{file}: roles: {name!r} is not the name of a role, a group or a shard [role-name]")
+        base = roles.get(name) or roles.get(name.partition("-")[0]) or roles["results"]
+        roles[name] = _merge(base, _convert(tables[name], _RoleTable, file, f"roles.{name}"), f"{file}: roles.{name}")
+    offline = {key for name in OFFLINE_ROLES for key in roles[name].keys}
+    for name, role in roles.items():
+        if MINISIGN_KEY in role.keys:
+            raise ConfigError(f"{file}: roles.{name}.keys: {MINISIGN_KEY!r} only signs results files [minisign-key]")
+        if name not in OFFLINE_ROLES and offline & {*role.keys}:
+            key = min(offline & {*role.keys})
+            raise ConfigError(
+                f"{file}: roles.{name}.keys: {key!r} also signs {', '.join(OFFLINE_ROLES)} and must stay offline; "
+                "use another key [offline-key]"
+            )
+    return roles
+
+
+def _merge(base: Role, table: _RoleTable, where: str) -> Role:
+    keys = table.keys or base.keys
+    threshold = table.threshold or base.threshold
+    validity = base.validity
+    if table.days and table.minutes:
+        raise ConfigError(f"{where}: give days or minutes, not both [validity]")
+    if table.days or table.minutes:
+        validity = datetime.timedelta(days=table.days or 0, minutes=table.minutes or 0)
+    if len({*keys}) != len(keys):
+        raise ConfigError(f"{where}.keys: a key stands twice [duplicate-key]")
+    if threshold > len(keys):
+        raise ConfigError(f"{where}.threshold: {threshold} of {len(keys)} keys can never be reached [threshold]")
+    return Role(keys, threshold, validity)
+
+
+def _convert(tree: object, kind: type[T], file: str, where: str) -> T:
+    try:
+        return msgspec.convert(tree, kind)
+    except msgspec.ValidationError as error:
+        problem, _, path = str(error).partition(" - at ")
+        key = ".".join(filter(None, (where, path.strip("`").removeprefix("$").removeprefix("."))))
+        rule = "unknown-key" if "unknown field" in problem else "type"
+        raise ConfigError(f"{file}: {key}{': ' if key else ''}{problem} [{rule}]") from None
+
+
+def _key_names(roles: Iterable[Role]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(key for role in roles for key in role.keys))

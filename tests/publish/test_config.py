@@ -1,0 +1,128 @@
+"""terbit.toml: defaults, overrides, and every mistake refused by name."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from publish.config import DEFAULT_CONFIG_TEXT, load_config, parse_config
+from publish.errors import ConfigError
+
+
+def parse(text: str):
+    return parse_config(text.encode(), "terbit.toml", processors=2)
+
+
+DEFAULT = parse("")
+
+
+def test_empty_file_has_defaults():
+    """An empty terbit.toml is complete."""
+    assert DEFAULT.content == Path("content")
+    assert DEFAULT.templates is None
+    assert DEFAULT.workers == 2
+    assert DEFAULT.role("root").keys == ("root-1", "root-2", "root-3")
+    assert DEFAULT.role("trust").threshold == 2
+    assert DEFAULT.role("timestamp").validity == timedelta(minutes=30)
+    assert DEFAULT.role("snapshot").validity == timedelta(days=1)
+    assert DEFAULT.role("ppwp-1101") == DEFAULT.role("results")
+
+
+def test_default_text_is_the_defaults():
+    """The file that `terbit init` writes says nothing but the defaults."""
+    assert parse(DEFAULT_CONFIG_TEXT) == DEFAULT
+
+
+def test_comments_of_the_default_text_show_the_defaults():
+    """The commented lines of that file, uncommented without the two examples of overrides, are the defaults too."""
+    lines = [line.removeprefix("# ") for line in DEFAULT_CONFIG_TEXT.splitlines() if " = " in line or "[roles." in line]
+    text = "\n".join(lines).replace('templates = "templates"', "")
+    before, _, rest = text.partition("[roles.ppwp]")
+    assert parse(before + rest[rest.index("[roles.snapshot]") :]) == DEFAULT
+
+
+def test_keys_are_offline_or_online():
+    """The offline keys are those of root, targets and trust; all others and minisign's are online."""
+    assert DEFAULT.offline_keys == ("root-1", "root-2", "root-3")
+    assert DEFAULT.online_keys == ("site", "results", "snapshot", "timestamp", "minisign")
+
+
+def test_shard_falls_back_to_its_group_then_to_results():
+    """A shard's table adds to its group's, whatever the order in the file."""
+    config = parse(
+        '[roles."ppwp-1101"]\nthreshold = 2\n[roles.ppwp]\nkeys = ["a", "b"]\ndays = 7\n[roles.results]\nminutes = 90\n'
+    )
+    assert config.role("ppwp-1101").keys == ("a", "b")
+    assert config.role("ppwp-1101").threshold == 2
+    assert config.role("ppwp-1101").validity == timedelta(days=7)
+    assert config.role("ppwp-1102") == config.role("ppwp")
+    assert config.role("ppwp").threshold == 1
+    assert config.role("dpr-1101").validity == timedelta(minutes=90)
+    assert "b" in config.online_keys
+
+
+MISTAKES = {
+    "unknown-key": ('inbx = "x"', "unknown field `inbx` [unknown-key]"),
+    "unknown-key-in-role": ("[roles.root]\nkey = 1", "roles.root: Object contains unknown field `key` [unknown-key]"),
+    "path-not-text": ("inbox = 1", "inbox: Expected `str`, got `int` [type]"),
+    "path-empty": ('inbox = ""', "inbox: Expected `str` of length >= 1 [type]"),
+    "workers-zero": ("workers = 0", "workers: Expected `int` >= 1 [type]"),
+    "workers-many": ("workers = 65", "workers: Expected `int` <= 64 [type]"),
+    "workers-true": ("workers = true", "workers: Expected"),
+    "days-float": ("[roles.root]\ndays = 1.5", "roles.root.days: Expected"),
+    "days-whole-float": ("[roles.root]\ndays = 1.0", "roles.root.days: Expected"),
+    "days-zero": ("[roles.root]\ndays = 0", "roles.root.days: Expected `int` >= 1 [type]"),
+    "days-huge": ("[roles.root]\ndays = 9223372036854775808", "roles.root.days: Expected `int` <= 36500 [type]"),
+    "days-text": ('[roles.root]\ndays = "1"', "roles.root.days: Expected"),
+    "both": ("[roles.timestamp]\ndays = 1\nminutes = 1", "roles.timestamp: give days or minutes, not both [validity]"),
+    "threshold-above-keys": ("[roles.root]\nthreshold = 4", "roles.root.threshold: 4 of 3 keys can never be reached"),
+    "keys-fewer-than-threshold": ('[roles.root]\nkeys = ["a"]', "roles.root.threshold: 2 of 1 keys"),
+    "key-twice": ('[roles.root]\nkeys = ["a", "a"]', "roles.root.keys: a key stands twice [duplicate-key]"),
+    "no-keys": ("[roles.root]\nkeys = []", "roles.root.keys: Expected `array` of length >= 1 [type]"),
+    "key-name-path": ('[roles.root]\nkeys = ["../a", "b"]', "roles.root.keys[0]: Expected `str` matching regex"),
+    "key-name-newline": ('[roles.root]\nkeys = ["a\\n", "b"]', "roles.root.keys[0]: Expected `str` matching regex"),
+    "minisign-key": ('[roles.site]\nkeys = ["minisign"]', "roles.site.keys: 'minisign' only signs results"),
+    "offline-key-online": ('[roles.site]\nkeys = ["root-1"]', "roles.site.keys: 'root-1' also signs root, targets"),
+    "role-name": ('[roles."PPWP"]\ndays = 1', "roles: 'PPWP' is not the name of a role"),
+    "role-name-deep": ('[roles."a-b-c"]\ndays = 1', "roles: 'a-b-c' is not the name of a role"),
+    "role-not-table": ("[roles]\nroot = 1", "roles.root: Expected `object`, got `int` [type]"),
+    "roles-not-table": ("roles = 1", "roles: Expected `object`, got `int` [type]"),
+    "duplicate": ("workers = 1\nworkers = 2", "not TOML"),
+    "not-toml": ("workers", "not TOML"),
+    "nul": ("workers = 1\0", "not TOML"),
+    "big": ("#" * 300_000, "more than 256000 bytes [size]"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), MISTAKES.values(), ids=MISTAKES.keys())
+def test_mistakes_are_refused_by_file_key_and_rule(text, message):
+    """Each mistake is a ConfigError that names the file, the key and the rule."""
+    with pytest.raises(ConfigError) as caught:
+        parse(text)
+    assert str(caught.value).startswith("terbit.toml: ")
+    assert message in str(caught.value)
+
+
+@given(st.binary(max_size=60))
+def test_nothing_but_config_errors(data):
+    """Whatever the bytes, the answer is a Config or a ConfigError."""
+    try:
+        parse_config(data, "terbit.toml", processors=1)
+    except ConfigError:
+        return
+
+
+def test_missing_file_names_the_remedy(tmp_path):
+    """Without terbit.toml the message says how to get one."""
+    with pytest.raises(ConfigError, match="terbit init"):
+        load_config(tmp_path / "terbit.toml")
+
+
+def test_file_on_disk_is_read(tmp_path):
+    """`load_config` reads the file and counts the processors."""
+    (tmp_path / "terbit.toml").write_text('public = "/srv/public"\n')
+    config = load_config(tmp_path / "terbit.toml")
+    assert config.public == Path("/srv/public")
+    assert config.workers >= 1
