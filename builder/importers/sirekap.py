@@ -1,0 +1,223 @@
+"""Raw Sirekap JSON of polling stations, from a folder or a zip, to recap packages.
+
+One file a station, named by its code (`3101011002013.json`: 10 digits of the village, then the station), as scrapers
+keep the public `/pemilu/hhcw/<contest>/…/<code>.json`. `chart` holds votes by the commission's own candidate ids
+beside a key `"null"`; it and `administrasi` are null until a form is in. `ts` has no zone and is Jakarta's (UTC+7).
+"""
+
+import datetime
+import itertools
+import json
+import os
+import re
+import stat
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import msgspec
+import polars as pl
+
+from builder import limits
+from builder.election import Contest, Definition
+from builder.errors import ImporterError
+from builder.importers.delivery import Delivery, ImportReport, deliver, required_contest
+from builder.importers.source import Map, load_map
+from builder.rows import Rows
+
+__all__ = ["SirekapMap", "import_sirekap", "load_sirekap_map"]
+
+WIB = datetime.timezone(datetime.timedelta(hours=7), "WIB")
+FILE_NAME = re.compile(r"[0-9]{11,20}\.json")
+SEXES = {"j": "", "l": "_male", "p": "_female"}
+FIELDS = {
+    "suara_sah": "valid",
+    "suara_tidak_sah": "invalid",
+    "suara_total": "total",
+    **{f"pemilih_dpt_{key}": f"registered{sex}" for key, sex in SEXES.items()},
+    **{f"pengguna_dpt_{key}": f"voters_listed{sex}" for key, sex in SEXES.items()},
+    **{f"pengguna_dptb_{key}": f"voters_moved{sex}" for key, sex in SEXES.items()},
+    **{f"pengguna_non_dpt_{key}": f"voters_unlisted{sex}" for key, sex in SEXES.items()},
+    **{f"pengguna_total_{key}": f"voters{sex}" for key, sex in SEXES.items()},
+}
+
+
+class SirekapMap(Map, frozen=True):
+    """Map of a contest's raw JSON.
+
+    `candidates`: number on the ballot for each of the commission's ids. `area_digits`: how many digits of a file's name
+    are the area's code.
+    """
+
+    contest: str
+    by: Annotated[str, msgspec.Meta(min_length=1)]
+    candidates: dict[str, int]
+    form: str = ""
+    area_digits: Annotated[int, msgspec.Meta(ge=1, le=19)] = 10
+
+
+class Station(msgspec.Struct, frozen=True):
+    """The parts of a station's file that are figures."""
+
+    chart: dict[str, int | None] | None
+    administrasi: dict[str, int | None] | None
+    ts: str | None = None
+
+
+def load_sirekap_map(name: str) -> SirekapMap:
+    """Read a map by path or bare name (`sirekap-2024-ppwp`)."""
+    return load_map(name, SirekapMap)
+
+
+def import_sirekap(
+    path: Path,
+    map_: SirekapMap,
+    definition: Definition,
+    rows: Mapping[str, Rows],
+    *,
+    reason: str | None = None,
+    note: str = "",
+    withdraw_missing: bool = False,
+    out: Path,
+) -> ImportReport:
+    """Write packages into `out` with what is new in a folder or zip against `rows`, the ledger's current rows.
+
+    A file that is not a station's JSON (duplicate keys, floats, wrong types) is rejected alone; a candidate id that
+    the map does not know stops the import, since every file has it.
+
+    Raises:
+        ImporterError: with file, key and rule; nothing was written.
+    """
+    contest = required_contest(definition, map_.contest, path.name)
+    if unknown := [f"votes_{number}" for number in map_.candidates.values() if f"votes_{number}" not in contest.votes]:
+        raise ImporterError(f"contest {contest.id!r} has no {unknown[0]!r}", field="candidates", rule="map")
+    schema = dict.fromkeys(("source", "area", "station", "time", "reject", *contest.figures), pl.String)
+    table = pl.DataFrame([_row(name, data, map_, contest) for name, data in _files(path)], schema=schema, orient="row")
+    if table.height == 0:
+        raise ImporterError("no station's JSON in it (names such as 3101011002013.json)", file=path, rule="files")
+    delivery = Delivery(
+        contest,
+        series="count",
+        form=map_.form,
+        by=map_.by,
+        source=path.name,
+        reason=reason,
+        note=note,
+        withdraw_missing=withdraw_missing,
+    )
+    return deliver(table, delivery, definition, rows.get(contest.id), out)
+
+
+def _row(name: str, data: bytes, map_: SirekapMap, contest: Contest) -> list[str | None]:
+    code = name.removesuffix(".json")
+    row: dict[str, str | None] = {"source": name, "area": code[: map_.area_digits], "station": code[map_.area_digits :]}
+    try:
+        station = _parse_station(data)
+        row["time"] = _utc(station.ts)
+    except (ValueError, RecursionError) as error:
+        row["reject"] = f"json: {error}"[:200]
+        station = Station(None, None)
+    for candidate, votes in (station.chart or {}).items():
+        number = map_.candidates.get(candidate)
+        if number is not None:
+            row[f"votes_{number}"] = _text(votes)
+        elif candidate != "null" or votes is not None:
+            problem = f"unknown candidate id {candidate[:40]!r}; add it to the map's [candidates]"
+            raise ImporterError(problem, file=name, field=f"chart.{candidate[:40]}", rule="candidate")
+    for key, value in (station.administrasi or {}).items():
+        if key in FIELDS:
+            row[FIELDS[key]] = _text(value)
+    return [row.get(column) for column in ("source", "area", "station", "time", "reject", *contest.figures)]
+
+
+def _text(value: int | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def _parse_station(data: bytes) -> Station:
+    """Raises ValueError for what is not a station's JSON in one reading alone: duplicate keys, floats, NaN."""
+    text = data.decode("utf-8")
+    tree = json.loads(text, object_pairs_hook=_object, parse_float=_not_a_figure, parse_constant=_not_a_figure)
+    return msgspec.convert(tree, Station)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice")
+    return found
+
+
+def _not_a_figure(text: str) -> NoReturn:
+    raise ValueError(f"{text[:40]} is not an integer")
+
+
+def _utc(text: str | None) -> str | None:
+    if text is None:
+        return None
+    time = datetime.datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=WIB)
+    return time.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _files(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of every station's file, sorted by name."""
+    try:
+        yield from _zip_files(path) if path.suffix == ".zip" else _folder_files(path)
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror or error}"
+        raise ImporterError(problem, file=error.filename or path, rule="readable") from error
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
+        raise ImporterError(f"not a zip that can be read: {error}", file=path, rule="zip") from error
+
+
+def _folder_files(folder: Path) -> Iterator[tuple[str, bytes]]:
+    found = [
+        Path(parent) / name
+        for parent, _, names in os.walk(folder, onerror=_raise)
+        for name in names
+        if FILE_NAME.fullmatch(name)
+    ]
+    for path in _each_once(found, folder):
+        # A link in a folder of a stranger could make us read a file of this machine.
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise ImporterError("is not a plain file", file=path, rule="files")
+        with path.open("rb") as file:
+            yield path.name, _capped(file.read(limits.SIREKAP_FILE + 1), path)
+
+
+def _zip_files(path: Path) -> Iterator[tuple[str, bytes]]:
+    with zipfile.ZipFile(path) as archive:
+        names = [info.filename for info in archive.infolist() if not info.is_dir()]
+        if bad := [name for name in names if name.startswith("/") or "\\" in name or ".." in name.split("/")]:
+            raise ImporterError(f"{bad[0][:80]!r} is not a plain path inside the zip", file=path, rule="files")
+        total = 0
+        for member in _each_once([Path(name) for name in names if FILE_NAME.fullmatch(name.rsplit("/", 1)[-1])], path):
+            # The stated size may lie (zip bomb): read no more than the cap whatever it says.
+            with archive.open(member.as_posix()) as file:
+                data = _capped(file.read(limits.SIREKAP_FILE + 1), path / member)
+            total += len(data)
+            if total > limits.IMPORT_FILE:
+                raise ImporterError(f"unpacks to more than {limits.IMPORT_FILE} bytes", file=path, rule="size")
+            yield member.name, data
+
+
+def _each_once(found: list[Path], where: Path) -> list[Path]:
+    """Files sorted by name; a station may have one only."""
+    if len(found) > limits.IMPORT_MEMBERS_COUNT:
+        raise ImporterError(f"more than {limits.IMPORT_MEMBERS_COUNT} files", file=where, rule="size")
+    ordered = sorted(found, key=lambda path: path.name)
+    for one, other in itertools.pairwise(ordered):
+        if one.name == other.name:
+            raise ImporterError(f"station file {one.name} stands in it twice", file=where, rule="files")
+    return ordered
+
+
+def _capped(data: bytes, file: Path) -> bytes:
+    if len(data) > limits.SIREKAP_FILE:
+        raise ImporterError(f"longer than {limits.SIREKAP_FILE} bytes", file=file, rule="size")
+    return data
+
+
+def _raise(error: OSError) -> NoReturn:
+    raise error

@@ -1,0 +1,119 @@
+"""What every importer reads: a map file, and a stranger's CSV as columns of text."""
+
+import csv
+import tomllib
+import zlib
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+import polars as pl
+
+from builder import limits
+from builder.errors import ImporterError
+from builder.tables import read_strict
+
+__all__ = ["Map", "Slice", "Source", "load_map", "read_source"]
+
+BOM = b"\xef\xbb\xbf"
+
+
+class Map(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of the map files and of their parts."""
+
+
+class Slice(Map, frozen=True):
+    """A part of a column's text: `length` characters (default: all) from `first` (0 is the first one) on."""
+
+    column: str
+    first: Annotated[int, msgspec.Meta(ge=0)]
+    length: Annotated[int, msgspec.Meta(ge=1)] | None = None
+
+
+Source = str | tuple[str, ...] | Slice
+"""Where a value comes from: a column, several columns to be added, or a part of a column's text."""
+
+M = TypeVar("M", bound=Map)
+
+
+def load_map(name: str, kind: type[M]) -> M:
+    """Read a map by its path, or by its bare name from those that come with Terbit.
+
+    Raises:
+        ImporterError: no such map, or one with an unknown key; with file, key and rule.
+    """
+    path = Path(name)
+    folder = resources.files("builder.importers") / "maps"
+    shipped = folder / f"{name}.toml"
+    try:
+        if path.suffix == ".toml":
+            data = path.read_bytes()
+        elif path.name == name and shipped.is_file():
+            data = shipped.read_bytes()
+        else:
+            maps = ", ".join(sorted(file.name.removesuffix(".toml") for file in folder.iterdir()))
+            problem = f"no such map: give a path that ends with .toml, or one of {maps}"
+            raise ImporterError(problem, file=name, rule="map")
+        return msgspec.convert(tomllib.loads(data.decode("utf-8")), kind)
+    except OSError as error:
+        raise ImporterError(f"cannot be read: {error.strerror}", file=path, rule="readable") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ImporterError(f"not TOML in UTF-8: {error}", file=name, rule="syntax") from error
+    except msgspec.ValidationError as error:
+        problem, _, where = str(error).partition(" - at ")
+        rule = "unknown-key" if "unknown field" in problem else "type"
+        field = where.strip("`").removeprefix("$").removeprefix(".") or None
+        raise ImporterError(problem, file=name, field=field, rule=rule) from error
+
+
+def read_source(path: Path, columns: set[str]) -> pl.DataFrame:
+    """The named columns of a `.csv` or `.csv.gz` as text; an empty cell is null, row N stands on line N + 2.
+
+    CRLF, a byte-order mark and quotes are taken, since spreadsheets write them and they have one meaning; text that is
+    not UTF-8, NUL, ragged lines, a cell over several lines and a last line without LF are not.
+
+    Raises:
+        ImporterError: unreadable, or not such a CSV; with file, line and rule.
+    """
+    data = _read(path).removeprefix(BOM)
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n")
+    end = data.find(b"\n")
+    header = next(csv.reader([data[:end].decode("utf-8", "replace")]), [])
+    if len(set(header)) != len(header) or any("," in name or '"' in name for name in header):
+        problem = "a column's name stands twice or holds a comma or quote"
+        raise ImporterError(problem, file=path, line=1, rule="header")
+    if missing := sorted(columns - set(header)):
+        problem = f"no column {missing[0]!r}; the file has {', '.join(header)[:300]}"
+        raise ImporterError(problem, file=path, line=1, rule="header")
+    if b'"' in data[:end]:
+        data = ",".join(header).encode() + data[end:]
+    table = read_strict(data, header, file=path, error=ImporterError, quoted=True)
+    return table.select(sorted(columns))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(limits.IMPORT_FILE + 1)
+    except OSError as error:
+        raise ImporterError(f"cannot be read: {error.strerror}", file=path, rule="readable") from error
+    if path.suffix == ".gz":
+        data = _unpack(data, path)
+    if len(data) > limits.IMPORT_FILE:
+        raise ImporterError(f"longer than {limits.IMPORT_FILE} bytes", file=path, rule="size")
+    return data
+
+
+def _unpack(packed: bytes, path: Path) -> bytes:
+    stream: Any = zlib.decompressobj(wbits=31)
+    try:
+        data: bytes = stream.decompress(packed, limits.IMPORT_FILE + 1)
+    except zlib.error as error:
+        raise ImporterError(f"not gzip: {error}", file=path, rule="gzip") from error
+    if not stream.eof and len(data) <= limits.IMPORT_FILE:
+        raise ImporterError("the gzip file is cut off", file=path, rule="gzip")
+    if stream.unused_data:
+        raise ImporterError("something follows the gzip member; pack the file again", file=path, rule="gzip")
+    return data

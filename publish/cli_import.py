@@ -1,0 +1,177 @@
+"""`terbit import`: results and areas of others to recap packages and `areas.csv`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from builder.importers.delivery import ImportReport
+    from publish.workspace import Workspace
+
+__all__ = ["import_group"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+SOURCE = click.Path(exists=True, path_type=Path)
+
+
+def _revision_options(command: F) -> F:
+    """Options of the commands that make recap packages."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Tell what was done as JSON on stdout."),
+        click.option(
+            "--out", type=click.Path(file_okay=False, path_type=Path), help="Where packages go. [default: the inbox]"
+        ),
+        click.option("--withdraw-missing", is_flag=True, help="Withdraw known rows that the source no longer has."),
+        click.option("--note", default="", help="A remark that is published with changed figures."),
+        click.option("--reason", help="Why published figures change: transcription, recount, source…"),
+        click.option(
+            "-C",
+            "--directory",
+            type=click.Path(file_okay=False, path_type=Path),
+            default=Path(),
+            help="The workspace. [default: this folder]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group("import")
+def import_group() -> None:
+    """Turn results and areas of others into recap packages and areas.csv.
+
+    Example:  terbit import csv tps.csv.gz --map kpu-2019-ppwp && terbit publish
+    """
+
+
+@import_group.command("csv")
+@click.argument("file", type=SOURCE)
+@click.option("--map", "map_name", required=True, help="A map's path, or the name of one that comes with Terbit.")
+@_revision_options
+def csv_command(
+    *,
+    file: Path,
+    map_name: str,
+    directory: Path,
+    reason: str | None,
+    note: str,
+    withdraw_missing: bool,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Write packages with what is new in FILE (.csv or .csv.gz) against the ledger.
+
+    Rows that cannot be taken go to refused/*.rejects.csv beside the packages, with the reason; the rest is taken.
+
+    Example:  terbit import csv tps.csv.gz --map kpu-2019-ppwp
+    """
+    from builder.importers.csv import import_csv, load_csv_map
+
+    map_, workspace = load_csv_map(map_name), _workspace(directory)
+    report = import_csv(
+        file,
+        map_,
+        workspace.definition,
+        workspace.rows,
+        reason=reason,
+        note=note,
+        withdraw_missing=withdraw_missing,
+        out=out or workspace.inbox,
+    )
+    _tell(report, as_json)
+
+
+@import_group.command("sirekap")
+@click.argument("path", type=SOURCE)
+@click.option(
+    "--map", "map_name", default="sirekap-2024-ppwp", show_default=True, help="Candidates' ids: a path or a name."
+)
+@click.option(
+    "--candidates", multiple=True, metavar="ID=NUMBER", help="A candidate's id and number, beside those of the map."
+)
+@_revision_options
+def sirekap_command(
+    *,
+    path: Path,
+    map_name: str,
+    candidates: tuple[str, ...],
+    directory: Path,
+    reason: str | None,
+    note: str,
+    withdraw_missing: bool,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Write packages with what is new in PATH, a folder or zip of Sirekap's raw JSON of polling stations.
+
+    Example:  terbit import sirekap tps.zip --candidates 100025=1
+    """
+    import msgspec
+
+    from builder.importers.sirekap import import_sirekap, load_sirekap_map
+
+    map_ = load_sirekap_map(map_name)
+    map_ = msgspec.structs.replace(map_, candidates={**map_.candidates, **dict(map(_candidate, candidates))})
+    workspace = _workspace(directory)
+    report = import_sirekap(
+        path,
+        map_,
+        workspace.definition,
+        workspace.rows,
+        reason=reason,
+        note=note,
+        withdraw_missing=withdraw_missing,
+        out=out or workspace.inbox,
+    )
+    _tell(report, as_json)
+
+
+@import_group.command("areas")
+@click.argument("file", type=SOURCE)
+@click.option("--map", "map_name", required=True, help="A map's path, or the name of one that comes with Terbit.")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The areas.csv to write."
+)
+def areas_command(file: Path, map_name: str, output: Path) -> None:
+    """Write areas.csv from FILE (.csv or .csv.gz).
+
+    Example:  terbit import areas wilayah.csv.gz --map kpu-2024-areas -o content/areas.csv
+    """
+    from builder import durable
+    from builder.importers.areas import import_areas, load_areas_map
+
+    data = import_areas(file, load_areas_map(map_name))
+    durable.write_file(output, data)
+    click.echo(output)
+    lines = data.count(b"\n")
+    click.echo(f"{lines - 1} areas", err=True)
+
+
+def _candidate(text: str) -> tuple[str, int]:
+    name, _, number = text.partition("=")
+    if not name or not number.isascii() or not number.isdecimal():
+        raise click.UsageError(f"--candidates {text!r} is not of the form 100025=1")
+    return name, int(number)
+
+
+def _workspace(directory: Path) -> Workspace:
+    from publish.workspace import Workspace
+
+    return Workspace(directory.resolve())
+
+
+def _tell(report: ImportReport, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(asdict(report), default=str))
+    else:
+        for path in report.packages:
+            click.echo(path)
+    told = [f"{report.rows} rows read", f"{len(report.packages)} packages written", f"{report.unchanged} known already"]
+    told += [f"{report.revised} revised", f"{report.withdrawn} withdrawn", f"{report.rejected} rejected"]
+    click.echo(", ".join(told) + (f" (see {report.rejects})" if report.rejects else ""), err=True)
