@@ -163,10 +163,13 @@ def parse_election(data: bytes, file: str | Path) -> Election:
     except msgspec.ValidationError as error:
         problem, _, where = str(error).partition(" - at ")
         rule = "unknown-key" if "unknown field" in problem else "type"
-        field = where.strip("`").removeprefix("$").removeprefix(".") or None
+        field = where.strip("`").removeprefix("$").removeprefix(".")
         named = re.search(r"unknown field `(.+)`", problem)
-        line = _line_of(data, named.group(1)) if named else _line_of(data, (field or "").rsplit(".", 1)[-1])
-        raise DefinitionError(problem, file=file, line=line, field=field, rule=rule) from error
+        word = "" if named else _word_at(tree, field)
+        if named:
+            field = f"{field}.{named.group(1)}" if field else named.group(1)
+        line = _line_of(data, field.rsplit(".", 1)[-1], word)
+        raise DefinitionError(problem, file=file, line=line, field=field or None, rule=rule) from error
     _check_election(election, data, file)
     return election
 
@@ -218,6 +221,16 @@ def _check_contest_areas(election: Election, areas: Areas, file: Path) -> None:
 
 def _repeated(values: list[str]) -> str | None:
     return next((value for number, value in enumerate(values) if value in values[:number]), None)
+
+
+def _word_at(tree: object, field: str) -> str:
+    """The value at `contests[0].id` as it may stand in the file, to tell its line from others that set the same key."""
+    for part in re.findall(r"[^.\[\]]+", field):
+        if isinstance(tree, list) and part.isdecimal():
+            tree = tree[int(part)]
+        elif isinstance(tree, dict):
+            tree = tree.get(part)
+    return str(tree) if isinstance(tree, str | int) and not isinstance(tree, bool) else ""
 
 
 def _line_of(data: bytes, key: str, word: str = "") -> int | None:
