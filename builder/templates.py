@@ -1,0 +1,143 @@
+"""Jinja2 as the pages use it: templates from a mapping, autoescape always, and texts put in before compiling.
+
+A text of the interface stands in a template as `[[ key ]]`. It is replaced, escaped, when the template is compiled:
+90,000 pages then pay nothing for their constant words, and an unknown key is an error before the first page.
+"""
+
+import re
+import tomllib
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup, escape
+
+from builder import limits
+from builder.errors import ContentError
+
+__all__ = ["TEMPLATE_SUFFIXES", "Templates", "Texts", "read_templates", "read_texts"]
+
+TEMPLATE_SUFFIXES = frozenset([".html", ".toml"])
+_SEPARATOR = "\x1f"
+_TEXT = re.compile(r"\[\[ ([a-z_]+) \]\]")
+
+Texts = Mapping[str, Any]
+
+
+def read_templates(directory: Path) -> dict[str, str]:
+    """The templates and tables of texts in `directory`: POSIX path relative to it → text, in the paths' order.
+
+    Raises:
+        ContentError: a file is unreadable, too large or not UTF-8.
+    """
+    found = {}
+    for path in sorted(directory.rglob("*")):
+        if path.suffix in TEMPLATE_SUFFIXES and path.is_file():
+            try:
+                data = path.read_bytes()
+            except OSError as error:
+                raise ContentError(f"cannot be read: {error.strerror}", file=path, rule="readable") from error
+            if len(data) > limits.PAGE_FILE:
+                raise ContentError(f"{len(data)} bytes; at most {limits.PAGE_FILE} are allowed", file=path, rule="size")
+            try:
+                found[path.relative_to(directory).as_posix()] = data.decode("utf-8")
+            except UnicodeDecodeError as error:
+                line = data.count(b"\n", 0, error.start) + 1
+                raise ContentError("not UTF-8", file=path, line=line, rule="encoding") from error
+    return found
+
+
+def read_texts(sources: Mapping[str, str], language: str) -> Texts:
+    """The table of texts `texts/<language>.toml`.
+
+    Raises:
+        ContentError: there is no such table, or it is not TOML.
+    """
+    file = f"texts/{language}.toml"
+    if file not in sources:
+        raise ContentError("missing; it holds the texts of the pages", file=file, rule="missing-file")
+    try:
+        return tomllib.loads(sources[file])
+    except tomllib.TOMLDecodeError as error:
+        raise ContentError(f"not TOML: {error}", file=file, rule="syntax") from error
+
+
+def cells(texts: Iterable[str]) -> Markup:
+    """Template filter: texts as `<td>` cells. One escape for a row: most of a page is figures."""
+    row = str.replace(escape(_SEPARATOR.join(texts)), _SEPARATOR, "<td>")
+    return Markup(f"<td>{row}")  # noqa: S704  # escaped before the tags went in
+
+
+class Templates:
+    """The templates in one language."""
+
+    def __init__(self, sources: Mapping[str, str], language: str, words: Mapping[str, str]) -> None:
+        self._sources, self._language, self._words = sources, language, words
+        self._macros: dict[str, Callable[..., str]] = {}
+        self._environment = jinja2.Environment(
+            loader=jinja2.FunctionLoader(self._load),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+            cache_size=-1,
+        )
+        self._environment.filters["cells"] = cells
+        for name in sorted(sources):
+            if name.startswith("components/"):
+                self._add_component(name)
+
+    def render(self, name: str, values: dict[str, Any]) -> str:
+        """Fill in a template.
+
+        Raises:
+            ContentError: the template is broken or takes a value that is not there; with the template's file and line.
+        """
+        try:
+            return self._environment.get_template(name).render(values)
+        except (jinja2.TemplateError, TypeError, ValueError) as error:
+            raise self._mendable(error, name) from error
+
+    def part(self, macro: str, *arguments: object) -> Markup:
+        """Call one macro of the components. Raises like `render`."""
+        try:
+            return Markup(self._macros[macro](*arguments))  # noqa: S704  # rendered with autoescape
+        except (jinja2.TemplateError, TypeError, ValueError) as error:
+            raise self._mendable(error, macro) from error
+
+    def _add_component(self, name: str) -> None:
+        """Make a component's macros known to every template: an import would be looked up again for every page."""
+        try:
+            module = self._environment.get_template(name).module
+        except (jinja2.TemplateError, TypeError, ValueError) as error:
+            raise self._mendable(error, name) from error
+        macros = {macro: value for macro, value in vars(module).items() if not macro.startswith("_")}
+        self._environment.globals.update(macros)
+        self._macros.update(macros)
+
+    def _mendable(self, error: Exception, name: str) -> ContentError:
+        """The same error with the template's file and line."""
+        if isinstance(error, jinja2.TemplateSyntaxError):
+            return ContentError(error.message or "broken", file=error.name, line=error.lineno, rule="template")
+        if isinstance(error, jinja2.TemplateNotFound):
+            return ContentError(f"no template {error.name}", file=name, rule="template")
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in self._sources]
+        if not frames:
+            return ContentError(str(error), file=name, rule="template")
+        return ContentError(str(error), file=frames[-1].filename, line=frames[-1].lineno, rule="template")
+
+    def _load(self, name: str) -> tuple[str, str, None] | None:
+        if name not in self._sources:
+            return None
+        # Jinja names the file in tracebacks by the second value: that is how an error finds its line.
+        return _TEXT.sub(lambda found: self._word(found, name), self._sources[name]), name, None
+
+    def _word(self, found: re.Match[str], name: str) -> str:
+        if (word := self._words.get(found[1])) is None:
+            line = found.string.count("\n", 0, found.start()) + 1
+            problem = f"no text {found[1]!r} in [page] of texts/{self._language}.toml"
+            raise ContentError(problem, file=name, line=line, rule="template")
+        return str(escape(word))
