@@ -5,6 +5,7 @@ Heavy modules are imported inside the commands, so that `--help` answers at once
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -128,15 +129,15 @@ def check_whole_site(
       terbit-verify site https://example.org/pemilu-2019 --root-sha256 9f86d0…
       terbit-verify site public/pemilu-2019 --root root.json --signatures
     """
-    from verifier.client import Client  # noqa: PLC0415
-    from verifier.site import check_site  # noqa: PLC0415
-    from verifier.trust import TrustStore, state_home  # noqa: PLC0415
-
     if root is not None and root_sha256 is not None:
         raise click.UsageError("--root and --root-sha256 exclude each other")
     place, fetcher = _locate(place)
     moment = now.replace(tzinfo=UTC) if now else datetime.now(UTC)
-    with _reported(as_json):
+    with _reported(as_json), _executor(place) as executor:
+        from verifier.client import Client  # noqa: PLC0415
+        from verifier.site import check_site  # noqa: PLC0415
+        from verifier.trust import TrustStore, state_home  # noqa: PLC0415
+
         store = TrustStore(state_home(os.environ))
         if root is not None:
             trust = store.pin_file(root, state)
@@ -144,11 +145,10 @@ def check_whole_site(
             trust = store.pin_fingerprint(root_sha256, fetcher, state)
         else:
             trust = store.find(place, state)
-        client = Client(fetcher, trust.state, moment, trust.root)
-        client.refresh()
-        store.remember(place, trust)
-        roles = len(client.snapshot.meta)
-        with _executor(place, roles) as executor, _progress_bar() as progress:
+        with _collection_paused(), _progress_bar() as progress:
+            client = Client(fetcher, trust.state, moment, trust.root)
+            client.refresh()
+            store.remember(place, trust)
             report = check_site(
                 client, fetcher, executor, aliases=not objects_only, signatures=signatures, progress=progress
             )
@@ -180,18 +180,38 @@ def _locate(place: str) -> tuple[str, Fetcher]:
     return str(folder), DirectoryFetcher(folder)
 
 
-def _executor(place: str, roles: int) -> Executor:
+def _executor(place: str) -> Executor:
     """Threads wait for a network well. On a disk they only wait for each other (the interpreter's lock), so a large
     site is read by two processes, which are spawned: a fork would copy locks that other threads hold."""
     from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor  # noqa: PLC0415
 
     if "://" in place:
         return ThreadPoolExecutor(HTTP_CONNECTIONS)
-    if roles < LARGE_SITE_ROLES or (os.cpu_count() or 1) < 2:
+    if len(os.listdir(Path(place, "metadata"))) < LARGE_SITE_ROLES or (os.cpu_count() or 1) < 2:
         return ThreadPoolExecutor(1)
     from multiprocessing import get_context  # noqa: PLC0415
 
-    return ProcessPoolExecutor(2, mp_context=get_context("spawn"))
+    executor = ProcessPoolExecutor(2, mp_context=get_context("spawn"))
+    for _ in range(2):  # they start while this process imports python-tuf
+        executor.submit(_start_worker)
+    return executor
+
+
+def _start_worker() -> None:
+    import verifier.files  # noqa: F401, PLC0415
+
+
+@contextmanager
+def _collection_paused() -> Iterator[None]:
+    """The metadata of a nation is a million objects that all stay until the end: looking for garbage among them
+    again and again took a third of the time that they took."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @contextmanager

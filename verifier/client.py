@@ -1,10 +1,12 @@
 """The TUF client (TUF specification 1.0, 5 "Detailed client workflow"): python-tuf's, with our bytes and our clock.
 
-python-tuf's Updater does all of the verification. Four of its private members are used, in this file only:
+python-tuf's Updater does all of the verification. Some of its private members are used, in this file only:
 
 - `_trusted_set.reference_time`: the clock is a parameter here (audits of a past release, the publisher's own check
   before its heartbeat), and the Updater reads the system's clock by itself;
 - `_trusted_set.root`, `.timestamp`, `.snapshot`: callers report what was verified, which the Updater never shows;
+- `_trusted_set._load_data`: it parses one file and verifies its signatures. Ours (`_load`) calls the same public
+  parts, but parses strictly, and encodes the signed part once and faster: a nation has 645 roles of 300 files;
 - `_load_targets`: it loads and verifies one delegated role; the public API only searches for one path.
 """
 
@@ -14,18 +16,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn, cast
 
 from tuf.api import exceptions
-from tuf.api.metadata import Root, Snapshot, TargetFile, Targets, Timestamp
+from tuf.api.metadata import Metadata, Root, Signature, Snapshot, T, TargetFile, Targets, Timestamp
 from tuf.api.serialization import DeserializationError
 from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 
 from verifier import limits
-from verifier.delegation import Delegation, SignedRole
-from verifier.errors import FetchError, StaleError, VerificationError, VerifierError
+from verifier.delegation import Chain, Delegation, SignedRole
+from verifier.errors import FetchError, FormatError, StaleError, VerificationError, VerifierError
 from verifier.fetcher import Fetcher, MissingError, check_path, too_long
-from verifier.formats import strict_json
+from verifier.formats import canonical_json, strict_json
 
 __all__ = ["Client"]
 
@@ -44,16 +46,36 @@ class _TufFetcher(FetcherInterface):
     def download_bytes(self, url: str, max_length: int) -> bytes:
         # A stolen snapshot key could sign any length, hence the second cap.
         try:
-            data = self._fetcher.fetch(url, min(max_length, METADATA_CAP))
+            return self._fetcher.fetch(url, min(max_length, METADATA_CAP))
         except MissingError as error:
             if url.endswith(UNPROMISED):
                 raise exceptions.DownloadHTTPError(str(error), 404) from error
             raise VerificationError(f"{error}, though signed metadata names it: something was removed") from None
-        strict_json.loads(data, url)
-        return data
 
     def _fetch(self, url: str) -> NoReturn:
         raise NotImplementedError("TUF targets are fetched by Client.target")
+
+
+def _load(
+    role: type[T], data: bytes, delegator: Root | Targets | None = None, role_name: str | None = None
+) -> tuple[T, bytes, dict[str, Signature]]:
+    """Parse metadata of one kind; verify it against `delegator` where there is one.
+
+    The signed bytes are encoded from what was parsed, never cut out of `data`: what is trusted is what was verified.
+    """
+    what = f"{role_name or role.type} metadata"
+    try:
+        metadata = Metadata[T].from_dict(cast("dict[str, Any]", strict_json.loads(data, what)))
+        signed_bytes = canonical_json.encode(metadata.signed.to_dict())
+    except FormatError as error:
+        raise DeserializationError(str(error)) from error
+    except Exception as error:  # from_dict documents some and raises more, on bytes that a stranger chose
+        raise DeserializationError(f"{what} is malformed") from error
+    if metadata.signed.type != role.type:
+        raise exceptions.RepositoryError(f"{what} says that it is {metadata.signed.type}")
+    if delegator is not None:
+        delegator.verify_delegate(role_name or role.type, signed_bytes, metadata.signatures)
+    return metadata.signed, signed_bytes, metadata.signatures
 
 
 class Client:
@@ -84,6 +106,7 @@ class Client:
                 str(state), "metadata/", fetcher=_TufFetcher(fetcher), config=config, bootstrap=root
             )
         self._trusted = self._updater._trusted_set
+        self._trusted._load_data = _load
         self._trusted.reference_time = now
 
     def refresh(self) -> None:
@@ -141,9 +164,9 @@ class Client:
         delegated twice is refused: which of its delegators vouches for a file would depend on the way taken. Hash
         bins are refused too; our layout has none, and 2^32 of them could be asked for.
         """
-        pending: list[tuple[str, str, tuple[Delegation, ...]]] = [(Targets.type, Root.type, ())]
+        pending: list[tuple[str, str, Chain]] = [(Targets.type, Root.type, ())]
         seen: set[str] = {Targets.type}
-        ended_by: list[tuple[Delegation, ...]] = []
+        ended_by: list[Chain] = []
         while pending:
             name, delegator, chain = pending.pop()
             if chain and chain[-1].role.terminating:
@@ -162,9 +185,7 @@ class Client:
             pending.extend(reversed(children))
 
 
-def _children(
-    targets: Targets, name: str, chain: tuple[Delegation, ...], seen: set[str]
-) -> list[tuple[str, str, tuple[Delegation, ...]]]:
+def _children(targets: Targets, name: str, chain: Chain, seen: set[str]) -> list[tuple[str, str, Chain]]:
     if targets.delegations is None:
         return []
     if targets.delegations.roles is None:
@@ -196,7 +217,7 @@ def _explained() -> Iterator[None]:
     except exceptions.LengthOrHashMismatchError as error:
         raise VerificationError(f"wrong length or hash, altered or mixed from two states: {error}") from error
     except DeserializationError as error:
-        raise VerificationError(f"malformed metadata: {error.__cause__ or error}") from error
+        raise FormatError(str(error)) from error
     except exceptions.RepositoryError as error:
         raise VerificationError(f"metadata does not hold together: {error}") from error
     except exceptions.DownloadError as error:

@@ -7,18 +7,18 @@ whole folder at once, because a site has 180,000 names but only some hundred fol
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tuf.api.metadata import DelegatedRole, Targets
 
-__all__ = ["Delegation", "SignedRole"]
+__all__ = ["Chain", "Delegation", "SignedRole"]
 
 
 class Delegation:
-    """One delegation's path patterns, remembered by folder."""
+    """One delegation's path patterns. Answers about a folder hold for every name in it; None is "it depends"."""
 
     def __init__(self, role: DelegatedRole) -> None:
         self.role = role
@@ -26,20 +26,35 @@ class Delegation:
         # `X/*` covers everything in the folders that match `X/`; other patterns need the whole path.
         self._folders = [pattern[:-1] for pattern in patterns if pattern == "*" or pattern.endswith("/*")]
         self._by_folder_only = role.paths is not None and len(self._folders) == len(patterns)
-        self._known: dict[str, bool] = {}
 
     def covers(self, path: str) -> bool:
         """True if a pattern matches `path`, segment by segment (a glob does not cross `/`)."""
-        folder = path[: path.rfind("/") + 1]
-        whole = self._known.get(folder)
-        if whole is None:
-            whole = self._known[folder] = any(_matches(folder, pattern) for pattern in self._folders)
-        return whole or (not self._by_folder_only and self.role.is_delegated_path(path))
+        return self.role.is_delegated_path(path)
+
+    def covers_folder(self, folder: str) -> bool | None:
+        """The same for all names in `folder`, which ends with `/` or is empty."""
+        if any(_matches(folder, pattern) for pattern in self._folders):
+            return True
+        return False if self._by_folder_only else None
 
 
-def _matches(path: str, pattern: str) -> bool:
-    segments, patterns = path.split("/"), pattern.split("/")
+def _matches(folder: str, pattern: str) -> bool:
+    segments, patterns = folder.split("/"), pattern.split("/")
     return len(segments) == len(patterns) and all(map(fnmatchcase, segments, patterns))
+
+
+Chain = tuple[Delegation, ...]
+
+
+def _chain_covers_folder(chain: Chain, folder: str) -> bool | None:
+    known: bool | None = True
+    for delegation in reversed(chain):  # the last one covers the least, so most answers come from it alone
+        answer = delegation.covers_folder(folder)
+        if answer is False:
+            return False
+        if answer is None:
+            known = None
+    return known
 
 
 @dataclass(frozen=True)
@@ -52,13 +67,26 @@ class SignedRole:
 
     name: str
     targets: Targets
-    chain: tuple[Delegation, ...]
-    ended_by: tuple[tuple[Delegation, ...], ...] = ()
+    chain: Chain
+    ended_by: tuple[Chain, ...] = ()
+    _folders: dict[str, bool | None] = field(default_factory=dict, repr=False, compare=False)
 
     def resolves(self, path: str) -> bool:
         """True if a search for `path` reaches this role."""
-        return _cover(self.chain, path) and not any(_cover(chain, path) for chain in self.ended_by)
+        folder = path[: path.rfind("/") + 1]
+        if folder not in self._folders:
+            self._folders[folder] = self._resolves_folder(folder)
+        answer = self._folders[folder]
+        return self._resolves_path(path) if answer is None else answer
 
+    def _resolves_folder(self, folder: str) -> bool | None:
+        covered = _chain_covers_folder(self.chain, folder)
+        ended = [_chain_covers_folder(chain, folder) for chain in self.ended_by]
+        if covered is False or True in ended:
+            return False
+        return None if covered is None or None in ended else True
 
-def _cover(chain: tuple[Delegation, ...], path: str) -> bool:
-    return all(delegation.covers(path) for delegation in chain)
+    def _resolves_path(self, path: str) -> bool:
+        return all(delegation.covers(path) for delegation in self.chain) and not any(
+            all(delegation.covers(path) for delegation in chain) for chain in self.ended_by
+        )

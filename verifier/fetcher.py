@@ -28,8 +28,8 @@ class Fetcher(Protocol):
         """Return the file's bytes. MissingError if the source has none, FetchError if it could not be had,
         VerificationError if it is longer than `max_length` (at most one byte beyond it is held)."""
 
-    def same_file(self, path: str, other: str) -> bool:
-        """True if both names are known to be one file (a hard link), so that one check covers both."""
+    def fetch_linked(self, path: str, other: str, max_length: int) -> tuple[bytes, bool]:
+        """Like `fetch`; and True if `other` is known to be the same file (a hard link): one check covers both."""
 
 
 def check_path(path: str) -> str:
@@ -52,30 +52,39 @@ class DirectoryFetcher:
     _folders: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def fetch(self, path: str, max_length: int) -> bytes:
-        """See Fetcher. Only regular files are read: a pipe or device could block or never end."""
+        """See Fetcher."""
+        return self._read(path, max_length)[0]
+
+    def fetch_linked(self, path: str, other: str, max_length: int) -> tuple[bytes, bool]:
+        """See Fetcher: the same inode of the same device."""
+        data, status = self._read(path, max_length)
+        try:
+            other_status = os.lstat(self._locate(other))
+        except OSError:
+            return data, False
+        return data, status.st_ino == other_status.st_ino and status.st_dev == other_status.st_dev
+
+    def _read(self, path: str, max_length: int) -> tuple[bytes, os.stat_result]:
+        """Only regular files are read: a pipe or device could block or never end."""
         name = self._locate(path)
         try:
             descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                status = os.fstat(descriptor)
+                if not stat.S_ISREG(status.st_mode):
+                    raise FetchError(f"{path} is not a regular file")
+                if status.st_size > max_length:
+                    raise too_long(path, max_length)
+                data = os.read(descriptor, status.st_size)
+                while len(data) < status.st_size and (more := os.read(descriptor, status.st_size - len(data))):
+                    data += more  # one read gives at most 2 GiB
+            finally:
+                os.close(descriptor)
         except (FileNotFoundError, NotADirectoryError):
             raise MissingError(f"{path} is not in {self.root}") from None
         except OSError as error:
             raise FetchError(f"{path} cannot be read: {error.strerror}") from None
-        try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise FetchError(f"{path} is not a regular file")
-            return _read(descriptor, path, max_length)
-        except OSError as error:
-            raise FetchError(f"{path} cannot be read: {error.strerror}") from None
-        finally:
-            os.close(descriptor)
-
-    def same_file(self, path: str, other: str) -> bool:
-        """See Fetcher: the same inode of the same device."""
-        try:
-            first, second = os.lstat(self._locate(path)), os.lstat(self._locate(other))
-        except OSError:
-            return False
-        return first.st_ino == second.st_ino and first.st_dev == second.st_dev
+        return data, status
 
     def _locate(self, path: str) -> str:
         """The file's name on disk. A folder's links are resolved once: a site has far fewer folders than files."""
@@ -87,18 +96,6 @@ class DirectoryFetcher:
                 raise VerificationError(f"{directory} is a link that leads out of {self.root}")
             self._folders[directory] = folder
         return f"{folder}/{name}"
-
-
-def _read(descriptor: int, path: str, max_length: int) -> bytes:
-    data = os.read(descriptor, max_length + 1)
-    if len(data) > max_length:
-        raise too_long(path, max_length)
-    # One read is enough but for files beyond 2 GiB, and a second one proves the end of the file.
-    while more := os.read(descriptor, max_length + 1 - len(data)):
-        data += more
-        if len(data) > max_length:
-            raise too_long(path, max_length)
-    return data
 
 
 @dataclass(frozen=True)
@@ -117,6 +114,8 @@ class OverlayFetcher:
             raise too_long(path, max_length)
         return data
 
-    def same_file(self, path: str, other: str) -> bool:
-        """See Fetcher."""
-        return path not in self.first and other not in self.first and self.then.same_file(path, other)
+    def fetch_linked(self, path: str, other: str, max_length: int) -> tuple[bytes, bool]:
+        """See Fetcher: an overlaid file is not linked to anything."""
+        if path in self.first or other in self.first:
+            return self.fetch(path, max_length), False
+        return self.then.fetch_linked(path, other, max_length)

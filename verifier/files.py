@@ -62,15 +62,13 @@ def check_batch(batch: Batch) -> BatchReport:
     failures: list[Failure] = []
     length = signatures = 0
     for file in batch.files:
-        object_path = _object_path(file)
-        data = _check_copy(batch.fetcher, object_path, file, failures)
-        length += len(data or b"")
-        if batch.aliases and not (data is not None and batch.fetcher.same_file(file.path, object_path)):
-            _check_copy(batch.fetcher, file.path, file, failures)
-        if batch.keys is not None and data is not None and file.path.endswith(".json"):
+        data = _check_file(batch, file, failures)
+        if data is None:
+            continue
+        length += len(data)
+        if batch.keys is not None and file.path.endswith(".json"):
             signatures += 1
-            failure = _check_signature(batch, file, data, batch.keys)
-            failures += [failure] if failure else []
+            failures += _check_signature(batch, file, data, batch.keys)
     return BatchReport(len(batch.files), length, signatures, tuple(failures))
 
 
@@ -79,43 +77,59 @@ def _object_path(file: SignedFile) -> str:
     return f"targets/{directory}{slash}{file.sha256}.{name}"
 
 
-def _check_copy(fetcher: Fetcher, path: str, file: SignedFile, failures: list[Failure]) -> bytes | None:
-    """Return the bytes at `path` if they are the signed ones, else None and one failure more."""
+def _check_file(batch: Batch, file: SignedFile, failures: list[Failure]) -> bytes | None:
+    """Return the object's bytes if they are the signed ones, else None. Its alias is checked as well."""
+    path = _object_path(file)
+    linked = False
+    data = None
     try:
-        data = fetcher.fetch(path, file.length)
-    except MissingError:
-        failures.append(Failure(path, "missing"))
-        return None
+        if batch.aliases:
+            data, linked = batch.fetcher.fetch_linked(path, file.path, file.length)
+        else:
+            data = batch.fetcher.fetch(path, file.length)
     except VerifierError as error:
-        failures.append(Failure(path, str(error)))
-        return None
-    if len(data) != file.length:
-        failures.append(Failure(path, "wrong length", str(file.length), str(len(data))))
-        return None
-    sha256 = hashlib.sha256(data).hexdigest()
-    if sha256 != file.sha256:
-        failures.append(Failure(path, "wrong sha256", file.sha256, sha256))
-        return None
+        failures.append(_failure(path, error))
+    if data is not None and (difference := _difference(path, file, data)):
+        failures.append(difference)
+        data = None
+    if batch.aliases and (data is None or not linked):
+        failures += _check_alias(batch.fetcher, file)
     return data
 
 
-def _check_signature(batch: Batch, file: SignedFile, data: bytes, keys: MinisignKeys) -> Failure | None:
+def _check_alias(fetcher: Fetcher, file: SignedFile) -> list[Failure]:
+    try:
+        difference = _difference(file.path, file, fetcher.fetch(file.path, file.length))
+    except VerifierError as error:
+        difference = _failure(file.path, error)
+    return [difference] if difference else []
+
+
+def _difference(path: str, file: SignedFile, data: bytes) -> Failure | None:
+    if len(data) != file.length:
+        return Failure(path, "wrong length", str(file.length), str(len(data)))
+    sha256 = hashlib.sha256(data).hexdigest()
+    return None if sha256 == file.sha256 else Failure(path, "wrong sha256", file.sha256, sha256)
+
+
+def _failure(path: str, error: VerifierError) -> Failure:
+    return Failure(path, "missing" if isinstance(error, MissingError) else str(error))
+
+
+def _check_signature(batch: Batch, file: SignedFile, data: bytes, keys: MinisignKeys) -> list[Failure]:
     """Check the signature beside the object, and that the alias has the same one."""
     path = _object_path(file) + ".minisig"
     alias = file.path + ".minisig"
     try:
-        text = batch.fetcher.fetch(path, limits.MINISIGN_FILE)
+        text, linked = batch.fetcher.fetch_linked(path, alias, limits.MINISIGN_FILE)
         signature, comment = read_signature(text)
         check_results(data, signature, comment, keys.for_release(comment.release))
         if comment.file != file.path:
             raise VerificationError(f"it is the signature of {comment.file}")
-        if not batch.aliases or batch.fetcher.same_file(alias, path):
-            return None
-        path = alias
-        if batch.fetcher.fetch(alias, limits.MINISIGN_FILE) != text:
-            raise VerificationError("it is not the signature beside the object")
-    except MissingError:
-        return Failure(path, "missing")
+        if batch.aliases and not linked:
+            path = alias
+            if batch.fetcher.fetch(alias, limits.MINISIGN_FILE) != text:
+                raise VerificationError("it is not the signature beside the object")
     except VerifierError as error:
-        return Failure(path, str(error))
-    return None
+        return [_failure(path, error)]
+    return []

@@ -143,9 +143,9 @@ class HttpFetcher:
             chunks.append(chunk)
         return b"".join(chunks)
 
-    def same_file(self, path: str, other: str) -> bool:
+    def fetch_linked(self, path: str, other: str, max_length: int) -> tuple[bytes, bool]:
         """See verifier.fetcher.Fetcher: over HTTP nothing is known to be one file."""
-        return False
+        return self.fetch(path, max_length), False
 
 
 def _reason(error: urllib3.exceptions.HTTPError) -> str:

@@ -108,11 +108,12 @@ def test_the_same_file_is_known_by_its_inode(folder: Path) -> None:
     (folder / "copy").write_bytes(b"12345")
     (folder / "soft").symlink_to("a/file")
     fetcher = DirectoryFetcher(folder)
-    assert fetcher.same_file("hard", "a/file")
-    assert not any(fetcher.same_file(name, "a/file") for name in ("copy", "soft", "none"))
-    overlay = OverlayFetcher({"a/file": b""}, fetcher)
-    assert not overlay.same_file("hard", "a/file")
-    assert OverlayFetcher({}, fetcher).same_file("hard", "a/file")
+    assert fetcher.fetch_linked("a/file", "hard", 10) == (b"12345", True)
+    for name in ("copy", "soft", "none"):
+        assert fetcher.fetch_linked("a/file", name, 10) == (b"12345", False)
+    assert OverlayFetcher({}, fetcher).fetch_linked("a/file", "hard", 10) == (b"12345", True)
+    assert OverlayFetcher({"a/file": b"new"}, fetcher).fetch_linked("a/file", "hard", 10) == (b"new", False)
+    assert OverlayFetcher({"hard": b"new"}, fetcher).fetch_linked("a/file", "hard", 10) == (b"12345", False)
 
 
 def test_an_overlay_comes_first(folder: Path) -> None:
