@@ -148,7 +148,7 @@ def _prepare(
     last_level = len(definition.election.levels) - 1
     is_last = pl.Series([level == last_level for level in areas.levels])
     row = typed["area"]
-    inside = is_last.gather(row.fill_null(0))
+    inside = is_last.gather(row.fill_null(0)) | row.is_null()
     frame = text.select("area", "station", "revision", "state", "package", "line", "recap").with_columns(
         pl.col("station").fill_null(""), pl.col("state").fill_null(""), typed["revision"].alias("revision"), typed["withdrawn"],
         row.alias("row"), inside.alias("last_level"),

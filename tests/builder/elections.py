@@ -8,7 +8,20 @@ import pytest
 
 from builder.areas import parse_areas
 from builder.election import Definition, parse_election
-from builder.recap import Attestation, Cover, NamedFile, Package, RevisionReason, package_files, row_columns
+from builder.importers.csv import import_csv, load_csv_map
+from builder.intake import judge
+from builder.ledger import Cut
+from builder.recap import (
+    Attestation,
+    Cover,
+    NamedFile,
+    Package,
+    RevisionReason,
+    package_files,
+    read_package,
+    row_columns,
+)
+from builder.rows import Rows
 
 SMALL_TOML = """\
 id = "small-2029"
@@ -162,3 +175,51 @@ def make_package(
         **cover,
     )
     return Package(made, package_files(made, data), "package")
+
+
+def line(
+    definition: Definition,
+    area: str,
+    station: str,
+    revision: int = 1,
+    state: str = "",
+    contest: str = "ppwp",
+    **figures: int | None,
+) -> str:
+    """One line of rows.csv; figures that are not named are absent."""
+    found = definition.election.contest(contest)
+    assert found is not None
+    assert set(figures) <= set(found.figures)
+    cells = [figures.get(name) for name in found.figures]
+    return (
+        ",".join([area, station, str(revision), state, *("" if cell is None else str(cell) for cell in cells)]) + "\n"
+    )
+
+
+def no_rows(definition: Definition) -> dict[str, Rows]:
+    return {contest.id: Rows(contest) for contest in definition.election.contests}
+
+
+def accept(
+    definition: Definition, *packages: Package, rows: dict[str, Rows] | None = None, known: int = 0
+) -> dict[str, Rows]:
+    """Rows after packages that must all be accepted."""
+    rows = no_rows(definition) if rows is None else rows
+    verdicts = judge(packages, rows, definition, known)
+    assert [str(broken) for verdict in verdicts for broken in verdict.broken] == []
+    return rows
+
+
+def make_cuts(*through: int) -> list[Cut]:
+    """Cuts 1, 2… that take the packages up to the given numbers."""
+    same = "0" * 64
+    return [
+        Cut(number, "2029-02-14T00:00:00Z", last, same, same, same, same, "0.1.0", 1)
+        for number, last in enumerate(through, 1)
+    ]
+
+
+def import_packages(definition: Definition, source: Path, map_name: str, out: Path) -> list[Package]:
+    """Packages of a CSV of real data, by a map that comes with Terbit."""
+    report = import_csv(source, load_csv_map(map_name), definition, {}, out=out)
+    return [read_package(path) for path in report.packages]

@@ -16,31 +16,91 @@ TWO_B = '[[contests.candidates]]\nnumber = 2\nname = "B"\n'
 # id: (what is replaced in election.toml, by what, a text on the line that is blamed, field, rule)
 BROKEN_TOML = {
     "unknown key": ("date =", 'colour = "red"\ndate =', "colour", "colour", "unknown-key"),
-    "unknown key of a candidate": ('name = "B"', 'name = "B"\nage = 50', "age", "contests[0].candidates[1].age", "unknown-key"),
-    "candidate number twice": ("number = 2", "number = 1", "number = 1", "contests.candidates.number", "duplicate-candidate"),
+    "unknown key of a candidate": (
+        'name = "B"',
+        'name = "B"\nage = 50',
+        "age",
+        "contests[0].candidates[1].age",
+        "unknown-key",
+    ),
+    "candidate number twice": (
+        "number = 2",
+        "number = 1",
+        "number = 1",
+        "contests.candidates.number",
+        "duplicate-candidate",
+    ),
     "candidate number 0": ("number = 2", "number = 0", "number = 0", "contests[0].candidates[1].number", "type"),
     "number as text": ("number = 7", 'number = "7"', 'number = "7"', "contests[1].candidates[0].number", "type"),
     "unknown party": ('party = "pa"', 'party = "pb"', 'party = "pb"', "contests.candidates.party", "unknown-party"),
-    "party twice": ('[[parties]]\nid = "pa"', '[[parties]]\nid = "pa"\nname = "X"\n[[parties]]\nid = "pa"', 'id = "pa"', "parties.id", "duplicate-party"),
-    "unknown shard level": ('shard_level = "kabupaten"', 'shard_level = "kota"', "shard_level", "shard_level", "unknown-level"),
-    "shards at the root": ('shard_level = "kabupaten"', 'shard_level = "negara"', "shard_level", "shard_level", "unknown-level"),
+    "party twice": (
+        '[[parties]]\nid = "pa"',
+        '[[parties]]\nid = "pa"\nname = "X"\n[[parties]]\nid = "pa"',
+        'id = "pa"',
+        "parties.id",
+        "duplicate-party",
+    ),
+    "unknown shard level": (
+        'shard_level = "kabupaten"',
+        'shard_level = "kota"',
+        "shard_level",
+        "shard_level",
+        "unknown-level",
+    ),
+    "shards at the root": (
+        'shard_level = "kabupaten"',
+        'shard_level = "negara"',
+        "shard_level",
+        "shard_level",
+        "unknown-level",
+    ),
     "level twice": ('id = "desa", ', 'id = "provinsi", ', 'id = "provinsi", ', "levels.id", "duplicate-level"),
-    "contest twice": ('id = "dprd-11"\ngroup = "dprd"', 'id = "ppwp"\ngroup = "ppwp"', 'id = "ppwp"', "contests.id", "duplicate-contest"),
+    "contest twice": (
+        'id = "dprd-11"\ngroup = "dprd"',
+        'id = "ppwp"\ngroup = "ppwp"',
+        'id = "ppwp"',
+        "contests.id",
+        "duplicate-contest",
+    ),
     "contest without its group": ('group = "dprd"', 'group = "dpr"', 'id = "dprd-11"', "contests.id", "group"),
-    "group of another role": ('id = "ppwp"\ngroup = "ppwp"', 'id = "root"\ngroup = "root"', 'group = "root"', "contests.group", "reserved-name"),
-    "field twice": ('fields = ["valid"]', 'fields = ["valid", "valid"]', 'fields = ["valid", "valid"]', "contests.fields", "duplicate-field"),
-    "unknown field": ('fields = ["valid"]', 'fields = ["spoilt"]', 'fields = ["spoilt"]', "contests.fields", "unknown-field"),
+    "group of another role": (
+        'id = "ppwp"\ngroup = "ppwp"',
+        'id = "root"\ngroup = "root"',
+        'group = "root"',
+        "contests.group",
+        "reserved-name",
+    ),
+    "field twice": (
+        'fields = ["valid"]',
+        'fields = ["valid", "valid"]',
+        'fields = ["valid", "valid"]',
+        "contests.fields",
+        "duplicate-field",
+    ),
+    "unknown field": (
+        'fields = ["valid"]',
+        'fields = ["spoilt"]',
+        'fields = ["spoilt"]',
+        "contests.fields",
+        "unknown-field",
+    ),
     "area of a contest": ('area = "11"', 'area = "99"', None, "contests.area", "unknown-area"),
     "time zone": ('"Asia/Jakarta"', '"../../etc/passwd"', "time_zones", "time_zones", "time-zone"),
     "path in the id": ('id = "small-2029"', 'id = "../x"', None, "id", "type"),
     "path in a contest": ('id = "dprd-11"', 'id = "dprd-11/../x"', "dprd-11/../x", "contests[1].id", "type"),
     "LF after an id": ('id = "small-2029"', 'id = "small-2029\\n"', None, "id", "type"),
     "name of 10 kB": ('name = "B"', f'name = "{"B" * 10_000}"', "BBBB", "contests[0].candidates[1].name", "type"),
-    "percent over 100": ("spare_percent = 2", "spare_percent = 101", "spare_percent", "kinds[...].spare_percent", "type"),
+    "percent over 100": (
+        "spare_percent = 2",
+        "spare_percent = 101",
+        "spare_percent",
+        "kinds[...].spare_percent",
+        "type",
+    ),
     "key twice": ("date =", 'id = "x"\ndate =', None, None, "syntax"),
     "no contest": ("[[contests]]", "[[contest]]", None, "contest", "unknown-key"),
     "NUL": ("small-2029", "small\0", None, None, "syntax"),
-}  # fmt: skip
+}
 
 
 def write(folder: Path, toml: bytes, areas: bytes, name: str = "areas.csv") -> Path:
@@ -184,7 +244,7 @@ def test_file_too_long(tmp_path: Path) -> None:
 
 
 def test_tree_of_2019(nation_2019: Definition) -> None:
-    """The 91,540 areas of 2019 with their arbitrary and negative numbers load; Indonesia comes first and overseas last."""
+    """The 91,540 areas of 2019, arbitrary and negative numbers among them, load with overseas last."""
     areas = nation_2019.areas
     assert len(areas) == 91_540
     assert (areas.names[0], areas.codes[0]) == ("Indonesia", "0")
