@@ -61,8 +61,9 @@ class Pages:
         }
         self._note: Callable[[str, int | None, str], str] = lru_cache(maxsize=65_536)(self._station_note)
         self._time: Callable[[str], str] = lru_cache(maxsize=4_096)(
-            partial(local_time, zone=election.time_zones[0], months=self._words["month_names"].split())
+            partial(local_time, zone=election.time_zones[0], months=self._texts["calendar"]["months"])
         )
+        self._content_templates = lru_cache(maxsize=None)(self._templates_in)
         self._contests = {contest.id: self._contest_pages(contest) for contest in election.contests}
 
     def area_page(self, results: Results) -> bytes:
@@ -134,15 +135,15 @@ class Pages:
 
     def content_page(self, slug: str, language: str, html: str, title: str) -> bytes:
         """A Markdown page; `html` must come from `builder.content`, which sanitises it."""
-        words = read_texts(self._sources, language)["page"] | self._constants(language)
+        templates, election = self._content_templates(language)
         values = {
             **self._frame,
             "up": "" if language == "id" else "../",
-            "head_title": _plain(f"{title} – {words['election_title']}"),
+            "head_title": _plain(f"{title} – {election}"),
             "title": title,
             "html": Markup(html),  # noqa: S704  # nh3 has cleaned it
         }
-        return Templates(self._sources, language, words).render("page.html", values).encode()
+        return templates.render("page.html", values).encode()
 
     def portal_page(self, elections: Sequence[Election]) -> bytes:
         """The page above the elections' folders, newest first; it takes its style sheet from the first one's."""
@@ -181,6 +182,11 @@ class Pages:
             title_end=_plain(f" – {contest.title.id} – {self._election.title.id}"),
             values={**self._frame, "contest": contest.title.id, "stations_head": stations_head},
         )
+
+    def _templates_in(self, language: str) -> tuple[Templates, str]:
+        """Templates for content pages, whose texts need not cover the results' components, and the election's title."""
+        words = read_texts(self._sources, language)["page"] | self._constants(language)
+        return Templates(self._sources, language, words, components=False), words["election_title"]
 
     def _constants(self, language: str) -> dict[str, str]:
         """Words that the election adds to the texts: they too are put in when a template is compiled."""
@@ -338,7 +344,7 @@ class Pages:
         )
 
     def _date(self, election: Election) -> str:
-        return f"{election.date.day} {self._words['month_names'].split()[election.date.month - 1]} {election.date.year}"
+        return f"{election.date.day} {self._texts['calendar']['months'][election.date.month - 1]} {election.date.year}"
 
 
 def _plain(text: str) -> str:

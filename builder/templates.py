@@ -73,7 +73,9 @@ def cells(texts: Iterable[str]) -> Markup:
 class Templates:
     """The templates in one language."""
 
-    def __init__(self, sources: Mapping[str, str], language: str, words: Mapping[str, str]) -> None:
+    def __init__(
+        self, sources: Mapping[str, str], language: str, words: Mapping[str, str], *, components: bool = True
+    ) -> None:
         self._sources, self._language, self._words = sources, language, words
         self._macros: dict[str, Callable[..., str]] = {}
         self._environment = jinja2.Environment(
@@ -87,7 +89,7 @@ class Templates:
         )
         self._environment.filters["cells"] = cells
         for name in sorted(sources):
-            if name.startswith("components/"):
+            if components and name.startswith("components/"):
                 self._add_component(name)
 
     def render(self, name: str, values: dict[str, Any]) -> str:
@@ -140,4 +142,5 @@ class Templates:
             line = found.string.count("\n", 0, found.start()) + 1
             problem = f"no text {found[1]!r} in [page] of texts/{self._language}.toml"
             raise ContentError(problem, file=name, line=line, rule="template")
-        return str(escape(word))
+        # The election's own titles are among the words: a brace in one must not become template code.
+        return str.replace(escape(word), "{", "&#123;")

@@ -1,0 +1,328 @@
+"""Pages: what a citizen reads, whatever the data holds."""
+
+import os
+import posixpath
+import re
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from builder.content import parse_page
+from builder.election import Title
+from builder.errors import BuilderError, ContentError
+from builder.figures import Figures, bar_width, local_time, share, signed
+from builder.pages import Pages
+from builder.rules import FLAG_CODES
+from builder.templates import read_templates, read_texts
+from tests.builder.sample_results import contest, election, nation, province, village
+
+TEMPLATES = Path(sys.modules["builder"].__path__[0]).parent / "site_templates"
+GOLDEN = Path(__file__).parent.parent / "golden"
+RELEASED = "2026-02-11T10:30:00Z"
+SAMPLES = {"village": village, "province": province, "nation": nation}
+HOSTILE = {
+    "script": "<script>alert(1)</script>",
+    "attribute": '"><img src=x onerror=alert(1)>',
+    "right-to-left": "Desa \u202egnp.exe",
+    "template": "{{7*7}}{% include 'x' %}[[ votes ]]",
+    "separator": "a\x1fb",
+    "10 kB": "A" * 10_000,
+    "entities": "&lt;b&gt; &amp; 'x'",
+    "ends the title": "</title><h1>",
+}
+
+
+@pytest.fixture(scope="module")
+def sources() -> dict[str, str]:
+    return read_templates(TEMPLATES)
+
+
+@pytest.fixture(scope="module")
+def pages(sources: dict[str, str]) -> Pages:
+    return Pages(sources, election())
+
+
+class Page(HTMLParser):
+    """Elements with their attributes, the text, and the name of every element's class."""
+
+    def __init__(self, page: bytes) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(page.decode())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def links(self) -> list[str]:
+        return [
+            value
+            for _, attributes in self.elements
+            for name, value in attributes.items()
+            if name in {"href", "src", "data-latest"} and value
+        ]
+
+
+def hostile(name: str) -> dict[str, Any]:
+    """A village in which every text that is not a code is `name`."""
+    results = village()
+    results["area"] = results["area"] | {"name": name}
+    results["parents"] = [parent | {"name": name} for parent in results["parents"]]
+    results["revisions"] = [
+        one | {"note": name, "by": name, "document": name, "reason": name} for one in results["revisions"]
+    ]
+    results["sources"] = [
+        one | {"by": name, "document": name, "form": name, "tier": name} for one in results["sources"]
+    ]
+    results["findings"] = [one | {"rule": name} for one in results["findings"]]
+    return results
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_golden(pages: Pages, name: str) -> None:
+    """The page of each kind of area is the one that was looked at when its golden file was written."""
+    page = pages.area_page(SAMPLES[name]())
+    golden = GOLDEN / f"{name}.html"
+    if os.environ.get("TERBIT_UPDATE_GOLDEN"):
+        golden.write_bytes(page)
+    assert page == golden.read_bytes(), "look at the page, then run with TERBIT_UPDATE_GOLDEN=1"
+
+
+def test_same_values_same_bytes(sources: dict[str, str]) -> None:
+    """Another Pages object renders the same bytes, also after it has rendered other pages."""
+    first, second = Pages(sources, election()), Pages(TEMPLATES, election())
+    second.area_page(nation())
+    assert [first.area_page(make()) for make in SAMPLES.values()] == [
+        second.area_page(make()) for make in SAMPLES.values()
+    ]
+
+
+@pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_names_stay_text(name: str) -> None:
+    """A name, note or document brings no element, no attribute and no template code into a page."""
+    calm = Pages(TEMPLATES, election(contests=(contest("Aman", "Tenang"),)))
+    attacked = Pages(TEMPLATES, election(title=Title(id=name, en=name), contests=(contest(name, name),)))
+    expected, page = Page(calm.area_page(hostile("Aman"))), Page(attacked.area_page(hostile(name)))
+    assert [(tag, sorted(attributes)) for tag, attributes in page.elements] == [
+        (tag, sorted(attributes)) for tag, attributes in expected.elements
+    ]
+    assert name in page.text
+
+
+def test_direction_marks_are_isolated(pages: Pages) -> None:
+    """A right-to-left override stays within its own <bdi>, and out of the title."""
+    page = pages.area_page(hostile("Desa \u202egnp")).decode()
+    assert "\u202e" not in page[: page.index("</title>")]
+    for found in re.finditer("\u202e", page):
+        before = page[: found.start()]
+        assert before.rfind("<bdi>") > before.rfind("</bdi>") or before.rfind("<li>") > before.rfind("<bdi>"), page[
+            found.start() - 80 :
+        ][:160]
+
+
+def every_page(pages: Pages) -> dict[str, bytes]:
+    content = [
+        parse_page(b"# Cara membaca\n\nTeks.", "cara-membaca", "id", "x"),
+        parse_page(b"# How", "how", "en", "x"),
+    ]
+    found = {make()["path"].replace(".json", ".html"): pages.area_page(make()) for make in SAMPLES.values()}
+    found["index.html"] = pages.index_page(3, RELEASED, [(contest(), nation())], content)
+    found |= {page.path: pages.content_page(page.slug, page.language, page.html, page.title) for page in content}
+    return found
+
+
+def test_nothing_inline(pages: Pages) -> None:
+    """No page has inline script or style, so that a policy without 'unsafe-inline' holds on every one."""
+    for path, data in every_page(pages).items():
+        for tag, attributes in Page(data).elements:
+            assert tag != "style", path
+            assert tag != "script" or attributes.get("src"), path
+            assert not [name for name in attributes if name == "style" or name.startswith("on")], path
+
+
+def test_links_are_relative_and_resolve(pages: Pages) -> None:
+    """Every link works from a disk: relative, with its extension, and to a file that the site has."""
+    areas = {parent["path"] for parent in village()["parents"]} | {
+        row[2] for make in (nation, province) for row in make()["children"]["rows"]
+    }
+    known = {*every_page(pages), "latest.json", *(f"{path}.html" for path in areas)}
+    known |= {f"assets/{path.name}" for path in (TEMPLATES / "assets").iterdir()}
+    known |= {f"packages/{one['package']}/recap.toml" for one in village()["sources"]}
+    known |= {f"{make()['path']}{end}" for make in SAMPLES.values() for end in ("", ".minisig")}
+    for path, data in every_page(pages).items():
+        for link in Page(data).links():
+            if not link.startswith("#"):
+                target = posixpath.normpath(posixpath.join(posixpath.dirname(path), link.partition("#")[0]))
+                assert target in known, f"{path} links to {link}"
+
+
+def test_every_table_says_what_it_is(pages: Pages) -> None:
+    """Each table has a caption, each head cell a scope, each scrolling box a name and the keyboard's focus."""
+    for path, data in every_page(pages).items():
+        elements = Page(data).elements
+        count = [tag for tag, _ in elements].count
+        assert count("table") == count("caption"), path
+        assert all(attributes.get("scope") for tag, attributes in elements if tag == "th"), path
+        boxes = [attributes for _, attributes in elements if attributes.get("class") == "scroll"]
+        assert all(box["tabindex"] == "0" and box["role"] == "region" and box["aria-label"] for box in boxes), path
+        assert count("h1") == 1, path
+
+
+def test_language_of_content_pages(pages: Pages) -> None:
+    """An English page says that it is English, in its frame too, and finds its style sheet one folder up."""
+    page = pages.content_page("how", "en", "<h1>How</h1>", "How").decode()
+    assert '<html lang="en">' in page
+    assert "Skip to content" in page
+    assert 'href="../assets/terbit.css"' in page
+    assert "<title>How – Example Election</title>" in page
+
+
+@pytest.mark.parametrize("state", [("withdrawn", "ditarik"), ("pending", "belum masuk")])
+def test_states_in_words(pages: Pages, state: tuple[str, str]) -> None:
+    """A withdrawn station and one not in yet are marked by class and by a word."""
+    row = re.search(rf'<tr class="{state[0]}">.*', pages.area_page(village()).decode())
+    assert row is not None
+    assert state[1] in row[0]
+
+
+def test_statuses_have_word_and_shape(sources: dict[str, str]) -> None:
+    """Every status has its own words and its own shape."""
+    texts = read_texts(sources, "id")
+    assert texts["shapes"].keys() == texts["statuses"].keys()
+    assert len(set(texts["shapes"].values())) == len(texts["shapes"])
+
+
+def test_every_flag_has_words(sources: dict[str, str]) -> None:
+    """Every rule that can flag a figure has a label, and a sentence with both figures."""
+    rules = read_texts(sources, "id")["rules"]
+    assert set(rules) == set(FLAG_CODES)
+    for rule in rules.values():
+        sentence = rule["sentence"].format(left="12", right="10")
+        assert rule["label"]
+        assert "12" in sentence
+        assert "10" in sentence
+
+
+def test_unknown_rule_shows_its_code(pages: Pages) -> None:
+    """A rule without a text is shown by its code, in sentences, counts and tables."""
+    results = village(findings=[{"rule": "new-rule", "station": "", "series": "count", "left": 1, "right": None}])
+    results["polling_stations"]["rows"] = [("1", 1, "", 1, 2, 3, 3, 3, 0, "new-rule")]
+    assert pages.area_page(results).decode().count("new-rule") == 2
+    assert "a-later-rule" in pages.area_page(nation()).decode()
+
+
+def test_below_never_takes_the_recaps_place(pages: Pages) -> None:
+    """Without a recap of its own the column is named as the sum of those below, with how many have come."""
+    page = pages.area_page(nation()).decode()
+    assert "Belum ada rekap yang diserahkan; jumlah rekap tingkat di bawah: 1 dari 2 sudah masuk." in page
+    assert '<th scope="col">Jumlah rekap di bawah (1 dari 2)</th>' in page
+    both = pages.area_page(province()).decode()
+    assert re.search("Rekapitulasi</th>.*Jumlah rekap di bawah .23 dari 23.</th>.*Selisih</th>", both)
+
+
+def test_nothing_in_yet(pages: Pages) -> None:
+    """An area without any figure shows dashes, not zeros, and no share."""
+    nothing = {"status": "pre-election", "votes": [None, None], "fields": [None] * 4}
+    page = pages.area_page(village(count=nothing)).decode()
+    assert "Belum ada suara masuk" in page
+    assert "<tr><td>–<td>–<td>–" in page
+
+
+def test_banner_of_a_rehearsal() -> None:
+    """A rehearsal says UJI COBA on every page, a real election on none."""
+    rehearsal, real = every_page(Pages(TEMPLATES, election(test=True))), every_page(Pages(TEMPLATES, election()))
+    assert all(b"UJI COBA" in page or b">TEST<" in page for page in rehearsal.values())
+    assert not any(b"UJI COBA" in page or b">TEST<" in page for page in real.values())
+
+
+def test_portal_lists_newest_first(pages: Pages) -> None:
+    """The portal links every election, the newest first, and marks rehearsals."""
+    older = election(id="lama", date=election().date.replace(year=2024))
+    page = pages.portal_page([older, election(test=True)]).decode()
+    assert page.index("contoh/index.html") < page.index("lama/index.html")
+    assert page.count("UJI COBA") == 1
+    assert b"Belum ada pemilihan." in pages.portal_page([])
+
+
+@pytest.mark.parametrize(
+    ("template", "line", "problem"),
+    [
+        ("{# x #}\n{{ not_there }}", 2, "'not_there' is undefined"),
+        ("\n\n{% if %}", 3, "Expected"),
+        ("\n[[ no_such_text ]]", 2, "no text 'no_such_text'"),
+        ("{% include 'gone.html' %}", None, "no template gone.html"),
+        ("\n{{ (1, 2)|cells }}", 2, "expected str"),
+    ],
+    ids=["missing value", "syntax", "missing text", "missing template", "wrong type"],
+)
+def test_broken_template_is_named(sources: dict[str, str], template: str, line: int | None, problem: str) -> None:
+    """A broken template stops the build with its own file and line: a missing value is never an empty string."""
+    broken = Pages({**sources, "area.html": template}, election())
+    with pytest.raises(ContentError, match=re.escape(problem)) as caught:
+        broken.area_page(village())
+    assert (caught.value.file, caught.value.line) == ("area.html", line)
+
+
+def test_broken_component_is_named(sources: dict[str, str]) -> None:
+    """An error within a component names the component, not the page that uses it."""
+    name = "components/status.html"
+    with pytest.raises(ContentError) as caught:
+        Pages({**sources, name: sources[name].replace("{{ invalid }}", "{{ ivnalid }}")}, election()).area_page(
+            village()
+        )
+    assert caught.value.file == name
+
+
+@pytest.mark.parametrize("data", [b"\xff", b"x" * 1_000_001], ids=["not UTF-8", "too large"])
+def test_unreadable_template(tmp_path: Path, data: bytes) -> None:
+    """A template that is not UTF-8 or is too large is refused by name."""
+    (tmp_path / "area.html").write_bytes(data)
+    with pytest.raises(BuilderError, match=r"area\.html"):
+        read_templates(tmp_path)
+
+
+@given(st.integers(0, 999_999_999))
+def test_figures_keep_their_digits(figure: int) -> None:
+    """A figure as text is its digits with a dot before every third from the right."""
+    text = Figures("–")[figure]
+    assert text.replace(".", "") == str(figure)
+    assert re.fullmatch(r"\d{1,3}(\.\d{3})*", text)
+
+
+@given(st.lists(st.integers(0, 10**9), min_size=1, max_size=5))
+def test_shares_add_up(votes: list[int]) -> None:
+    """The shares of all candidates add up to 100 % within half a hundredth each."""
+    total = sum(votes)
+    if total:
+        hundredths = [int(re.sub(r"\D", "", share(part, total))) for part in votes]
+        assert abs(sum(hundredths) - 10_000) <= len(votes) / 2
+        assert all(bar_width(part, total) == share(part, total).replace(",", ".").replace(" ", "") for part in votes)
+    else:
+        assert share(0, 0) == ""
+
+
+@pytest.mark.parametrize(
+    ("zone", "text"),
+    [
+        ("Asia/Jakarta", "1 Januari 2027 00.30 WIB"),
+        ("Asia/Makassar", "1 Januari 2027 01.30 WITA"),
+        ("Asia/Jayapura", "1 Januari 2027 02.30 WIT"),
+    ],
+)
+def test_times_in_the_elections_zone(zone: str, text: str) -> None:
+    """Times carry the name of their zone, and the day there."""
+    months: list[str] = read_texts(read_templates(TEMPLATES), "id")["calendar"]["months"]
+    assert local_time("2026-12-31T17:30:00Z", zone, months) == text
+
+
+def test_signed() -> None:
+    """A difference carries its sign, zero none."""
+    assert [signed(figure) for figure in (1_234, 0, -78_691_518)] == ["+1.234", "0", "−78.691.518"]
