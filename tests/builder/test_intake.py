@@ -70,7 +70,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str, int | None]] = {
     "change without a reason": (row("111", "1", 2, **VOTES | {"votes_1": 11}), {}, "reason-missing", 2),
     "withdrawal without a reason": (row("111", "1", 2, "withdrawn"), {}, "reason-missing", 2),
     "recap changed without a reason": (row("11", "", 2, votes_1=9), {"series": "recap"}, "reason-missing", 2),
-    "withdrawal with figures": (row("111", "1", 2, "withdrawn", votes_1=0), {"reason": "court"}, "withdrawn-figures", 2),
+    "withdrawn with figures": (row("111", "1", 2, "withdrawn", votes_1=0), {"reason": "court"}, "withdrawn-figures", 2),
     "withdrawal of nothing": (row("112", "1", 1, "withdrawn"), {"reason": "court"}, "withdrawn-unknown", 2),
 }  # fmt: skip
 
