@@ -16,7 +16,7 @@ import msgspec
 
 from builder import durable
 from builder.errors import LedgerError, PackageError
-from builder.recap import Package, read_package
+from builder.recap import Cover, Package, parse_cover, read_package
 
 __all__ = ["Cut", "Ledger", "PackageRecord"]
 
@@ -119,6 +119,17 @@ class Ledger:
         if package.name != record.package:
             raise LedgerError("an accepted package was changed: its cover has another sha256", file=folder, rule="package")
         return package
+
+    def read_cover(self, record: PackageRecord) -> Cover:
+        """Cover of an accepted package, its hash checked again."""
+        path = self.directory / "packages" / record.package / "recap.toml"
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise LedgerError(f"an accepted package is gone: {error.strerror}", file=path, rule="package") from error
+        if hashlib.sha256(data).hexdigest() != record.package:
+            raise LedgerError("an accepted package was changed: its cover has another sha256", file=path, rule="package")
+        return parse_cover(data, str(path))
 
     def _append(self, records: Sequence[PackageRecord | Cut]) -> None:
         lines, last = [], self._last

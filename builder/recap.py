@@ -20,7 +20,7 @@ from builder.election import Contest
 from builder.errors import PackageError
 from builder.tables import read_strict
 
-__all__ = ["REASONS", "Attestation", "Cover", "NamedFile", "Package", "RevisionReason", "package_files", "parse_package", "parse_rows", "read_package", "row_columns"]
+__all__ = ["REASONS", "Attestation", "Cover", "NamedFile", "Package", "RevisionReason", "package_files", "parse_cover", "parse_package", "parse_rows", "read_package", "row_columns"]
 
 COVER = "recap.toml"
 SERIES = ("count", "recap")
@@ -105,7 +105,7 @@ def parse_package(names: set[str], read: Callable[[str, int], bytes], source: st
     if COVER not in names:
         raise PackageError("there is no recap.toml in it", file=source, rule="cover")
     data = read(COVER, limits.COVER_FILE)
-    cover = _parse_cover(data, f"{source}/{COVER}")
+    cover = parse_cover(data, f"{source}/{COVER}")
     files = {COVER: data}
     listed = [(cover.rows, limits.ROWS_FILE), *((scan, limits.SCAN_FILE) for scan in cover.scans)]
     wanted = [COVER, *(entry.file for entry, _ in listed)]
@@ -137,7 +137,8 @@ def parse_rows(package: Package, contest: Contest) -> pl.DataFrame:
     return read_strict(package.rows, row_columns(contest), file=f"{package.source}/{package.cover.rows.file}", error=PackageError)
 
 
-def _parse_cover(data: bytes, file: str) -> Cover:
+def parse_cover(data: bytes, file: str) -> Cover:
+    """`recap.toml`'s bytes to a checked cover."""
     try:
         tree = tomllib.loads(data.decode("utf-8"))
         cover = msgspec.convert(tree, Cover)

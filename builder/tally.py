@@ -196,7 +196,8 @@ def _history(rows: Rows, contest: Contest) -> pl.DataFrame:
     keys = rows.replaced.select(KEY).unique()
     every = pl.concat([rows.current.join(keys, on=KEY, how="semi"), rows.replaced]).sort(*KEY, "revision")
     before = every.select(*KEY, pl.col("revision") + 1, *(pl.col(name).alias(f"old_{name}") for name in contest.figures))
-    later = every.filter(pl.col("revision") > 1).join(before, on=[*KEY, "revision"], how="left", maintain_order="left")
+    order = ["area", "station", "recap", "revision", "withdrawn", "package", *rows.contest.figures]
+    later = every.select(order).filter(pl.col("revision") > 1).join(before, on=[*KEY, "revision"], how="left", maintain_order="left")
     return later.sort("area", "recap", pl.col("station").str.zfill(16), "station", "revision")
 
 

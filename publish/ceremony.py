@@ -9,13 +9,14 @@ from datetime import datetime
 from tuf.api.metadata import Role, Root, Targets
 
 from publish.config import OFFLINE_ROLES
-from publish.errors import ConfigError, KeyFileError
+from publish.errors import ConfigError, KeyFileError, SigningError
 from publish.keystore import KeyStore, Passphrases
 from publish.offline import File, Offline, Plan
 from publish.repository import TOP_LEVEL, tuf_key
 from verifier.formats.minisign import PublicKey
+from verifier.results_signature import MinisignKeys
 
-__all__ = ["describe", "initialize", "known_keys", "make_plan"]
+__all__ = ["describe", "initialize", "known_keys", "make_plan", "promote", "refresh"]
 
 
 def make_plan(store: KeyStore, groups: Iterable[str], definition: Mapping[str, bytes]) -> Plan:
@@ -58,6 +59,40 @@ def initialize(
     offline.add_signatures(offline.pending(), signers)
     offline.promote()
     return [file.name for file in offline.pending()]
+
+
+def refresh(
+    store: KeyStore, groups: Iterable[str], definition: Mapping[str, bytes], *, now: datetime, next_release: int
+) -> list[str]:
+    """Have drafted, unsigned, what configuration, keys, definition or expiry ask for; returns what is pending."""
+    offline = Offline(store.directory)
+    if offline.chain() is not None:
+        store.postpone(_minisign_keys(offline.current().files), next_release)
+    return offline.prepare(make_plan(store, groups, definition), now)
+
+
+def promote(offline: Offline, next_release: int) -> list[str]:
+    """Put in force what has enough signatures; returns the files' names.
+
+    Raises:
+        SigningError: it would give a release that is out already to another minisign key than the one that signed it.
+    """
+    chain = offline.chain()
+    waiting = next((file for file in offline.pending() if file.role == "trust"), None)
+    if chain is not None and waiting is not None:
+        before, after = (_minisign_keys(offline.trust_files(trust)) for trust in (chain.trust, waiting))
+        bounds = {first for keys in (before, after) for first, _, _ in keys.ranges} | {next_release - 1}
+        for release in sorted(bound for bound in bounds if 1 <= bound < next_release):
+            if before.for_release(release) != after.for_release(release):
+                raise SigningError(
+                    f"release {release} is out and signed by minisign key {before.for_release(release).name}, but "
+                    f"{waiting.name} gives it to another one; run: terbit keys refresh, and sign what that drafts"
+                )
+    return offline.promote()
+
+
+def _minisign_keys(files: Mapping[str, bytes]) -> MinisignKeys:
+    return MinisignKeys.parse(files["trust/minisign.json"])
 
 
 def known_keys(store: KeyStore) -> dict[str, tuple[str, PublicKey]]:

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import nacl.pwhash.scrypt
 from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
@@ -21,7 +21,15 @@ from publish import limits
 from publish.errors import KeyFileError
 from verifier.formats import minisign
 
-__all__ = ["OFFLINE_COST", "ONLINE_COST", "ScryptCost", "SecretKey", "read_secret_key", "write_secret_key"]
+__all__ = [
+    "OFFLINE_COST",
+    "ONLINE_COST",
+    "ScryptCost",
+    "SecretKey",
+    "is_encrypted",
+    "read_secret_key",
+    "write_secret_key",
+]
 
 KDF_SCRYPT = b"Sc"
 KDF_NONE = b"\0\0"
@@ -115,6 +123,15 @@ def read_secret_key(path: Path, passphrase: bytes | None) -> SecretKey:
     Raises:
         KeyFileError: others may read the file, it is damaged, or the passphrase is missing or wrong.
     """
+    return _decode(_read(path), passphrase, path)
+
+
+def is_encrypted(path: Path) -> bool:
+    """True if the secret-key file needs a passphrase. KeyFileError as `read_secret_key`."""
+    return _parse(_read(path), path)[0].kdf == KDF_SCRYPT
+
+
+def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -125,7 +142,7 @@ def read_secret_key(path: Path, passphrase: bytes | None) -> SecretKey:
         raise KeyFileError(f"{path} may be read by others on this machine; run: chmod 600 '{path}'")
     if len(data) > limits.SECRET_KEY_FILE:
         raise KeyFileError(f"{path} is too big for a secret key (at most {limits.SECRET_KEY_FILE} bytes)")
-    return _decode(data, passphrase, path)
+    return data
 
 
 def _encode(key: SecretKey, passphrase: bytes | None, cost: ScryptCost, random: Callable[[int], bytes]) -> bytes:
@@ -140,31 +157,55 @@ def _encode(key: SecretKey, passphrase: bytes | None, cost: ScryptCost, random: 
     return f"{COMMENT}\n{base64.b64encode(header + sealed).decode()}\n".encode()
 
 
-def _decode(data: bytes, passphrase: bytes | None, path: Path) -> SecretKey:
-    damaged = KeyFileError(f"{path} is not a minisign secret key, or it is damaged; restore it from your backup")
+class _Header(NamedTuple):
+    """What stands before the sealed part of a key file."""
+
+    algorithm: bytes
+    kdf: bytes
+    checksum: bytes
+    salt: bytes
+    operations: int
+    memory: int
+
+
+def _parse(data: bytes, path: Path) -> tuple[_Header, bytes]:
+    """Header and sealed part of a key file, still closed."""
     lines = data.removesuffix(b"\n").split(b"\n")
     if len(lines) != 2 or not lines[0].startswith(b"untrusted comment: "):
-        raise damaged
+        raise _damaged(path)
     try:
         raw = base64.b64decode(lines[1], validate=True)
-        algorithm, kdf, checksum, salt, operations, memory = HEADER.unpack(raw[:-SEALED_SIZE])
+        header = _Header(*HEADER.unpack(raw[:-SEALED_SIZE]))
     except (ValueError, struct.error):
-        raise damaged from None
-    if algorithm != minisign.KEY_ALGORITHM or checksum != CHECKSUM_ALGORITHM or kdf not in {KDF_SCRYPT, KDF_NONE}:
-        raise damaged
-    sealed = raw[-SEALED_SIZE:]
-    if kdf == KDF_SCRYPT:
+        raise _damaged(path) from None
+    if (header.algorithm, header.checksum) != (minisign.KEY_ALGORITHM, CHECKSUM_ALGORITHM):
+        raise _damaged(path)
+    # A damaged cost could ask for all memory and for years.
+    if header.operations > OFFLINE_COST.operations or header.memory > OFFLINE_COST.memory:
+        raise _damaged(path)
+    if header.kdf not in {KDF_SCRYPT, KDF_NONE}:
+        raise _damaged(path)
+    return header, raw[-SEALED_SIZE:]
+
+
+def _decode(data: bytes, passphrase: bytes | None, path: Path) -> SecretKey:
+    header, sealed = _parse(data, path)
+    encrypted = header.kdf == KDF_SCRYPT
+    if encrypted:
         if passphrase is None:
             raise KeyFileError(f"{path} is encrypted: give its passphrase")
-        cost = ScryptCost(operations, memory)
-        if cost.operations > OFFLINE_COST.operations or cost.memory > OFFLINE_COST.memory:
-            raise damaged
-        sealed = _exclusive_or(sealed, _stretch(passphrase, salt, cost))
+        cost = ScryptCost(header.operations, header.memory)
+        sealed = _exclusive_or(sealed, _stretch(passphrase, header.salt, cost))
     key = SecretKey(key_id=sealed[:8], seed=sealed[8:40])
-    whole = sealed[72:] == _checksum(sealed[:72]) or (kdf == KDF_NONE and sealed[72:] == bytes(32))
-    if not whole or key.public.key != sealed[40:72]:  # `minisign -G -W` writes no checksum
-        raise KeyFileError(f"wrong passphrase for {path}") if kdf == KDF_SCRYPT else damaged
+    # `minisign -G -W` writes no checksum.
+    whole = sealed[72:] == _checksum(sealed[:72]) or (not encrypted and sealed[72:] == bytes(32))
+    if not whole or key.public.key != sealed[40:72]:
+        raise KeyFileError(f"wrong passphrase for {path}") if encrypted else _damaged(path)
     return key
+
+
+def _damaged(path: Path) -> KeyFileError:
+    return KeyFileError(f"{path} is not a minisign secret key, or it is damaged; restore it from your backup")
 
 
 def _checksum(key: bytes) -> bytes:

@@ -114,6 +114,16 @@ class KeyStore:
         except FormatError as error:
             raise KeyFileError(f"{self._minisign}: {error}") from None
 
+    def postpone(self, in_force: MinisignKeys, next_release: int) -> None:
+        """Let a minisign key that is not in force yet sign from `next_release` on, if it should have begun before.
+
+        While the offline keys had not signed for it, its releases were made with the key before it.
+        """
+        keys = self.minisign_keys()
+        first, _, newest = keys.ranges[-1]
+        if all(public != newest for _, _, public in in_force.ranges) and first < next_release:
+            durable.write_file(self._minisign, encode_minisign_keys(appoint(in_force, newest, next_release)))
+
     def secret(self, name: str, public: PublicKey, passphrase: bytes | None) -> SecretKey:
         """The secret half of `public`: the key `name`, or one that it replaced.
 

@@ -18,7 +18,6 @@ from tuf.api.metadata import Metadata, Root, Targets
 from tuf.api.serialization import DeserializationError
 
 from builder import durable
-from builder.election import Definition
 from builder.hashing import input_hash
 from publish import repository
 from publish.config import OFFLINE_ROLES
@@ -26,7 +25,7 @@ from publish.errors import SigningError
 from publish.keys import SecretKey
 from publish.repository import RoleKeys, tuf_key
 
-__all__ = ["Chain", "File", "Offline", "Plan", "Signers", "Trust", "current_trust"]
+__all__ = ["Chain", "File", "Offline", "Plan", "Signers", "Trust"]
 
 # New metadata is drafted when less than this part of its validity is left.
 REFRESH_PART = 0.1
@@ -108,8 +107,7 @@ class Offline:
             )
         roots = {file.name: file.data for file in _read_folder(self._metadata) if file.role == "root"}
         newest = {file.name: file.data for file in chain}
-        files = {path: self._trust_file(path, file) for path, file in chain.trust.metadata.signed.targets.items()}
-        return Trust({**roots, **newest}, files, input_hash(newest))
+        return Trust({**roots, **newest}, self.trust_files(chain.trust), input_hash(newest))
 
     def chain(self) -> Chain | None:
         """The metadata in force, None if there is none."""
@@ -215,6 +213,10 @@ class Offline:
             if not path.exists() or path.read_bytes() != file.data:
                 durable.write_file(path, file.data)
 
+    def trust_files(self, trust: File) -> dict[str, bytes]:
+        """The files that `trust` lists, by path, each as its signed hash says."""
+        return {path: self._trust_file(path, listed) for path, listed in trust.metadata.signed.targets.items()}
+
     def _trust_file(self, path: str, listed: Any) -> bytes:  # noqa: ANN401 - python-tuf's TargetFile
         try:
             data: bytes = (self._trust / listed.hashes["sha256"]).read_bytes()
@@ -300,17 +302,3 @@ def _parse(name: str, data: bytes, folder: Path | None = None) -> File:
     if not isinstance(metadata.signed, Root if role == "root" else Targets) or metadata.signed.version != int(version):
         raise SigningError(f"{where} is not what its name says; remove it")
     return File(role, int(version), data, metadata)
-
-
-def current_trust(directory: Path, definition: Definition) -> Trust:
-    """What is in force under `directory` (`keys/`); SigningError if it vouches for another definition than this."""
-    trust = Offline(directory).current()
-    signed = {path: data for path, data in trust.files.items() if path.startswith("trust/")}
-    wanted = {f"trust/{name}": data for name, data in definition.files.items()}
-    for path in sorted({*signed, *wanted} - {"trust/minisign.json"}):
-        if signed.get(path) != wanted.get(path):
-            name = path.removeprefix("trust/")
-            raise SigningError(
-                f"{name} is not the one that was signed offline; run: terbit keys refresh, then terbit sign"
-            )
-    return trust

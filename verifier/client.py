@@ -12,7 +12,7 @@ python-tuf's Updater does all of the verification. Some of its private members a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -157,8 +157,12 @@ class Client:
         """Every role of the site by name; raises at the first that does not verify."""
         return {role.name: role for role in self.walk()}
 
-    def walk(self, failed: Callable[[str, VerifierError], None] | None = None) -> Iterator[SignedRole]:
+    def walk(
+        self, failed: Callable[[str, VerifierError], None] | None = None, only: Container[str] | None = None
+    ) -> Iterator[SignedRole]:
         """Every role, in the order in which a search visits them, each verified before it is returned.
+
+        With `only`, roles of other names are left out, with everything beneath them.
 
         A role that does not verify is raised, or given to `failed` and left out with everything beneath it. A role
         delegated twice is refused: which of its delegators vouches for a file would depend on the way taken. Hash
@@ -174,7 +178,7 @@ class Client:
             try:
                 with _explained():
                     targets = self._updater._load_targets(name, delegator)
-                children = _children(targets, name, chain, seen)
+                children = [child for child in _children(targets, name, chain, seen) if only is None or child[0] in only]
             except VerifierError as error:
                 if failed is None:
                     raise

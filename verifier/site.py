@@ -9,7 +9,7 @@ name that two roles claim is reported instead of being decided by order.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from datetime import datetime
@@ -64,17 +64,20 @@ def check_site(
     *,
     aliases: bool = True,
     signatures: bool = False,
+    only: Mapping[str, Container[str]] | None = None,
     progress: Callable[[int, int], None] = lambda done, known: None,
 ) -> SiteReport:
     """Check everything that the refreshed `client`'s release lists, with files from `fetcher`, on `executor`.
 
     `aliases`: also the copies at the paths that browsers use. `signatures`: also the minisign signature of each
-    results file. A failure never stops the rest; `progress` is called with files checked and files known so far.
+    results file. `only`: no more than these roles, and of each these paths (what a publisher has just changed).
+    A failure never stops the rest; `progress` is called with files checked and files known so far.
     """
     run = _Run(client, fetcher, executor, aliases, progress)
     keys = run.minisign_keys() if signatures else None
-    for role in client.walk(failed=run.role_failed):
-        run.submit(role, keys if role.name not in ROLES_WITHOUT_RESULTS else None)
+    for role in client.walk(failed=run.role_failed, only=only):
+        paths = only.get(role.name, ()) if only is not None else role.targets.targets
+        run.submit(role, paths, keys if role.name not in ROLES_WITHOUT_RESULTS else None)
     return run.finish()
 
 
@@ -106,9 +109,10 @@ class _Run:
     def role_failed(self, name: str, error: VerifierError) -> None:
         self._failures.append(Failure(f"role {name}", str(error), stale=isinstance(error, StaleError)))
 
-    def submit(self, role: SignedRole, keys: MinisignKeys | None) -> None:
+    def submit(self, role: SignedRole, paths: Container[str], keys: MinisignKeys | None) -> None:
         self._roles += 1
-        files = [file for path, target in role.targets.targets.items() if (file := self._accept(role, path, target))]
+        listed = role.targets.targets.items()
+        files = [file for path, target in listed if path in paths and (file := self._accept(role, path, target))]
         for start in range(0, len(files), BATCH_SIZE):
             batch = Batch(self._fetcher, files[start : start + BATCH_SIZE], self._aliases, keys)
             self._waiting.append(self._executor.submit(check_batch, batch))

@@ -1,0 +1,38 @@
+# make demo      a signed, verified demo election in build/demo/public
+# make test      all tests, with the outside programs that check us, where they can be installed
+# make check     formatting, lint, types
+# make national  Indonesia's presidential election of 2019, whole, in build/national (needs the data, see bench/README.md)
+# make bench     the figures of bench/README.md again
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check national bench programs
+
+demo: $(READY)
+	$(BIN)/terbit demo build/demo
+
+test: $(READY) programs
+	$(BIN)/python -m pytest -n auto
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+national: $(READY)
+	$(BIN)/python bench/national.py
+
+bench: $(READY)
+	$(BIN)/python bench/run.py
+
+programs:
+	@sh tests/install_programs.sh
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	touch $(READY)

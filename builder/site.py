@@ -1,0 +1,183 @@
+"""The site: which files there are, which role signs each, and their bytes. Pure, given the inputs that are read here once.
+
+The site is a function of the ledger through one cut, the definition, the content, the templates and this program: no clock, no randomness.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+from builder.content import read_pages
+from builder.election import Contest, Definition, load_definition
+from builder.errors import ContentError
+from builder.hashing import input_hash
+from builder.ledger import Cut, Ledger
+from builder.pack import Entry
+from builder.pages import Pages
+from builder.recap import Cover
+from builder.results import View, Views, encode_view
+from builder.rows import Rows
+from builder.tally import Tally, definition_cut, package_releases, tally
+
+__all__ = ["Inputs", "Part", "Site", "entry_of", "make_tallies", "packaged_templates", "parts", "read_tree"]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Folders that a site is made from."""
+
+    content: Path
+    templates: Path
+
+    @cached_property
+    def definition(self) -> Definition:
+        return load_definition(self.content)
+
+    @cached_property
+    def content_files(self) -> dict[str, bytes]:
+        return read_tree(self.content / "pages")
+
+    @cached_property
+    def template_files(self) -> dict[str, bytes]:
+        return read_tree(self.templates)
+
+    def hashes(self) -> dict[str, str]:
+        """The inputs' hashes as a cut records them."""
+        return {
+            "definition": self.definition.sha256,
+            "content": input_hash(self.content_files),
+            "templates": input_hash(self.template_files),
+        }
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one signing role covers of one contest: rows of areas."""
+
+    role: str
+    contest: str
+    rows: tuple[int, ...]
+
+
+def parts(definition: Definition) -> list[Part]:
+    """All parts, in the order of contests and areas: the areas above the shard level, then each shard."""
+    found = []
+    areas = definition.areas
+    for contest in definition.election.contests:
+        top = areas.index[contest.area] if contest.area else 0
+        by_shard: dict[str, list[int]] = {}
+        for row in range(top, areas.ends[top]):
+            by_shard.setdefault(areas.shards[row], []).append(row)
+        for shard, rows in by_shard.items():
+            found.append(Part(f"{contest.group}-{shard}" if shard else contest.group, contest.id, tuple(rows)))
+    return found
+
+
+class Site:
+    """The site at the last of `cuts`. `tallies` hold each contest's figures at that cut."""
+
+    def __init__(self, inputs: Inputs, ledger: Ledger, tallies: dict[str, Tally]) -> None:
+        self.inputs, self.ledger, self.tallies = inputs, ledger, tallies
+        self.definition, self.cuts = inputs.definition, ledger.cuts
+        self.releases = package_releases(self.cuts)
+        self.pages = Pages(inputs.templates, self.definition.election)
+        self.covers = lru_cache(maxsize=4096)(self._cover)
+
+    @cached_property
+    def pages_release(self) -> int:
+        """The latest cut at which every page was made anew: templates, program or definition changed."""
+        changed = [
+            cut.release
+            for before, cut in zip(self.cuts, self.cuts[1:], strict=False)
+            if (before.templates, before.builder) != (cut.templates, cut.builder)
+        ]
+        return max([definition_cut(self.cuts), *changed])
+
+    def part_release(self, part: Part) -> int:
+        """The latest cut at which a file of this part changed."""
+        latest = self.tallies[part.contest].areas["release"].gather(list(part.rows)).max()
+        return max(int(latest), self.pages_release)  # type: ignore[arg-type]
+
+    def area_files(self, part: Part, since: int) -> Iterator[tuple[Entry, bytes]]:
+        """JSON and page of every area of a part that changed after release `since`."""
+        releases = self.tallies[part.contest].areas["release"].gather(list(part.rows)).to_list()
+        all_pages = self.pages_release > since
+        rows = [row for row, release in zip(part.rows, releases, strict=True) if all_pages or release > since]
+        for view in self.views(part.contest, rows):
+            if view["release"] > since:
+                yield entry_of(view["path"], encode_view(view))
+            yield entry_of(view["path"].removesuffix("json") + "html", self.pages.area_page(view))
+
+    def views(self, contest: str, rows: Sequence[int]) -> Iterable[View]:
+        def time_of(release: int) -> str:
+            return self.cuts[release - 1].time
+
+        return Views(self.definition, self.tallies[contest], self.covers, self.releases, time_of).views(rows)
+
+    def site_files(self) -> Iterator[tuple[Entry, bytes]]:
+        """Front page, content pages, assets, schema: the files of role `site`."""
+        cut = self.cuts[-1]
+        nations = [(contest, self._top_view(contest)) for contest in self.definition.election.contests]
+        content = read_pages(self.inputs.content / "pages")
+        yield entry_of("index.html", self.pages.index_page(cut.release, cut.time, nations, content))
+        yield entry_of("portal.html", self.pages.portal_page([self.definition.election]))
+        yield entry_of("schema/results.json", (Path(__file__).parent / "results.schema.json").read_bytes())
+        for page in content:
+            yield entry_of(page.path, self.pages.content_page(page.slug, page.language, page.html, page.title))
+        for name, data in sorted(self.inputs.template_files.items()):
+            if name.startswith("assets/"):
+                if name.count("/") != 1:
+                    raise ContentError("assets lie directly in assets/, without folders", file=self.inputs.templates / name, rule="assets")
+                yield entry_of(name, data)
+
+    def render(self, path: str) -> bytes | None:
+        """One file by its path, for previews; None if the site has none of that name."""
+        for contest in self.definition.election.contests:
+            if path.startswith(f"{contest.id}/"):
+                row = self._rows_by_path(contest).get(path.rsplit(".", 1)[0])
+                if row is None:
+                    return None
+                view = next(iter(self.views(contest.id, [row])))
+                return encode_view(view) if path.endswith(".json") else self.pages.area_page(view)
+        return next((data for entry, data in self.site_files() if entry.path == path), None)
+
+    def _rows_by_path(self, contest: Contest) -> dict[str, int]:
+        return {self.definition.areas.path(contest.id, row): row for row in range(len(self.definition.areas))}
+
+    def _top_view(self, contest: Contest) -> View:
+        top = self.definition.areas.index[contest.area] if contest.area else 0
+        return next(iter(self.views(contest.id, [top])))
+
+    def _cover(self, number: int) -> tuple[str, Cover]:
+        record = self.ledger.packages[number - 1]
+        return record.package, self.ledger.read_cover(record)
+
+
+def make_tallies(rows: dict[str, Rows], definition: Definition, cuts: Sequence[Cut]) -> dict[str, Tally]:
+    """Figures of every contest at the last of `cuts`."""
+    return {name: tally(one, definition, cuts) for name, one in rows.items()}
+
+
+def entry_of(path: str, data: bytes) -> tuple[Entry, bytes]:
+    return Entry(path, len(data), hashlib.sha256(data).hexdigest()), data
+
+
+def read_tree(directory: Path) -> dict[str, bytes]:
+    """Every file beneath a folder by its path in it, hidden ones left out."""
+    if not directory.is_dir():
+        return {}
+    files = sorted(path for path in directory.rglob("*") if path.is_file())
+    names = {path: path.relative_to(directory).as_posix() for path in files}
+    return {name: path.read_bytes() for path, name in names.items() if not any(part.startswith((".", "__")) for part in name.split("/"))}
+
+
+def packaged_templates() -> Path:
+    """The templates that come with the program, installed or in its source tree."""
+    from importlib.util import find_spec
+
+    spec = find_spec("site_templates")
+    if spec is None or not spec.submodule_search_locations:
+        raise ContentError("site_templates did not come with this installation; install terbit again", rule="installation")
+    return Path(next(iter(spec.submodule_search_locations)))

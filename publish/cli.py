@@ -1,0 +1,248 @@
+"""`terbit`: what an operator runs. Data goes to stdout, everything else to stderr.
+
+Exit codes: 0 done, 1 error, 2 usage, 3 changes pending, 4 verification failed, 5 stale.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from builder.inbox import IntakeReport
+    from publish.progress import Stages
+    from publish.workspace import Workspace
+
+__all__ = ["main", "terbit"]
+
+# Commands of other modules, imported when they are asked for: --help must not load an engine.
+ELSEWHERE = {"keys": "publish.cli_keys:keys", "sign": "publish.cli_keys:sign", "import": "publish.cli_import:import_group"}
+
+
+class _Lazy(click.Group):
+    def list_commands(self, context: click.Context) -> list[str]:
+        return sorted([*super().list_commands(context), *ELSEWHERE])
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in ELSEWHERE:
+            return super().get_command(context, name)
+        from importlib import import_module
+
+        module, _, attribute = ELSEWHERE[name].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+
+directory_option = click.option(
+    "-C", "--directory", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="The workspace. [default: this folder]"
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Tell what was done as JSON on stdout.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors on stderr.")
+passphrase_option = click.option(
+    "--passphrase-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="File with the passphrase of the online keys."
+)
+
+
+@click.group(cls=_Lazy, epilog="Example:  terbit init hasil && cd hasil && terbit keys init && terbit publish")
+@click.version_option(package_name="terbit")
+def terbit() -> None:
+    """Publish verified election results as a signed static site."""
+
+
+@terbit.command()
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+def init(directory: Path) -> None:
+    """Make a workspace in DIRECTORY with the example election, to be replaced by yours.
+
+    Example:  terbit init hasil-2029
+    """
+    from publish.example import make_workspace
+
+    for path in make_workspace(directory):
+        click.echo(path)
+    click.echo(f"Next: edit {directory}/content/election.toml, then: terbit keys init -C {directory}", err=True)
+
+
+@terbit.command()
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@directory_option
+@json_option
+@quiet_option
+def intake(paths: tuple[Path, ...], directory: Path, as_json: bool, quiet: bool) -> None:
+    """Take recap packages at PATHS (files or folders; default: the inbox) into the ledger.
+
+    A package is accepted whole or refused whole; a refused one lies in inbox/refused/ with its report. Exit code 1 when one was refused.
+
+    Example:  terbit intake inbox/kab-3172.zip
+    """
+    from publish.flow import take_in_packages
+
+    workspace, stages = _start(directory, quiet)
+    with workspace.lock():
+        report = take_in_packages(workspace, paths, stages)
+    _tell_intake(report, as_json)
+    if report.refused:
+        sys.exit(1)
+
+
+@terbit.command()
+@directory_option
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Also unpack the changed files there, to look at.")
+@quiet_option
+def build(directory: Path, out: Path | None, quiet: bool) -> None:
+    """Cut a release if something changed, and make its files, unsigned, in build/draft.
+
+    Example:  terbit build --out preview
+    """
+    from publish.flow import Flow, unpack
+
+    workspace, stages = _start(directory, quiet)
+    with workspace.lock(), Flow(workspace, stages, _now()) as flow:
+        draft = flow.build()
+        if out is not None:
+            unpack(draft, out)
+    click.echo(draft.directory)
+
+
+@terbit.command()
+@directory_option
+@passphrase_option
+@json_option
+@quiet_option
+def push(directory: Path, passphrase_file: Path | None, as_json: bool, quiet: bool) -> None:
+    """Sign the draft if it is not yet, and make it public.
+
+    Example:  terbit build && terbit push
+    """
+    _publish(directory, passphrase_file, as_json, quiet, paths=None)
+
+
+@terbit.command()
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@directory_option
+@passphrase_option
+@json_option
+@quiet_option
+def publish(paths: tuple[Path, ...], directory: Path, passphrase_file: Path | None, as_json: bool, quiet: bool) -> None:
+    """Intake, build, sign, push and verify, in one go.
+
+    With nothing new it renews the timestamp, which tells clients that the last release is still the newest; run it every few minutes.
+    Refused packages do not stop the release of the others; the exit code is 1 then.
+
+    Example:  terbit publish
+    """
+    _publish(directory, passphrase_file, as_json, quiet, paths=paths)
+
+
+@terbit.command()
+@click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@directory_option
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8000, show_default=True)
+@click.option("--watch", is_flag=True, help="Render pages afresh from the ledger and reload the browser when templates or content change.")
+def serve(folder: Path | None, directory: Path, host: str, port: int, watch: bool) -> None:
+    """Serve the public tree in FOLDER (default: the workspace's) with the headers that the public site must have.
+
+    Example:  terbit serve --watch
+    """
+    from publish.flow import serve_workspace
+    from publish.serve import serve as serve_folder
+
+    if folder is not None and not watch:
+        serve_folder(folder, host, port)
+    else:
+        serve_workspace(_start(directory, quiet=True)[0], host, port, watch)
+
+
+@terbit.command()
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path), default=Path("build/demo"))
+def demo(directory: Path) -> None:
+    """Publish the example election in DIRECTORY, with throw-away keys, and check it as anyone would.
+
+    Example:  terbit demo build/demo
+    """
+    from publish.example import run_demo
+
+    run_demo(directory)
+
+
+def _publish(directory: Path, passphrase_file: Path | None, as_json: bool, quiet: bool, paths: tuple[Path, ...] | None) -> None:
+    from publish.flow import Flow, take_in_packages
+
+    workspace, stages = _start(directory, quiet)
+    refused = False
+    with workspace.lock(), Flow(workspace, stages, _now(), passphrase_file) as flow:
+        if paths is not None:
+            report = take_in_packages(workspace, paths, stages)
+            refused = bool(report.refused)
+            _tell_refused(report)
+        told = flow.publish()
+    if as_json:
+        click.echo(json.dumps({**told, "seconds": {name: round(value, 3) for name, value in stages.seconds.items()}}))
+    elif not quiet:
+        click.echo(_published_text(told), err=True)
+    if refused:
+        sys.exit(1)
+
+
+def _published_text(told: dict[str, Any]) -> str:
+    if not told["files"]:
+        return f"Release {told['release']} is still the newest; timestamp renewed until {told['expires']}."
+    return f"Release {told['release']} is public: {told['files']} files changed. Timestamp good until {told['expires']}."
+
+
+def _start(directory: Path, quiet: bool) -> tuple[Workspace, Stages]:
+    from publish.progress import Stages
+    from publish.workspace import Workspace
+
+    return Workspace(directory.resolve()), Stages(quiet)
+
+
+def _tell_intake(report: IntakeReport, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"accepted": report.accepted, "known": report.known, "refused": report.refused, "rows": report.rows}))
+        return
+    for name in report.accepted.values():
+        click.echo(name)
+    click.echo(f"{len(report.accepted)} packages ({report.rows} rows) accepted, {len(report.known)} known already, {len(report.refused)} refused", err=True)
+    _tell_refused(report)
+
+
+def _tell_refused(report: IntakeReport) -> None:
+    for path, lines in report.refused.items():
+        click.echo(f"refused {path}", err=True)
+        for line in lines:
+            click.echo(f"  {line}", err=True)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def main() -> None:
+    """Run `terbit`; every error that we know ends in one line on stderr and its exit code."""
+    from builder.errors import BuilderError
+    from publish.errors import PublishError
+    from verifier.errors import VerifierError
+
+    try:
+        terbit(standalone_mode=False)
+    except (BuilderError, PublishError, VerifierError) as error:
+        click.echo(f"terbit: {error}", err=True)
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.Abort:
+        click.echo("terbit: stopped; what was published stays whole", err=True)
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        click.echo("terbit: stopped; what was published stays whole", err=True)
+        sys.exit(130)

@@ -1,0 +1,84 @@
+"""A draft: one release on disk, made and signed but not public yet. It survives any stop; the next run pushes the same bytes."""
+
+import shutil
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from builder import durable
+from publish.repository import RoleFile
+
+__all__ = ["Draft", "DraftState", "timestamp_version"]
+
+
+class _Signed(msgspec.Struct):
+    version: int
+
+
+class _Metadata(msgspec.Struct):
+    signed: _Signed
+
+
+class DraftState(msgspec.Struct, frozen=True):
+    """Release `release` for a target that holds `since` (0: nothing that we know of) and its first `packages` packages.
+
+    `rendered` are the roles with files in this draft. Once `stage` is `signed`: `roles` are all online roles, those in `changed` have their metadata here.
+    """
+
+    release: int
+    since: int
+    packages: int
+    stage: Literal["built", "signed"]
+    rendered: tuple[str, ...]
+    roles: dict[str, RoleFile] = {}
+    changed: tuple[str, ...] = ()
+
+
+class Draft:
+    """`build/draft/<release>/`: packs of files and of signatures by role, and metadata."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.files, self.signatures, self.metadata = directory / "files", directory / "signatures", directory / "metadata"
+
+    def state(self) -> DraftState | None:
+        """How far it got; None if there is no draft, or one that was not finished."""
+        try:
+            return msgspec.json.decode((self.directory / "draft.json").read_bytes(), type=DraftState)
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    def start(self) -> None:
+        """Begin anew."""
+        self.discard()
+        for folder in (self.files, self.signatures, self.metadata):
+            folder.mkdir(parents=True)
+
+    @property
+    def timestamp(self) -> bytes | None:
+        """The timestamp that was or may have been committed with this draft."""
+        try:
+            return (self.metadata / "timestamp.json").read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def keep_timestamp(self, data: bytes) -> None:
+        """Called before the commit: a stop after it is then known for what it is."""
+        durable.write_file(self.metadata / "timestamp.json", data)
+
+    def timestamp_version(self) -> int:
+        return timestamp_version(self.timestamp) if self.timestamp else 0
+
+    def finish(self, state: DraftState) -> None:
+        durable.write_file(self.directory / "draft.json", msgspec.json.encode(state))
+
+    def discard(self) -> None:
+        # The marker goes first: half a draft must never look like one.
+        (self.directory / "draft.json").unlink(missing_ok=True)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def timestamp_version(data: bytes) -> int:
+    """Version in a timestamp that we signed."""
+    return msgspec.json.decode(data, type=_Metadata).signed.version

@@ -1,0 +1,94 @@
+"""The headers of the public site: one source for the local server, for object storage and for a CDN's configuration.
+
+A path here is relative to the public root, `<election>/…` (docs/formats.md, "Public tree").
+"""
+
+import re
+from pathlib import PurePosixPath
+
+__all__ = ["IMMUTABLE", "SECURITY_HEADERS", "cache_control", "content_type", "headers_for"]
+
+# A name may hold anything an election's areas are called. Nothing inline runs, nothing foreign loads, and a script cannot turn text into
+# markup: that is what stands between a hostile name and a reader.
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+)
+# Scans come from whoever hands in: a browser that opens one gives it no rights at all.
+PACKAGE_POLICY = "default-src 'none'; sandbox; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+SECURITY_HEADERS = {
+    "Strict-Transport-Security": "max-age=63072000; includeSubDomains",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=(), browsing-topics=()",
+}
+
+IMMUTABLE = "public, max-age=31536000, immutable"
+POINTER = "public, max-age=10"
+ALIAS = "public, max-age=60"
+
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".csv": "text/csv; charset=utf-8",
+    ".gz": "application/gzip",
+    ".zip": "application/zip",
+    ".parquet": "application/vnd.apache.parquet",
+    ".atom": "application/atom+xml",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".pdf": "application/pdf",
+    **dict.fromkeys([".txt", ".toml", ".minisig", ".pub", ".sig", ".tlog-proof"], "text/plain; charset=utf-8"),
+}
+_PAGES = frozenset([".html", ".css", ".js"])
+_VERSIONED = re.compile(r"[1-9][0-9]*\..+")
+
+
+def headers_for(path: str) -> dict[str, str]:
+    """All headers of a file but its length and ETag."""
+    suffix = PurePosixPath(path).suffix
+    in_package = _folder(path) == "packages"
+    is_data = suffix not in _PAGES
+    headers = {
+        "Content-Type": content_type(path),
+        "Cache-Control": cache_control(path),
+        "Content-Security-Policy": PACKAGE_POLICY if in_package else PAGE_POLICY,
+        **SECURITY_HEADERS,
+        # Data is for everybody's programs; pages are for reading where they are.
+        "Cross-Origin-Resource-Policy": "cross-origin" if is_data else "same-origin",
+    }
+    if is_data:
+        headers["Access-Control-Allow-Origin"] = "*"
+    return headers
+
+
+def content_type(path: str) -> str:
+    """By the file's ending alone. A page within a package is not shown as one; an unknown ending is bytes."""
+    suffix = PurePosixPath(path).suffix
+    if suffix in _PAGES and _folder(path) == "packages":
+        return "text/plain; charset=utf-8"
+    if path.endswith("/log/checkpoint"):
+        return "text/plain; charset=utf-8"
+    return _TYPES.get(suffix, "application/octet-stream")
+
+
+def cache_control(path: str) -> str:
+    """Names that hold a hash or a version never change; pointers and aliases are asked for again soon."""
+    folder, name = _folder(path), PurePosixPath(path).name
+    if folder in {"targets", "packages"} or (folder == "metadata" and _VERSIONED.fullmatch(name)):
+        return IMMUTABLE
+    if folder == "log" and name != "checkpoint":
+        return IMMUTABLE
+    return POINTER if name in {"timestamp.json", "latest.json", "checkpoint"} else ALIAS
+
+
+def _folder(path: str) -> str:
+    parts = PurePosixPath(path).parts
+    return parts[1] if len(parts) > 2 else ""

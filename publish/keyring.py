@@ -1,0 +1,125 @@
+"""The keys of one run: who signs which online role and for how long, on the trust that was signed offline."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+
+from tuf.api.metadata import Metadata, Targets
+
+from publish import repository
+from publish.config import MINISIGN_KEY, OFFLINE_ROLES, Role
+from publish.errors import SigningError
+from publish.jobs import MinisignKey
+from publish.keys import SecretKey
+from publish.keystore import KeyStore
+from publish.offline import Offline, Trust
+from publish.repository import RoleFile, RoleKeys, role_file
+from publish.workspace import Workspace
+from verifier.formats.minisign import PublicKey
+from verifier.results_signature import MinisignKeys
+
+__all__ = ["Keyring"]
+
+
+class Keyring:
+    """Opens secret keys when they are first needed, each once."""
+
+    def __init__(self, workspace: Workspace, passphrase_file: Path | None = None) -> None:
+        self.workspace, self.config = workspace, workspace.config
+        self.store = KeyStore(workspace.keys, workspace.config)
+        self._passphrase_file = passphrase_file
+        self._secrets: dict[str, SecretKey] = {}
+
+    @cached_property
+    def trust(self) -> Trust:
+        """The offline-signed metadata in force and the files that it vouches for.
+
+        Raises:
+            SigningError: it does not vouch for this definition and these keys; it must be prepared and signed again.
+        """
+        trust = Offline(self.workspace.keys).current()
+        wanted = {f"trust/{name}": data for name, data in self.workspace.definition.files.items()}
+        changed = [path for path, data in sorted(wanted.items()) if trust.files.get(path) != data]
+        changed += [f"the key {name}" for name in self.config.online_keys if f"keys/{name}.pub" not in trust.files]
+        if missing := [group for group in self.workspace.definition.election.groups if not delegates(trust, group)]:
+            changed.append(f"the group {missing[0]}")
+        if changed:
+            raise SigningError(
+                f"{changed[0]} is not what the offline keys signed; run: terbit keys refresh, then terbit sign with {self.config.role('trust').threshold} offline keys"
+            )
+        return trust
+
+    def validity(self, role: str) -> timedelta:
+        """How long metadata of `role` is good for from its signing on."""
+        return self.config.role(role).validity
+
+    @cached_property
+    def passphrase(self) -> bytes | None:
+        """Passphrase of the online keys; None when there is none."""
+        return self._passphrase_file.read_bytes().rstrip(b"\r\n") if self._passphrase_file else None
+
+    @cached_property
+    def minisign(self) -> tuple[MinisignKey, ...]:
+        ranges = MinisignKeys.parse(self.trust.files["trust/minisign.json"]).ranges
+        return tuple(MinisignKey(first, self.store.secret(MINISIGN_KEY, public, self.passphrase)) for first, _, public in ranges)
+
+    def online_role(self, role: str, version: int, signed: datetime, targets: Mapping[str, tuple[int, str]]) -> bytes:
+        """Signed metadata of `site`, a group or a shard."""
+        expires, keys = signed + self.validity(role), self._signers(role)
+        if role not in self.workspace.definition.election.groups:
+            return repository.shard_metadata(version, expires, targets, keys)
+        shards = {shard: self._role_keys(self.config.role(f"{role}-{shard}")) for shard in self._shards}
+        return repository.group_metadata(role, version, expires, targets, shards=shards, keys=keys)
+
+    def snapshot(self, release: int, signed: datetime, roles: Mapping[str, RoleFile]) -> bytes:
+        every = {**offline_files(self.trust), **roles}
+        return repository.snapshot_metadata(release, signed + self.validity("snapshot"), every, self._signers("snapshot"))
+
+    def timestamp(self, version: int, now: datetime, snapshot: bytes, release: int) -> bytes:
+        return repository.timestamp_metadata(version, now + self.validity("timestamp"), release, snapshot, self._signers("timestamp"))
+
+    def unlock(self) -> None:
+        """Open every key that a release needs, so that a missing or wrong one stops the run before anything is done."""
+        _ = self.trust, self.minisign
+        for role in self.config.roles:
+            if role not in OFFLINE_ROLES:
+                self._signers(role)
+
+    @cached_property
+    def _shards(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(shard for shard in self.workspace.definition.areas.shards if shard))
+
+    def _role_keys(self, role: Role) -> RoleKeys:
+        return RoleKeys(tuple(self._public(name) for name in role.keys), role.threshold)
+
+    def _public(self, name: str) -> PublicKey:
+        """The public key in force: a rotated key counts from the moment that the offline keys have signed for it."""
+        return PublicKey.parse(self.trust.files[f"keys/{name}.pub"])
+
+    def _signers(self, name: str) -> list[SecretKey]:
+        role = self.config.role(name)
+        for key in role.keys:
+            if key not in self._secrets and self.store.secret_path(key).exists():
+                self._secrets[key] = self.store.secret(key, self._public(key), self.passphrase)
+        found = [self._secrets[key] for key in role.keys if key in self._secrets]
+        if len(found) < role.threshold:
+            raise SigningError(f"role {name} needs {role.threshold} of the keys {', '.join(role.keys)}; {len(found)} are in {self.store.directory}")
+        return found
+
+
+def delegates(trust: Trust, role: str) -> bool:
+    """True if the top-level targets in force delegate to `role`: what they do not delegate no client would ever see."""
+    metadata: Metadata[Targets] = Metadata.from_bytes(next(data for name, data in trust.metadata.items() if name.endswith(".targets.json")))
+    delegations = metadata.signed.delegations
+    return delegations is not None and role in (delegations.roles or {})
+
+
+def offline_files(trust: Trust) -> dict[str, RoleFile]:
+    """`targets` and `trust` as the snapshot names them."""
+    found = {}
+    for name, data in trust.metadata.items():
+        version, role, _ = name.split(".")
+        if role != "root":
+            found[role] = role_file(int(version), data)
+    return found

@@ -1,0 +1,85 @@
+"""The record of what a target holds: the signed metadata of the last release that was pushed there whole.
+
+It lets a release cost what changed. It is a cache: without it, or when the target shows another timestamp than the recorded one, everything is
+built and compared again.
+"""
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+
+from builder import durable
+from publish.repository import RoleFile
+
+__all__ = ["Record", "RecordStore"]
+
+
+class Record(msgspec.Struct, frozen=True):
+    """Release `release` with the first `packages` packages stands whole at the target, under the timestamp with this hash.
+
+    `roles` are the online roles and the snapshot.
+    """
+
+    release: int
+    packages: int
+    timestamp_sha256: str
+    timestamp_version: int
+    roles: dict[str, RoleFile]
+
+
+class _Hashes(msgspec.Struct):
+    sha256: str
+
+
+class _TargetFile(msgspec.Struct):
+    length: int
+    hashes: _Hashes
+
+
+class _Signed(msgspec.Struct):
+    targets: dict[str, _TargetFile]
+
+
+class _Metadata(msgspec.Struct):
+    signed: _Signed
+
+
+_metadata = msgspec.json.Decoder(_Metadata)
+
+
+class RecordStore:
+    """`build/targets/<name>/`: `record.json`, and the metadata of each online role as `<role>.json`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def read(self) -> Record | None:
+        """The record, None if there is none that can be read."""
+        try:
+            return msgspec.json.decode((self.directory / "record.json").read_bytes(), type=Record)
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    def whole(self, record: Record) -> bool:
+        """True if every recorded role's metadata is here as it was signed: files in `build/` may have been deleted or changed."""
+        try:
+            return all(hashlib.sha256(self.role(name)).hexdigest() == meta.sha256 for name, meta in record.roles.items())
+        except OSError:
+            return False
+
+    def role_targets(self, role: str) -> dict[str, tuple[int, str]]:
+        """Length and SHA-256 of each file that a recorded role lists. Only for a record that is `whole`."""
+        listed = _metadata.decode(self.role(role)).signed.targets
+        return {path: (one.length, one.hashes.sha256) for path, one in listed.items()}
+
+    def role(self, role: str) -> bytes:
+        """A recorded role's metadata."""
+        return (self.directory / f"{role}.json").read_bytes()
+
+    def write(self, record: Record, changed: dict[str, bytes]) -> None:
+        """Replace the record. A stop between the roles and `record.json` is noticed by the roles' hashes."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        for role, data in changed.items():
+            (self.directory / f"{role}.json").write_bytes(data)
+        durable.write_file(self.directory / "record.json", msgspec.json.encode(record))

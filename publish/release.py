@@ -1,0 +1,127 @@
+"""One release: cut, made, signed. What comes out is a draft on disk; `publish.push` makes it public.
+
+A release is a function of the ledger through its cut, the inputs and the keys, so that a retry gives the same bytes. Only what changed since the
+release that the target holds is made: files by the releases that the ledger computes, roles by their files.
+"""
+
+import hashlib
+from datetime import datetime, timedelta
+
+import builder
+from builder.errors import BuilderError
+from builder.ledger import Cut
+from builder.pack import read_index, write_pack
+from builder.results import RESULTS_FORMAT
+from builder.site import Site, entry_of, parts
+from builder.tally import definition_cut
+from publish.draft import Draft, DraftState
+from publish.jobs import Jobs, Runner
+from publish.keyring import Keyring
+from publish.progress import Stages
+from publish.record import Record, RecordStore
+from publish.repository import RoleFile, role_file
+from publish.workspace import Workspace
+
+__all__ = ["TIME_FORMAT", "Base", "build", "make_cut", "sign"]
+
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+SITE, TRUST, SNAPSHOT = "site", "trust", "snapshot"
+
+
+class Base:
+    """What the target holds: release `release` whole (0: unknown), `record` says with which roles."""
+
+    def __init__(self, store: RecordStore, timestamp: bytes | None) -> None:
+        record = store.read()
+        known = record is not None and timestamp is not None and hashlib.sha256(timestamp).hexdigest() == record.timestamp_sha256
+        self.store = store
+        self.record: Record | None = record if known and record is not None and store.whole(record) else None
+        self.timestamp = timestamp
+
+    @property
+    def release(self) -> int:
+        return self.record.release if self.record else 0
+
+    @property
+    def packages(self) -> int:
+        return self.record.packages if self.record else 0
+
+    def role_targets(self, role: str) -> dict[str, tuple[int, str]]:
+        return self.store.role_targets(role) if self.record and role in self.record.roles else {}
+
+
+def make_cut(workspace: Workspace, trust: str, now: datetime, renew_after: timedelta) -> Cut:
+    """The cut to publish: the last one, or a new one when an input changed or the last one's snapshot has aged."""
+    ledger = workspace.ledger
+    inputs = {"through": len(ledger.packages), **workspace.inputs.hashes(), "trust": trust, "builder": builder.__version__, "results": RESULTS_FORMAT}
+    last = ledger.cuts[-1] if ledger.cuts else None
+    aged = last is not None and now >= datetime.fromisoformat(last.time) + renew_after
+    if last is not None and not aged and all(getattr(last, name) == value for name, value in inputs.items()):
+        return last
+    cut = Cut(release=last.release + 1 if last else 1, time=now.strftime(TIME_FORMAT), **inputs)  # type: ignore[arg-type]
+    with ledger.lock():
+        ledger.add_cut(cut)
+    return cut
+
+
+def build(workspace: Workspace, site: Site, trust_files: dict[str, bytes], base: Base, draft: Draft, runner: Runner, stages: Stages) -> None:
+    """Make the files that changed since `base`, unsigned, into the draft."""
+    cut = workspace.ledger.cuts[-1]
+    roles = list(dict.fromkeys(part.role for part in parts(workspace.definition) if site.part_release(part) > base.release))
+    with stages.stage("build", len(roles)) as advance:
+        runner.run("render", roles, advance)
+        write_pack(draft.files, SITE, site.site_files())
+        write_pack(draft.files, TRUST, (entry_of(path, data) for path, data in sorted(trust_files.items())))
+    draft.finish(DraftState(cut.release, base.release, base.packages, "built", tuple(roles)))
+
+
+def sign(workspace: Workspace, site: Site, base: Base, draft: Draft, keyring: Keyring, runner: Runner, stages: Stages) -> DraftState:
+    """Sign the draft: minisign on each results file, then the metadata of every role that changed, then the snapshot."""
+    state = draft.state()
+    if state is None:
+        raise BuilderError("there is no built draft to sign; run: terbit build", file=draft.directory)
+    with stages.stage("sign results", len(state.rendered)) as advance:
+        runner.run("sign", state.rendered, advance)
+    with stages.stage("sign metadata"):
+        roles, changed = _sign_roles(workspace, site, base, draft, keyring, state)
+        cut = workspace.ledger.cuts[-1]
+        data = keyring.snapshot(cut.release, datetime.fromisoformat(cut.time), roles)
+        (draft.metadata / f"{cut.release}.{SNAPSHOT}.json").write_bytes(data)
+        roles[SNAPSHOT] = role_file(cut.release, data)
+        changed.append(SNAPSHOT)
+    signed = DraftState(state.release, state.since, state.packages, "signed", state.rendered, roles, tuple(changed))
+    draft.finish(signed)
+    return signed
+
+
+def _sign_roles(
+    workspace: Workspace, site: Site, base: Base, draft: Draft, keyring: Keyring, state: DraftState
+) -> tuple[dict[str, RoleFile], list[str]]:
+    cuts = workspace.ledger.cuts
+    # A new definition may have taken areas away: then nothing of the old roles is kept.
+    keep = state.since >= definition_cut(cuts)
+    roles: dict[str, RoleFile] = {}
+    changed = []
+    for role, version in role_versions(workspace, site).items():
+        if version <= state.since and base.record:
+            roles[role] = base.record.roles[role]
+            continue
+        listed = base.role_targets(role) if keep and role != SITE else {}
+        if role == SITE or role in state.rendered:
+            listed.update({entry.path: (entry.length, entry.sha256) for entry in read_index(draft.files, role)})
+        data = keyring.online_role(role, version, datetime.fromisoformat(cuts[version - 1].time), listed)
+        (draft.metadata / f"{version}.{role}.json").write_bytes(data)
+        roles[role] = role_file(version, data)
+        changed.append(role)
+    return roles, changed
+
+
+def role_versions(workspace: Workspace, site: Site) -> dict[str, int]:
+    """Version of each online role: the latest cut at which one of its files, or the trust, changed."""
+    cuts = workspace.ledger.cuts
+    trusted = [after.release for before, after in zip(cuts, cuts[1:], strict=False) if before.trust != after.trust]
+    floor = max([1, *trusted])
+    versions = {SITE: cuts[-1].release}
+    for part in parts(workspace.definition):
+        versions[part.role] = max(versions.get(part.role, floor), site.part_release(part))
+    return versions

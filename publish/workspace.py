@@ -1,0 +1,85 @@
+"""The operator's workspace: one folder with `terbit.toml`, content, inbox, ledger, keys, caches and the public tree."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+
+from builder.election import Definition
+from builder.ledger import Ledger
+from builder.rows import Rows, load_rows, save_rows
+from builder.site import Inputs, Site, make_tallies, packaged_templates
+from publish.config import Config, load_config
+from publish.errors import PublishError
+
+__all__ = ["Workspace"]
+
+
+class Workspace:
+    """Paths of a workspace, and what is read from them once."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    @cached_property
+    def config(self) -> Config:
+        return load_config(self.directory / "terbit.toml")
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        templates = self.directory / self.config.templates if self.config.templates else packaged_templates()
+        return Inputs(self.directory / self.config.content, templates)
+
+    @property
+    def definition(self) -> Definition:
+        return self.inputs.definition
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        return Ledger(self.directory / self.config.ledger)
+
+    @property
+    def inbox(self) -> Path:
+        return self.directory / self.config.inbox
+
+    @property
+    def build(self) -> Path:
+        return self.directory / self.config.build
+
+    @property
+    def keys(self) -> Path:
+        return self.directory / self.config.keys
+
+    @property
+    def public(self) -> Path:
+        return self.directory / self.config.public
+
+    @property
+    def state(self) -> Path:
+        """Cache of the folded rows; can be deleted."""
+        return self.build / "state"
+
+    @cached_property
+    def rows(self) -> dict[str, Rows]:
+        return load_rows(self.ledger, self.definition, self.state)
+
+    def save_rows(self) -> None:
+        save_rows(self.ledger, self.definition, self.rows, self.state)
+
+    def site(self) -> Site:
+        """The site at the ledger's last cut."""
+        if not self.ledger.cuts:
+            raise PublishError("nothing has been cut yet; run: terbit build")
+        return Site(self.inputs, self.ledger, make_tallies(self.rows, self.definition, self.ledger.cuts))
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """One publisher at a time in this workspace; the second is told so at once."""
+        self.build.mkdir(parents=True, exist_ok=True)
+        with (self.build / "lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise PublishError(f"another terbit is publishing from {self.directory}; wait for it to end") from error
+            yield

@@ -1,0 +1,15 @@
+#!/bin/sh
+# The outside programs that check us, installed where this user may; tests say what is missing.
+missing=""
+for pair in minisign:minisign signify-openbsd:signify-openbsd faketime:faketime openssl:openssl node:nodejs npm:npm; do
+  command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
+done
+if [ -n "$missing" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+  (apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $missing) >/dev/null 2>&1 ||
+    echo "could not install:$missing" >&2
+fi
+if command -v npm >/dev/null 2>&1 && [ ! -d build/npm/node_modules/tuf-js ]; then
+  mkdir -p build/npm && npm install --silent --no-audit --no-fund --prefix build/npm tuf-js@3 >/dev/null 2>&1 ||
+    echo "could not install: tuf-js (npm)" >&2
+fi
+exit 0

@@ -1,0 +1,159 @@
+"""The site is a function of ledger, definition, content, templates and keys: same inputs, same bytes."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from builder.site import packaged_templates
+from tests.election import NIGHT, correction, minutes, package, row
+from tests.publish.workspace import deliver, make_workspace, publish, tree
+
+# Signed by the clock, not by the inputs.
+CLOCK = ("timestamp.json", "latest.json")
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with two releases: everything, then one corrected station."""
+    workspace = make_workspace(tmp_path_factory.mktemp("pure"))
+    deliver(workspace)
+    publish(workspace)
+    deliver(workspace, {"correction": correction()})
+    publish(workspace, NIGHT + minutes(5))
+    return workspace
+
+
+@pytest.fixture
+def copy(published: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(published, tmp_path / "copy"))
+
+
+def rebuilt(workspace: Path) -> dict[str, str]:
+    """The public tree after everything that can be deleted was deleted."""
+    shutil.rmtree(workspace / "build")
+    shutil.rmtree(workspace / "public")
+    publish(workspace, NIGHT + minutes(6))
+    return tree(workspace / "public", leave_out=CLOCK)
+
+
+def current(workspace: Path) -> dict[str, str]:
+    """What the newest release is made of: all but superseded objects and metadata."""
+    election = workspace / "public" / "uji"
+    metadata = election / "metadata"
+    release = json.loads((election / "latest.json").read_text())["release"]
+    snapshot = json.loads((metadata / f"{release}.snapshot.json").read_text())["signed"]["meta"]
+    names = {f"{meta['version']}.{name}" for name, meta in snapshot.items()} | {f"{release}.snapshot.json", "1.root.json"}
+    kept = tree(workspace / "public", leave_out=CLOCK)
+    aliases = {path for path in kept if "/targets/" not in path and "/metadata/" not in path}
+    return {path: kept[path] for path in sorted(aliases | {f"uji/metadata/{name}" for name in names})}
+
+
+def test_rebuild_from_nothing(copy: Path) -> None:
+    """With every cache and the public tree deleted, a rebuild gives the same bytes, metadata included."""
+    before = current(copy)
+    after = rebuilt(copy)
+    assert {path: digest for path, digest in after.items() if path in before} == before
+    assert set(after) - set(before) == {path for path in after if "/targets/" in path}
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"TZ": "Asia/Jayapura", "PYTHONHASHSEED": "1"},
+        {"TZ": "America/Los_Angeles", "LC_ALL": "C", "PYTHONHASHSEED": "2"},
+        {"LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "3", "POLARS_MAX_THREADS": "1", "TERBIT_TEST_WORKERS": "2"},
+    ],
+    ids=["Jayapura", "Los Angeles in C", "two processes"],
+)
+def test_other_surroundings(copy: Path, environment: dict[str, str]) -> None:
+    """Another folder, time zone, locale, hash seed and number of processes give the same bytes."""
+    before = current(copy)
+    if workers := environment.get("TERBIT_TEST_WORKERS"):
+        (copy / "terbit.toml").write_text(f"workers = {workers}\n")
+    shutil.rmtree(copy / "build")
+    shutil.rmtree(copy / "public")
+    script = (
+        "import publish.jobs; publish.jobs.FEW_ROLES = 1\n"
+        "from pathlib import Path; from tests.publish.workspace import publish; from tests.election import NIGHT, minutes\n"
+        "if __name__ == '__main__': publish(Path(sys.argv[1]), NIGHT + minutes(6))\n"
+    )
+    program = copy / "run.py"
+    program.write_text(f"import sys; sys.path.insert(0, {str(Path.cwd())!r})\n{script}")
+    subprocess.run([sys.executable, program, copy], check=True, env={**os.environ, **environment}, cwd=copy)
+    after = tree(copy / "public", leave_out=CLOCK)
+    assert {path: after.get(path) for path in before} == before
+
+
+def test_only_what_changed(tmp_path: Path) -> None:
+    """A corrected station changes its village and the areas above, the front page and their metadata, and nothing else."""
+    workspace = make_workspace(tmp_path)
+    deliver(workspace)
+    publish(workspace)
+    before = tree(workspace / "public")
+    deliver(workspace, {"correction": correction()})
+    publish(workspace, NIGHT + minutes(5))
+    after = tree(workspace / "public")
+    changed = {path for path in before if before[path] != after.get(path)}
+    pages = {f"uji/ppwp/{area}.{kind}" for area in ("0", "11", "1101/1101", "1101/110101") for kind in ("html", "json", "json.minisig")}
+    assert changed == pages | {"uji/index.html", "uji/latest.json", "uji/metadata/timestamp.json"}
+    added = {path.rsplit("/", 1)[1] for path in set(after) - set(before) if "/metadata/" in path}
+    assert added == {"2.ppwp.json", "2.ppwp-1101.json", "2.site.json", "2.snapshot.json"}
+
+
+def test_template_upgrade(copy: Path) -> None:
+    """A changed template makes new pages, and leaves every results file and its signature as they were."""
+    before = tree(copy / "public")
+    templates = Path(shutil.copytree(packaged_templates(), copy / "templates"))
+    footer = templates / "base.html"
+    footer.write_text(footer.read_text().replace("</body>", "<p>baru</p></body>"))
+    (copy / "terbit.toml").write_text('workers = 1\ntemplates = "templates"\n')
+    publish(copy, NIGHT + minutes(10))
+    after = tree(copy / "public")
+    changed = {path for path in before if before[path] != after[path]}
+    assert all(path.endswith((".html", "latest.json", "timestamp.json")) for path in changed)
+    assert len([path for path in changed if path.startswith("uji/ppwp/")]) == 15
+
+
+def test_content_change(copy: Path) -> None:
+    """A changed text makes a new page of that text and a new front page, and no new area page."""
+    before = tree(copy / "public")
+    (copy / "content" / "pages" / "id" / "tentang.md").write_text("# Tentang\n\nLain.\n")
+    publish(copy, NIGHT + minutes(10))
+    after = tree(copy / "public")
+    changed = {path for path in before if before[path] != after[path]}
+    assert changed == {"uji/tentang.html", "uji/index.html", "uji/latest.json", "uji/metadata/timestamp.json"}
+
+
+def test_late_package(copy: Path) -> None:
+    """A results file's release is the last one in which a row beneath it changed, not the newest release."""
+    deliver(copy, {"correction": package("1201", [row("120103", 3, 1, 2, revision=2)], reason="court")})
+    publish(copy, NIGHT + minutes(10))
+    releases = {
+        area: json.loads((copy / "public" / "uji" / "ppwp" / f"{area}.json").read_text())["release"]
+        for area in ("0", "11", "12", "n99", "1101/110101", "1101/110102", "1201/120103", "1201/120101")
+    }
+    assert releases == {"0": 3, "11": 2, "12": 3, "n99": 1, "1101/110101": 2, "1101/110102": 1, "1201/120103": 3, "1201/120101": 1}
+
+
+def test_nothing_new(copy: Path) -> None:
+    """Publishing with nothing new renews the timestamp and the hint alone."""
+    before = tree(copy / "public")
+    _, told = publish(copy, NIGHT + minutes(15))
+    after = tree(copy / "public")
+    assert told["files"] == 0
+    assert {path for path in after if before.get(path) != after[path]} == {"uji/latest.json", "uji/metadata/timestamp.json"}
+
+
+def test_aged_snapshot(copy: Path) -> None:
+    """When half of the snapshot's life has passed, a release with no new figures renews it."""
+    before = current(copy)
+    _, told = publish(copy, NIGHT + timedelta(hours=13))
+    assert told["release"] == 3
+    changed = {path for path, digest in current(copy).items() if before.get(path) != digest and "/metadata/" not in path}
+    assert changed == {"uji/index.html"}

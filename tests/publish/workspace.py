@@ -1,0 +1,45 @@
+"""A whole workspace for tests: the small election, throw-away keys, and one run of the publisher."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from builder.inbox import IntakeReport
+from publish.cli_keys import create_keys
+from publish.flow import Flow, take_in_packages
+from publish.progress import Stages
+from publish.workspace import Workspace
+from tests.election import NIGHT, first_packages, write_definition, write_package
+
+__all__ = ["deliver", "make_workspace", "publish", "tree"]
+
+
+def make_workspace(directory: Path, config: str = "workers = 1\n") -> Path:
+    """Definition, configuration and keys; nothing handed in yet."""
+    write_definition(directory / "content")
+    (directory / "terbit.toml").write_text(config)
+    create_keys(Workspace(directory), NIGHT)
+    return directory
+
+
+def deliver(directory: Path, packages: Mapping[str, Mapping[str, bytes]] | None = None) -> None:
+    for name, files in (packages or first_packages()).items():
+        write_package(directory / "inbox" / name, files)
+
+
+def publish(directory: Path, now: datetime = NIGHT) -> tuple[IntakeReport, dict[str, object]]:
+    """`terbit publish` at time `now`."""
+    workspace, stages = Workspace(directory), Stages(quiet=True)
+    with workspace.lock(), Flow(workspace, stages, now) as flow:
+        report = take_in_packages(workspace, (), stages)
+        return report, flow.publish()
+
+
+def tree(directory: Path, *, leave_out: tuple[str, ...] = ()) -> dict[str, str]:
+    """Path and hash of every file, but for names in `leave_out`."""
+    return {
+        path.relative_to(directory).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(directory.rglob("*"))
+        if path.is_file() and path.name not in leave_out
+    }
