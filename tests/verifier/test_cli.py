@@ -297,3 +297,18 @@ def test_the_verifier_stands_alone() -> None:
         "sys.exit(bool({'builder', 'publish', 'polars', 'jinja2', 'markdown', 'nh3'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, check=False).returncode == 0
+
+
+def test_a_large_site_is_read_by_processes(
+    site: SiteSimulator, tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes give the same report as one thread, failures included."""
+    site.tree[site.object_of(A)] += b" "
+    folder = site.write(tmp_path / "public")
+    arguments = ["site", folder, "--json", "--root-sha256", fingerprint(site), *at(site)]
+    alone = run(*arguments, env=environment)
+    monkeypatch.setattr("verifier.cli.LARGE_SITE_ROLES", 0)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    together = run(*arguments, env=environment)
+    assert together.exit_code == alone.exit_code == FAILED
+    assert together.stdout == alone.stdout
