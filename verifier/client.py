@@ -178,7 +178,9 @@ class Client:
             try:
                 with _explained():
                     targets = self._updater._load_targets(name, delegator)
-                children = [child for child in _children(targets, name, chain, seen) if only is None or child[0] in only]
+                children = [
+                    child for child in _children(targets, name, chain, seen) if only is None or child[0] in only
+                ]
             except VerifierError as error:
                 if failed is None:
                     raise
