@@ -8,11 +8,12 @@ from pathlib import PurePosixPath
 
 __all__ = ["IMMUTABLE", "SECURITY_HEADERS", "cache_control", "content_type", "headers_for"]
 
-# A name may hold anything an election's areas are called. Nothing inline runs, nothing foreign loads, and a script cannot turn text into
-# markup: that is what stands between a hostile name and a reader.
+# Nothing inline runs, nothing foreign loads, and a script cannot turn text into markup: that is what stands between a
+# hostile name and a reader, should a template ever fail to escape it.
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 # Scans come from whoever hands in: a browser that opens one gives it no rights at all.
 PACKAGE_POLICY = "default-src 'none'; sandbox; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

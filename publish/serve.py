@@ -1,7 +1,7 @@
 """A local server for a public tree: the real headers, and pages that reload when templates or content change.
 
-It serves what lies in the tree and nothing else: GET and HEAD, no listing, no path that leaves the tree. It is for looking and for tests; the
-public site is served by storage and a CDN.
+It serves what lies in the tree and nothing else: GET and HEAD, no listing, no path that leaves the tree. It is for
+looking and for tests; the public site is served by storage and a CDN.
 """
 
 import html
@@ -16,6 +16,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
+
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
 
 from builder.errors import BuilderError
 from publish.errors import PublishError
@@ -44,8 +47,9 @@ def serve(public: Path, host: str, port: int, *, render: Render | None = None, w
 class Server(ThreadingHTTPServer):
     """Serves `public`.
 
-    With `render` it is in watch mode: pages, styles and scripts are first asked of `render(path)`, with the path below `public` (None: take the
-    file), a page reloads when a file in `watch_dirs` changes, and a `BuilderError` is shown in the page's place.
+    With `render` it is in watch mode: pages, styles and scripts are first asked of `render(path)`, with the path below
+    `public` (None: take the file), a page reloads when a file in `watch_dirs` changes, and a `BuilderError` is shown in
+    the page's place.
 
     Raises:
         PublishError: the folder is not there, or the address cannot be had.
@@ -77,13 +81,13 @@ class Server(ThreadingHTTPServer):
         self.changes.stop()
         super().server_close()
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  # the base class's types
         """A reader who went away is no error of ours."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
 
-class Changes:
+class Changes(FileSystemEventHandler):
     """Counts the changes beneath folders; readers wait for the next one."""
 
     def __init__(self, directories: Iterable[Path]) -> None:
@@ -96,20 +100,9 @@ class Changes:
     def start(self) -> None:
         if not self._directories:
             return
-        from watchdog.events import FileSystemEvent, FileSystemEventHandler
-        from watchdog.observers import Observer
-
-        note = self._note
-
-        class Handler(FileSystemEventHandler):
-            def on_any_event(self, event: FileSystemEvent) -> None:
-                # Rendering opens the very files that are watched: only writing counts.
-                if event.event_type in {"created", "modified", "moved", "deleted"}:
-                    note()
-
         self._observer = Observer()
         for directory in self._directories:
-            self._observer.schedule(Handler(), str(directory), recursive=True)
+            self._observer.schedule(self, str(directory), recursive=True)
         self._observer.start()
 
     def stop(self) -> None:
@@ -132,7 +125,10 @@ class Changes:
     def stopped(self) -> bool:
         return self._stopped
 
-    def _note(self) -> None:
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        # Rendering opens the very files that are watched: only writing counts.
+        if event.event_type not in {"created", "modified", "moved", "deleted"}:
+            return
         with self._changed:
             self._count += 1
             self._changed.notify_all()
@@ -155,7 +151,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.do_GET()
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Every refusal as a short page with the site's headers. The connection ends: a refused request may have a body."""
+        """A refusal as a short page with the site's headers; the connection ends, for the request may have a body."""
         status = HTTPStatus(HTTPStatus.METHOD_NOT_ALLOWED if code == HTTPStatus.NOT_IMPLEMENTED else code)
         text = html.escape(message or status.description or status.phrase)
         self.close_connection = True
@@ -164,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
     def version_string(self) -> str:
         return "terbit"
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class's name
+    def log_message(self, format: str, *args: object) -> None:
         """Nothing: who reads what is nobody's business."""
 
     def _file(self) -> None:
@@ -172,18 +168,21 @@ class _Handler(BaseHTTPRequestHandler):
         if segments is None:
             self.send_error(HTTPStatus.NOT_FOUND, "Tidak ada halaman ini.")
             return
-        found = self.server.root.joinpath(*segments)
-        if found.is_dir():
-            if not urlsplit(self.path).path.endswith("/"):
+        as_folder = urlsplit(self.path).path.endswith("/")
+        if os.path.isdir(self.server.root.joinpath(*segments)):
+            if not as_folder:
                 self._redirect("/" + "".join(f"{quote(segment)}/" for segment in segments))
                 return
             segments.append("index.html")
+        elif as_folder:
+            self.send_error(HTTPStatus.NOT_FOUND, "Tidak ada halaman ini.")
+            return
         name = "/".join(segments)
         if self._rendered(name):
             return
         # The real path must lie in the tree: neither `..` nor a link leads out of it.
         file = Path(os.path.realpath(self.server.root.joinpath(*segments)))
-        if not file.is_relative_to(self.server.root) or not file.is_file():
+        if not file.is_relative_to(self.server.root) or not os.path.isfile(file):
             self.send_error(HTTPStatus.NOT_FOUND, "Tidak ada halaman ini.")
             return
         with file.open("rb") as stream:
@@ -205,7 +204,7 @@ class _Handler(BaseHTTPRequestHandler):
             with self.server.render_lock:
                 data = render(name)
         except BuilderError as error:
-            page = _page("Templat atau isi keliru", f"<pre>{html.escape(str(error))}</pre>") + RELOAD_TAG
+            page = _page("Templat atau isi keliru", html.escape(str(error))) + RELOAD_TAG
             self._reply(HTTPStatus.INTERNAL_SERVER_ERROR, "error.html", page, fresh=True)
             return True
         if data is None:
@@ -271,5 +270,5 @@ def _segments(target: str) -> list[str] | None:
 
 
 def _page(title: str, body: str) -> bytes:
-    text = f'<!doctype html>\n<html lang="id"><head><meta charset="utf-8"><title>{title}</title></head>\n<body><h1>{title}</h1>\n<p>{body}</p>\n</body></html>\n'
-    return text.encode()
+    head = f'<!doctype html>\n<html lang="id">\n<head><meta charset="utf-8"><title>{title}</title></head>\n'
+    return f"{head}<body>\n<h1>{title}</h1>\n<pre>{body}</pre>\n</body>\n</html>\n".encode()
