@@ -17,11 +17,11 @@ from publish.errors import KeyFileError
 
 if TYPE_CHECKING:
     from publish.keys import SecretKey
-    from publish.keystore import KeyStore
+    from publish.keystore import KeyStore, Passphrases
     from publish.offline import Offline
     from publish.workspace import Workspace
 
-__all__ = ["keys", "sign"]
+__all__ = ["create_keys", "keys", "sign"]
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -77,11 +77,9 @@ def init(
 
     Example:  terbit keys init --offline-dir /media/stick
     """
-    from publish import ceremony
     from publish.keystore import Passphrases
 
     workspace, store, _ = _open(directory, offline_dir)
-    definition = workspace.definition
     passphrases = Passphrases(
         None
         if no_offline_passphrase
@@ -89,9 +87,7 @@ def init(
         None if no_passphrase else _passphrase(passphrase_file, "Passphrase for the online keys", new=True),
     )
     with workspace.lock():
-        waiting = ceremony.initialize(
-            store, passphrases, definition.election.groups, definition.files, now=_now(), random=os.urandom
-        )
+        waiting = create_keys(workspace, _now(), offline_dir, passphrases)
     for name in store.names():
         click.echo(f"{name}\t{store.public(name).encode()}")
     if waiting:
@@ -223,6 +219,21 @@ def sign(directory: Path, key_files: tuple[Path, ...], passphrase_file: Path | N
     if promoted:
         click.echo(f"In force: {', '.join(promoted)}", err=True)
     _tell_pending(offline)
+
+
+def create_keys(
+    workspace: Workspace, now: datetime, offline_dir: Path | None = None, passphrases: Passphrases | None = None
+) -> list[str]:
+    """Make a workspace's keys and put its first root of trust in force; returns what waits for other persons' keys.
+
+    Without `passphrases` all keys are unencrypted, which is for demonstrations.
+    """
+    from publish.ceremony import initialize
+    from publish.keystore import KeyStore, Passphrases
+
+    store, definition = KeyStore(workspace.keys, workspace.config, offline_dir), workspace.definition
+    given = passphrases or Passphrases(None, None)
+    return initialize(store, given, definition.election.groups, definition.files, now=now, random=os.urandom)
 
 
 def _open(directory: Path, offline_dir: Path | None = None) -> tuple[Workspace, KeyStore, Offline]:

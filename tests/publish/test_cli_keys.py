@@ -1,0 +1,192 @@
+"""`terbit keys` and `terbit sign` as an operator runs them."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from builder.ledger import Cut, Ledger
+from publish import keystore
+from publish.cli_keys import keys, sign
+from publish.errors import KeyFileError, SigningError
+from publish.keys import ONLINE_COST, read_secret_key
+from publish.offline import Offline
+from tests.election import NIGHT, write_definition
+from tests.programs import require
+
+
+def run(workspace: Path, *arguments: str, typed: str = "", fails: bool = False) -> Result:
+    command, rest = (keys, arguments[1:]) if arguments[0] == "keys" else (sign, arguments[1:])
+    at = 1 if command is keys else 0
+    result = CliRunner().invoke(command, [*rest[:at], "-C", str(workspace), *rest[at:]], input=typed)
+    if result.exception and not isinstance(result.exception, SystemExit) and not fails:
+        raise result.exception
+    return result
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Path:
+    """A workspace without keys."""
+    write_definition(tmp_path / "content")
+    (tmp_path / "terbit.toml").write_text("workers = 1\n")
+    return tmp_path
+
+
+@pytest.fixture
+def workspace(empty: Path) -> Path:
+    """A workspace with unencrypted keys in force."""
+    run(empty, "keys", "init", "--no-passphrase", "--no-offline-passphrase")
+    return empty
+
+
+def offline_keys(workspace: Path, *names: str) -> list[str]:
+    return [word for name in names for word in ("--key", str(workspace / "keys" / "offline" / f"{name}.key"))]
+
+
+def change_definition(workspace: Path) -> None:
+    path = workspace / "content" / "election.toml"
+    path.write_text(path.read_text() + "# changed\n")
+
+
+def test_init_prints_each_public_key(workspace):
+    """Init prints name and public key on stdout, and the root of trust is in force."""
+    told = run(workspace, "keys", "list", "--json")
+    listed = json.loads(told.stdout)
+    assert [key["name"] for key in listed["keys"]][:3] == ["root-1", "root-2", "root-3"]
+    assert list(listed["expires"]) == ["1.root.json", "1.targets.json", "1.trust.json"]
+    assert listed["pending"] == []
+
+
+def test_init_asks_for_each_passphrase_twice(empty, monkeypatch):
+    """Typed passphrases close offline and online keys."""
+    monkeypatch.setattr(keystore, "OFFLINE_COST", ONLINE_COST)
+    result = run(empty, "keys", "init", typed="far\nfar\nnear\nnear\n")
+    assert result.exit_code == 0
+    assert "far" not in result.output
+    read_secret_key(empty / "keys" / "offline" / "root-1.key", b"far")
+    read_secret_key(empty / "keys" / "online" / "site.key", b"near")
+
+
+def test_init_reads_passphrases_from_files(empty, tmp_path, monkeypatch):
+    """A passphrase file's last line end does not belong to the passphrase."""
+    monkeypatch.setattr(keystore, "OFFLINE_COST", ONLINE_COST)
+    for name in ("far", "near"):
+        (tmp_path / name).write_text(f"{name}\n")
+    near, far = str(tmp_path / "near"), str(tmp_path / "far")
+    result = run(empty, "keys", "init", "--passphrase-file", near, "--offline-passphrase-file", far)
+    assert result.exit_code == 0
+    read_secret_key(empty / "keys" / "offline" / "root-3.key", b"far")
+    read_secret_key(empty / "keys" / "online" / "minisign.key", b"near")
+
+
+def test_init_twice_is_refused(workspace):
+    """A second init ends with an error and names the commands that do what was meant."""
+    result = run(workspace, "keys", "init", "--no-passphrase", "--no-offline-passphrase", fails=True)
+    assert isinstance(result.exception, KeyFileError)
+    assert "terbit keys rotate" in str(result.exception)
+
+
+def test_refresh_says_when_nothing_changed(workspace):
+    """Refresh without a change drafts nothing and exits with 0."""
+    result = run(workspace, "keys", "refresh")
+    assert (result.exit_code, result.stdout) == (0, "")
+
+
+def test_new_definition_is_drafted_shown_signed_and_in_force(workspace):
+    """Refresh drafts, sign shows, sign with enough keys puts in force."""
+    change_definition(workspace)
+    result = run(workspace, "keys", "refresh")
+    assert (result.exit_code, result.stdout) == (3, "2.trust.json\n")
+    shown = run(workspace, "sign")
+    assert shown.exit_code == 3
+    assert "* trust/election.toml: sha256 " in shown.stdout
+    one = run(workspace, "sign", "--yes", *offline_keys(workspace, "root-1"))
+    assert "Waiting for offline signatures: 2.trust.json" in one.stderr
+    two = run(workspace, "sign", "--yes", *offline_keys(workspace, "root-2"))
+    assert "In force: 2.trust.json" in two.stderr
+    signed = Offline(workspace / "keys").current().files["trust/election.toml"]
+    assert signed == (workspace / "content" / "election.toml").read_bytes()
+    assert run(workspace, "sign").stderr == "Nothing waits for a signature.\n"
+
+
+def test_sign_asks_before_it_signs(workspace):
+    """Whoever does not say yes has signed nothing."""
+    change_definition(workspace)
+    run(workspace, "keys", "refresh")
+    result = run(workspace, "sign", *offline_keys(workspace, "root-1", "root-2"), typed="n\n")
+    assert result.exit_code == 1
+    assert [file.metadata.signatures for file in Offline(workspace / "keys").pending()] == [{}]
+
+
+def test_sign_asks_for_the_passphrase_of_encrypted_keys_only(workspace):
+    """A key that stock minisign encrypted opens with the passphrase typed; an unencrypted one asks for none."""
+    program = require("minisign")
+    answer = b"secret\nsecret\n"
+    command = [program, "-G", "-p", "keys/public/root-3.pub", "-s", "stick.key", "-f"]
+    subprocess.run(command, cwd=workspace, input=answer, check=True, capture_output=True)
+    run(workspace, "keys", "refresh")
+    first = run(workspace, "sign", "--yes", *offline_keys(workspace, "root-1", "root-2"))
+    assert "In force: 2.trust.json, 2.targets.json, 2.root.json" in first.stderr
+    change_definition(workspace)
+    run(workspace, "keys", "refresh")
+    stick = ["--key", str(workspace / "stick.key")]
+    second = run(workspace, "sign", "--yes", *offline_keys(workspace, "root-1"), *stick, typed="secret\n")
+    assert "In force: 3.trust.json" in second.stderr
+
+
+def test_rotate_drafts_what_the_new_key_needs(workspace):
+    """Rotating prints the new public key and what waits; the old one is kept."""
+    before = (workspace / "keys" / "public" / "timestamp.pub").read_text()
+    result = run(workspace, "keys", "rotate", "timestamp", "--no-passphrase")
+    after = (workspace / "keys" / "public" / "timestamp.pub").read_text()
+    assert result.stdout == f"timestamp\t{after.splitlines()[1]}\n"
+    assert "2.root.json, 2.trust.json" in result.stderr
+    assert (workspace / "keys" / "public" / "timestamp.1.pub").read_text() == before != after
+
+
+def test_rotate_of_an_unknown_key_is_a_usage_error(workspace):
+    """A name that terbit.toml does not use is refused with the names that it does."""
+    result = run(workspace, "keys", "rotate", "timestmp", "--no-passphrase")
+    assert result.exit_code == 2
+    assert "only root-1, root-2, root-3, site, results, snapshot, timestamp, minisign" in result.stderr
+
+
+def cut(workspace: Path, release: int) -> None:
+    names = ("definition", "content", "templates", "trust")
+    ledger = Ledger(workspace / "ledger")
+    time = NIGHT.strftime("%Y-%m-%dT%H:%M:%SZ")
+    hashes = dict.fromkeys(names, "0" * 64)
+    with ledger.lock():
+        ledger.add_cut(Cut(release=release, time=time, through=0, builder="0.1.0", results=1, **hashes))
+
+
+def test_minisign_key_cannot_take_over_a_release_that_is_out(workspace):
+    """When releases went out before the new minisign key was signed for, it must wait for the next one."""
+    cut(workspace, 1)
+    run(workspace, "keys", "rotate", "minisign", "--no-passphrase")
+    cut(workspace, 2)
+    signing = ("sign", "--yes", *offline_keys(workspace, "root-1", "root-2"))
+    refused = run(workspace, *signing, fails=True)
+    assert isinstance(refused.exception, SigningError)
+    assert "release 2 is out" in str(refused.exception)
+    assert run(workspace, "keys", "refresh").stdout == "2.trust.json\n"
+    assert "In force" in run(workspace, *signing).stderr
+    file = json.loads(Offline(workspace / "keys").current().files["trust/minisign.json"])
+    assert [(key["from"], key["to"]) for key in file["keys"]] == [(1, 2), (3, None)]
+
+
+def test_missing_passphrase_file_names_it(empty):
+    """A passphrase file that is not there is an error with its path."""
+    result = run(empty, "keys", "init", "--no-offline-passphrase", "--passphrase-file", "nowhere", fails=True)
+    assert isinstance(result.exception, KeyFileError)
+    assert "nowhere cannot be read" in str(result.exception)
+    assert not (empty / "keys").exists()
+
+
+@pytest.mark.parametrize("command", [["init"], ["rotate"], ["refresh"], ["list"]])
+def test_help_of_every_command_has_an_example(command):
+    """Each command's help shows an example."""
+    assert "Example:  terbit keys" in CliRunner().invoke(keys, [*command, "--help"]).output
+    assert "Example:  terbit sign" in CliRunner().invoke(sign, ["--help"]).output
