@@ -39,19 +39,19 @@ class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pass
 
 
-class Title(_Part):
+class Title(_Part, frozen=True):
     """A text in both languages of the site."""
 
     id: Text
     en: Text
 
 
-class Level(_Part):
+class Level(_Part, frozen=True):
     id: Identifier
     title: Title
 
 
-class Kind(_Part):
+class Kind(_Part, frozen=True):
     """Parameters of the rules for one kind of area (domestic, overseas…)."""
 
     spare_percent: Annotated[int, msgspec.Meta(ge=0, le=100)] | None = None
@@ -59,18 +59,18 @@ class Kind(_Part):
     consecutive_stations: bool = False
 
 
-class Party(_Part):
+class Party(_Part, frozen=True):
     id: Identifier
     name: Text
 
 
-class Candidate(_Part):
+class Candidate(_Part, frozen=True):
     number: Annotated[int, msgspec.Meta(ge=1, le=99_999)]
     name: Text
     party: str | None = None
 
 
-class Contest(_Part):
+class Contest(_Part, frozen=True):
     id: Identifier
     group: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]+\Z", max_length=32)]
     title: Title
@@ -89,7 +89,7 @@ class Contest(_Part):
         return self.votes + self.fields
 
 
-class Election(_Part):
+class Election(_Part, frozen=True):
     """`election.toml`."""
 
     id: Identifier

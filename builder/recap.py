@@ -38,23 +38,23 @@ class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     pass
 
 
-class NamedFile(_Part):
+class NamedFile(_Part, frozen=True):
     file: FileName
     sha256: Sha256
     length: Annotated[int, msgspec.Meta(ge=0, le=limits.ROWS_FILE)]
 
 
-class Attestation(_Part):
+class Attestation(_Part, frozen=True):
     kind: Literal["operator"]
     by: Annotated[Line, msgspec.Meta(min_length=1)]
 
 
-class RevisionReason(_Part):
+class RevisionReason(_Part, frozen=True):
     reason: str
     note: Line = ""
 
 
-class Cover(_Part):
+class Cover(_Part, frozen=True):
     """`recap.toml`."""
 
     format: Literal["terbit-recap-1"]

@@ -1,7 +1,7 @@
 """What a source says that the ledger does not know yet: new rows, revisions, withdrawals.
 
-A published figure is never blanked: a row whose votes are gone from the source counts as missing from it, and a missing
-row is withdrawn or left as it is, never emptied.
+A published vote is never blanked: a row that lost one of its votes in the source counts as missing from it, and a
+missing row is withdrawn or left as it is, never emptied.
 """
 
 import polars as pl
@@ -35,18 +35,19 @@ def changed_rows(
     )
     joined = taken.join(before, on=PLACE, how="left", maintain_order="left")
     fresh = pl.col("known_revision").is_null()
-    gone = _votes(contest, "known_") & ~_votes(contest)
+    gone = pl.any_horizontal(pl.col(f"known_{name}").is_not_null() & pl.col(name).is_null() for name in contest.votes)
+    had_votes = pl.any_horizontal(pl.col(f"known_{name}").is_not_null() for name in contest.votes)
     equal = {name: pl.col(name).eq_missing(pl.col(f"known_{name}")) for name in contest.figures}
     same = ~pl.col("withdrawn") & pl.all_horizontal(*equal.values())
     added = pl.all_horizontal(either | pl.col(f"known_{name}").is_null() for name, either in equal.items())
-    late = ~_votes(contest, "known_") | (added & ~pl.col("withdrawn"))
+    late = ~had_votes | (added & ~pl.col("withdrawn"))
     why = pl.when(fresh).then(pl.lit("")).when(late).then(pl.lit(LATE)).otherwise(pl.lit(reason, dtype=pl.String))
     revised = joined.filter(fresh | ~(gone | same)).with_columns(
         (pl.col("known_revision").fill_null(0) + 1).alias("revision"),
         pl.lit("").alias("state"),
         why.alias("reason"),
     )
-    missing = _missing(before, judged, contest, covers)
+    missing = _missing(before, judged, joined.filter(gone), covers)
     withdrawn = missing.select(
         *PLACE,
         covers.gather(missing["place"]),
@@ -59,20 +60,12 @@ def changed_rows(
     return pl.concat([revised.select(new.columns), withdrawn.select(new.columns)]), joined.filter(~fresh & same).height
 
 
-def _missing(before: pl.DataFrame, judged: pl.DataFrame, contest: Contest, covers: pl.Series) -> pl.DataFrame:
-    """Known rows, not withdrawn, that the source no longer has although it speaks of their cover.
+def _missing(before: pl.DataFrame, judged: pl.DataFrame, gone: pl.DataFrame, covers: pl.Series) -> pl.DataFrame:
+    """Known rows, not withdrawn, that the source no longer has although it speaks of their cover, and those `gone`.
 
     A rejected row is not a missing one.
     """
     there = judged.filter(pl.col("place").is_not_null())
-    with_votes = there.filter(_votes(contest) | pl.col("reject").is_not_null())
     spoken_of = covers.gather(before["place"]).is_in(there["cover"].unique().implode())
     covered = before.filter(~pl.col("withdrawn") & spoken_of)
-    had_votes = _votes(contest, "known_")
-    lost = covered.filter(had_votes).join(with_votes, on=PLACE, how="anti")
-    return pl.concat([covered.filter(~had_votes).join(there, on=PLACE, how="anti"), lost])
-
-
-def _votes(contest: Contest, prefix: str = "") -> pl.Expr:
-    """Whether a row has all of its votes."""
-    return pl.all_horizontal(pl.col(f"{prefix}{name}").is_not_null() for name in contest.votes)
+    return pl.concat([covered.join(there, on=PLACE, how="anti"), covered.join(gone, on=PLACE, how="semi")])
