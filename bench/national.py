@@ -63,7 +63,7 @@ def main() -> None:
     (out / "terbit.toml").write_text(f"workers = {options.workers}\n")
     start = time.perf_counter()
     run("import", "areas", source / "wilayah_2019.csv.gz", "--map", "kpu-2019-areas", "-o", content / "areas.csv")
-    run("keys", "init", "-C", out, "--no-passphrase")
+    run("keys", "init", "-C", out, "--no-passphrase", "--no-offline-passphrase")
     run("import", "csv", source / "tps_2019_ppwp.csv.gz", "--map", "kpu-2019-ppwp", "-C", out)
     run("import", "csv", source / "agregat_2019.csv.gz", "--map", "kpu-2019-recap", "-C", out)
     imported = time.perf_counter()

@@ -1,12 +1,11 @@
 """Durable writes: after each of these returns, a power cut does not undo it.
 
-Every file that matters is written through here. `write_file` replaces as a whole; `append_line` adds as a whole or leaves a torn last
+Every file that matters is written through here. `write_file` replaces as a whole; `append_lines` adds as a whole or leaves a torn last
 line without LF, which readers cut off.
 """
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,7 +23,9 @@ def sync_directory(path: Path) -> None:
 
 def write_file(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Replace `path` by `data` as a whole: readers see the old or the new bytes, never a part."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    # One name for each file: what a killed write left is taken over by the next one.
+    temporary = path.with_name(f".{path.name}.new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)

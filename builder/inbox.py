@@ -118,9 +118,11 @@ def _refuse(path: Path, broken: tuple[Broken, ...], inbox: Path, report: IntakeR
 
 
 def _clear(path: Path, inbox: Path) -> None:
+    """Take away what the ledger has. Out of sight in one step first: half a package must never be found and judged."""
     if path.parent != inbox:
         return
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
+    for left in inbox.glob(".taken-*"):
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
+    taken = inbox / f".taken-{path.name}"
+    path.rename(taken)
+    shutil.rmtree(taken) if taken.is_dir() else taken.unlink()

@@ -150,13 +150,19 @@ def serve(folder: Path | None, directory: Path, host: str, port: int, watch: boo
 
     Example:  terbit serve --watch
     """
-    from publish.flow import serve_workspace
     from publish.serve import serve as serve_folder
 
     if folder is not None and not watch:
         serve_folder(folder, host, port)
+        return
+    workspace = _start(directory, quiet=True)[0]
+    if watch:
+        from publish.preview import Preview
+
+        inputs = workspace.inputs
+        serve_folder(workspace.public, host, port, render=Preview(workspace).render, watch_dirs=(inputs.content, inputs.templates))
     else:
-        serve_workspace(_start(directory, quiet=True)[0], host, port, watch)
+        serve_folder(workspace.public, host, port)
 
 
 @terbit.command()

@@ -191,9 +191,9 @@ def list_keys(directory: Path, offline_dir: Path | None, as_json: bool) -> None:
 @click.option("--passphrase-file", type=FILE, help="File with the passphrase of these keys; else it is asked for.")
 @click.option("-y", "--yes", is_flag=True, help="Sign without asking.")
 def sign(directory: Path, key_files: tuple[Path, ...], passphrase_file: Path | None, yes: bool) -> None:
-    """Sign with offline keys what waits in keys/pending; what has enough signatures comes into force.
+    """Sign what waits: metadata in keys/pending with offline keys, else the draft of `terbit build` with the online keys.
 
-    First shows what is to be signed: the roles and their keys, the hashes of the definition's files; `*` marks what
+    Metadata that has enough signatures comes into force. First shows what is to be signed: the roles and their keys, the hashes of the definition's files; `*` marks what
     changes. Compare the keys with those on paper. Without --key it only shows, and exits with 3 if something waits.
 
     Example:  terbit sign --key /media/stick/root-1.key --key /media/stick/root-2.key
@@ -203,7 +203,7 @@ def sign(directory: Path, key_files: tuple[Path, ...], passphrase_file: Path | N
     workspace, store, offline = _open(directory)
     pending = offline.pending()
     if not pending:
-        click.echo("Nothing waits for a signature.", err=True)
+        _sign_draft(workspace, passphrase_file)
         return
     for line in ceremony.describe(offline, pending, ceremony.known_keys(store)):
         click.echo(line)
@@ -219,6 +219,16 @@ def sign(directory: Path, key_files: tuple[Path, ...], passphrase_file: Path | N
     if promoted:
         click.echo(f"In force: {', '.join(promoted)}", err=True)
     _tell_pending(offline)
+
+
+def _sign_draft(workspace: Workspace, passphrase_file: Path | None) -> None:
+    """Sign the release that `terbit build` left in build/draft."""
+    from publish.flow import Flow
+    from publish.progress import Stages
+
+    with workspace.lock(), Flow(workspace, Stages(), _now(), passphrase_file) as flow:
+        state = flow.sign()
+    click.echo(f"Release {state.release} is signed; next: terbit push", err=True)
 
 
 def create_keys(

@@ -117,7 +117,7 @@ def test_template_upgrade(copy: Path) -> None:
     after = tree(copy / "public")
     changed = {path for path in before if before[path] != after[path]}
     assert all(path.endswith((".html", "latest.json", "timestamp.json")) for path in changed)
-    assert len([path for path in changed if path.startswith("uji/ppwp/")]) == 15
+    assert len([path for path in changed if path.startswith("uji/ppwp/")]) == 16
 
 
 def test_content_change(copy: Path) -> None:

@@ -1,0 +1,106 @@
+"""The example election: a workspace to begin with, and the demo that publishes it and checks it as anyone would."""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+
+from publish.cli_keys import create_keys
+from publish.config import DEFAULT_CONFIG_TEXT
+from publish.errors import PublishError
+
+__all__ = ["make_workspace", "run_demo"]
+
+
+def make_workspace(directory: Path) -> list[Path]:
+    """Make a new workspace with the example election; returns what was made. A folder that has something in it is left alone."""
+    if directory.exists() and any(directory.iterdir()):
+        raise PublishError(f"{directory} is not empty; name a new folder")
+    directory.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(_packaged_content(), directory / "content", ignore=shutil.ignore_patterns("__*", ".*"))
+    (directory / "terbit.toml").write_text(DEFAULT_CONFIG_TEXT)
+    (directory / "inbox").mkdir()
+    return [directory / name for name in ("terbit.toml", "content", "inbox")]
+
+
+def run_demo(directory: Path) -> None:
+    """Publish the example election in three releases (first count, recaps, a correction), then verify it from its first root."""
+    from builder.importers.csv import import_csv, load_csv_map
+    from publish.flow import Flow, take_in_packages
+    from publish.progress import Stages
+    from publish.workspace import Workspace
+
+    with _fresh(directory):
+        make_workspace(directory)
+        workspace = Workspace(directory.resolve())
+        create_keys(workspace, _now())
+        example = directory / "content" / "example"
+        for data, mapping, reason in (("count", "count", None), ("recap", "recap", None), ("correction", "count", "transcription")):
+            workspace, stages = Workspace(directory.resolve()), Stages(quiet=True)
+            csv_map = load_csv_map(str(example / f"{mapping}.toml"))
+            import_csv(
+                example / f"{data}.csv", csv_map, workspace.definition, workspace.rows,
+                reason=reason, note="", withdraw_missing=False, out=workspace.inbox,
+            )  # fmt: skip
+            with workspace.lock(), Flow(workspace, stages, _now()) as flow:
+                report = take_in_packages(workspace, (), stages)
+                told = flow.publish()
+            _say(f"Release {told['release']}: {len(report.accepted)} packages with {report.rows} rows, {told['files']} files")
+    _verify(directory)
+
+
+def _verify(directory: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from publish.workspace import Workspace
+    from verifier.client import Client
+    from verifier.errors import VerificationError
+    from verifier.fetcher import DirectoryFetcher
+    from verifier.site import check_site
+
+    workspace = Workspace(directory.resolve())
+    root = workspace.keys / "metadata" / "1.root.json"
+    fetcher = DirectoryFetcher(workspace.public / workspace.definition.election.id)
+    with tempfile.TemporaryDirectory() as state, ThreadPoolExecutor(2) as executor:
+        client = Client(fetcher, Path(state), _now(), root=root.read_bytes())
+        client.refresh()
+        report = check_site(client, fetcher, executor, signatures=True)
+    if report.failures:
+        raise VerificationError(f"the demo does not verify: {report.failures[0]}")
+    _say(f"Verified from the first root: {report.files} files, {report.signatures} minisign signatures, release {report.release}")
+    _say("Throw-away keys without passphrase: a demo, not an election.\n")
+    program = Path(sys.argv[0]).parent
+    print(f"Look at it:  {program / 'terbit'} serve {directory / 'public'}")
+    print(f"Check it:    {program / 'terbit-verify'} site {directory / 'public'} --root {directory / 'keys/metadata/1.root.json'}")
+
+
+@contextmanager
+def _fresh(directory: Path) -> Iterator[None]:
+    """Put an earlier demo aside, and take it away once the new one stands; anything else in that place is left alone."""
+    old = directory.with_name(f".{directory.name}.old")
+    if directory.exists() and any(directory.iterdir()):
+        if not (directory / "terbit.toml").exists():
+            raise PublishError(f"{directory} is not a demo; name another folder")
+        shutil.rmtree(old, ignore_errors=True)
+        directory.rename(old)
+    yield
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _packaged_content() -> Path:
+    spec = find_spec("content")
+    if spec is None or not spec.submodule_search_locations:
+        raise PublishError("the example election did not come with this installation; install terbit again")
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
