@@ -109,7 +109,14 @@ def _check_cells(table: pl.DataFrame, election: Election, file: str | Path) -> N
     ):  # fmt: skip
         _refuse_first(table, bad, field, rule, problem, file)
     names = table["code"].str.replace("-", "n")
-    _refuse_first(table, names.is_duplicated() & ~names.is_first_distinct(), "code", "path-name", "in paths this code equals an earlier one", file)  # type: ignore[arg-type]
+    _refuse_first(
+        table,
+        names.is_duplicated() & ~names.is_first_distinct(),
+        "code",
+        "path-name",
+        "in paths this code equals an earlier one",
+        file,
+    )  # type: ignore[arg-type]
 
 
 def _parents(table: pl.DataFrame, index: dict[str, int], file: str | Path) -> list[int]:
@@ -120,9 +127,17 @@ def _parents(table: pl.DataFrame, index: dict[str, int], file: str | Path) -> li
             roots += 1
             parents.append(-1)
             if roots > 1:
-                raise DefinitionError("a second area without parent; there is one root", file=file, line=row + 2, field="parent", rule="second-root")
+                raise DefinitionError(
+                    "a second area without parent; there is one root",
+                    file=file,
+                    line=row + 2,
+                    field="parent",
+                    rule="second-root",
+                )
         elif parent not in index:
-            raise DefinitionError(f"parent {parent!r} is not in this file", file=file, line=row + 2, field="parent", rule="unknown-parent")
+            raise DefinitionError(
+                f"parent {parent!r} is not in this file", file=file, line=row + 2, field="parent", rule="unknown-parent"
+            )
         else:
             parents.append(index[parent])
     return parents
@@ -133,12 +148,18 @@ def _check_tree(codes: list[str], parents: list[int], depth: list[int], levels: 
         seen, above = {row}, parent
         while above >= 0 and len(seen) <= len(levels):
             if above in seen:
-                raise DefinitionError(f"area {codes[row]!r} is its own ancestor", file=file, line=row + 2, field="parent", rule="cycle")
+                raise DefinitionError(
+                    f"area {codes[row]!r} is its own ancestor", file=file, line=row + 2, field="parent", rule="cycle"
+                )
             seen.add(above)
             above = parents[above]
         expected = 0 if parent < 0 else depth[parent] + 1
         if depth[row] != expected:
-            below = f"its parent {codes[parent]!r} is a {levels[depth[parent]]}" if parent >= 0 else "the root has the first level"
+            below = (
+                f"its parent {codes[parent]!r} is a {levels[depth[parent]]}"
+                if parent >= 0
+                else "the root has the first level"
+            )
             raise DefinitionError(
                 f"area {codes[row]!r} is a {levels[depth[row]]}, but {below}; are two levels swapped?",
                 file=file, line=row + 2, field="level", rule="level-order",
@@ -184,10 +205,14 @@ def _ordered(table: pl.DataFrame, parents: list[int], depth: list[int], election
             shards.append(path_name(codes[row]))
         else:
             shards.append(shards[parent_of[new]])
-    return table[order].select("code", "name", "kind").with_columns(
-        pl.Series("level", [depth[row] for row in order], dtype=pl.Int32),
-        pl.Series("parent", parent_of, dtype=pl.Int32),
-        pl.Series("end", ends, dtype=pl.Int32),
-        pl.Series("stations", expected, dtype=pl.Int64),
-        pl.Series("shard", shards),
+    return (
+        table[order]
+        .select("code", "name", "kind")
+        .with_columns(
+            pl.Series("level", [depth[row] for row in order], dtype=pl.Int32),
+            pl.Series("parent", parent_of, dtype=pl.Int32),
+            pl.Series("end", ends, dtype=pl.Int32),
+            pl.Series("stations", expected, dtype=pl.Int64),
+            pl.Series("shard", shards),
+        )
     )

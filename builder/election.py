@@ -5,9 +5,11 @@ Format: docs/formats.md, "Election definition".
 
 import datetime
 import gzip
+import itertools
 import re
 import tomllib
 import zlib
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +21,16 @@ from builder.areas import Areas, parse_areas
 from builder.errors import DefinitionError
 from builder.hashing import input_hash
 
-__all__ = ["BALLOT_COUNTS", "Candidate", "Contest", "Definition", "Election", "Kind", "load_definition", "parse_election"]
+__all__ = [
+    "BALLOT_COUNTS",
+    "Candidate",
+    "Contest",
+    "Definition",
+    "Election",
+    "Kind",
+    "load_definition",
+    "parse_election",
+]
 
 _BY_SEX = ("registered", "voters_listed", "voters_moved", "voters_unlisted", "voters")
 BALLOT_COUNTS = frozenset(
@@ -27,7 +38,21 @@ BALLOT_COUNTS = frozenset(
     + ["ballots_received", "ballots_returned", "ballots_unused", "valid", "invalid", "total"]
 )
 RESERVED_NAMES = frozenset(
-    ["root", "targets", "snapshot", "timestamp", "trust", "site", "metadata", "log", "packages", "keys", "assets", "schema", "en"]
+    [
+        "root",
+        "targets",
+        "snapshot",
+        "timestamp",
+        "trust",
+        "site",
+        "metadata",
+        "log",
+        "packages",
+        "keys",
+        "assets",
+        "schema",
+        "en",
+    ]
 )
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.NAME_CHARACTERS)]
@@ -175,47 +200,59 @@ def parse_election(data: bytes, file: str | Path) -> Election:
 
 
 def _check_election(election: Election, data: bytes, file: str | Path) -> None:
-    def refuse(problem: str, field: str, rule: str, word: str) -> None:
-        raise DefinitionError(problem, file=file, line=_line_of(data, field.rsplit(".", 1)[-1], word), field=field, rule=rule)
-
-    if word := _repeated([level.id for level in election.levels]):
-        refuse(f"level {word!r} stands twice", "levels.id", "duplicate-level", word)
-    if election.shard_level not in [level.id for level in election.levels][1:]:
-        refuse(
-            f"{election.shard_level!r} is not a level below the first one; levels: {', '.join(x.id for x in election.levels)}",
-            "shard_level", "unknown-level", election.shard_level,
-        )  # fmt: skip
-    if word := _repeated([contest.id for contest in election.contests]):
-        refuse(f"contest {word!r} stands twice", "contests.id", "duplicate-contest", word)
     parties = [party.id for party in election.parties]
+    contests = (problem for contest in election.contests for problem in _contest_problems(contest, parties))
+    for problem, field, rule, word in itertools.chain(_election_problems(election, parties), contests):
+        line = _line_of(data, field.rsplit(".", 1)[-1], word)
+        raise DefinitionError(problem, file=file, line=line, field=field, rule=rule)
+
+
+def _election_problems(election: Election, parties: list[str]) -> Iterator[tuple[str, str, str, str]]:
+    """What is wrong with the election but for its contests: (problem, field, rule, the word to look for)."""
+    levels = [level.id for level in election.levels]
+    if word := _repeated(levels):
+        yield f"level {word!r} stands twice", "levels.id", "duplicate-level", word
+    if election.shard_level not in levels[1:]:
+        problem = f"{election.shard_level!r} is not a level below the first one; levels: {', '.join(levels)}"
+        yield problem, "shard_level", "unknown-level", election.shard_level
+    if word := _repeated([contest.id for contest in election.contests]):
+        yield f"contest {word!r} stands twice", "contests.id", "duplicate-contest", word
     if word := _repeated(parties):
-        refuse(f"party {word!r} stands twice", "parties.id", "duplicate-party", word)
+        yield f"party {word!r} stands twice", "parties.id", "duplicate-party", word
     for zone in election.time_zones:
         if not re.fullmatch(r"[A-Za-z_]+(/[A-Za-z_-]+){0,2}", zone):
-            refuse(f"{zone!r} is not a time zone such as Asia/Jakarta", "time_zones", "time-zone", zone)
-    for contest in election.contests:
-        if contest.id != contest.group and not contest.id.startswith(f"{contest.group}-"):
-            refuse(f"contest {contest.id!r} must begin with its group {contest.group!r}", "contests.id", "group", contest.id)
-        if contest.group in RESERVED_NAMES:
-            refuse(f"{contest.group!r} is the name of another part of the site", "contests.group", "reserved-name", contest.group)
-        numbers = [str(candidate.number) for candidate in contest.candidates]
-        if word := _repeated(numbers):
-            refuse(f"contest {contest.id!r}: candidate number {word} is used twice", "contests.candidates.number", "duplicate-candidate", word)
-        if word := _repeated(list(contest.fields)):
-            refuse(f"contest {contest.id!r}: field {word!r} stands twice", "contests.fields", "duplicate-field", word)
-        for name in contest.fields:
-            if name not in BALLOT_COUNTS:
-                refuse(f"unknown ballot count {name!r}; known: {', '.join(sorted(BALLOT_COUNTS))}", "contests.fields", "unknown-field", name)
-        for candidate in contest.candidates:
-            if candidate.party is not None and candidate.party not in parties:
-                refuse(f"party {candidate.party!r} is not in [[parties]]", "contests.candidates.party", "unknown-party", candidate.party)
+            yield f"{zone!r} is not a time zone such as Asia/Jakarta", "time_zones", "time-zone", zone
+
+
+def _contest_problems(contest: Contest, parties: list[str]) -> Iterator[tuple[str, str, str, str]]:
+    """What is wrong with one contest, likewise."""
+    name, group = contest.id, contest.group
+    if name != group and not name.startswith(f"{group}-"):
+        yield f"contest {name!r} must begin with its group {group!r}", "contests.id", "group", name
+    if group in RESERVED_NAMES:
+        yield f"{group!r} is the name of another part of the site", "contests.group", "reserved-name", group
+    if word := _repeated([str(candidate.number) for candidate in contest.candidates]):
+        field = "contests.candidates.number"
+        yield f"contest {name!r}: candidate number {word} is used twice", field, "duplicate-candidate", word
+    if word := _repeated(list(contest.fields)):
+        yield f"contest {name!r}: field {word!r} stands twice", "contests.fields", "duplicate-field", word
+    for field in contest.fields:
+        if field not in BALLOT_COUNTS:
+            known = ", ".join(sorted(BALLOT_COUNTS))
+            yield f"unknown ballot count {field!r}; known: {known}", "contests.fields", "unknown-field", field
+    for party in [candidate.party for candidate in contest.candidates]:
+        if party is not None and party not in parties:
+            yield f"party {party!r} is not in [[parties]]", "contests.candidates.party", "unknown-party", party
 
 
 def _check_contest_areas(election: Election, areas: Areas, file: Path) -> None:
     for contest in election.contests:
         if contest.area is not None and contest.area not in areas.index:
             raise DefinitionError(
-                f"contest {contest.id!r}: area {contest.area!r} is not in {areas.file}", file=file, field="contests.area", rule="unknown-area"
+                f"contest {contest.id!r}: area {contest.area!r} is not in {areas.file}",
+                file=file,
+                field="contests.area",
+                rule="unknown-area",
             )
 
 
@@ -239,7 +276,9 @@ def _line_of(data: bytes, key: str, word: str = "") -> int | None:
         return None
     found = None
     for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
-        if re.search(rf"\b{re.escape(key)}\b\s*=", line) and re.search(rf"(?<!\w){re.escape(word)}(?!\w)" if word else "", line):
+        if re.search(rf"\b{re.escape(key)}\b\s*=", line) and re.search(
+            rf"(?<!\w){re.escape(word)}(?!\w)" if word else "", line
+        ):
             found = number
     return found
 

@@ -38,12 +38,19 @@ def find_packages(path: Path) -> list[Path]:
     if path.is_file() or (path / "recap.toml").exists():
         return [path]
     return sorted(
-        entry for entry in path.iterdir() if not entry.name.startswith(".") and (entry.suffix == ".zip" or (entry / "recap.toml").exists())
+        entry
+        for entry in path.iterdir()
+        if not entry.name.startswith(".") and (entry.suffix == ".zip" or (entry / "recap.toml").exists())
     )
 
 
 def take_in(
-    paths: Sequence[Path], inbox: Path, ledger: Ledger, rows: dict[str, Rows], definition: Definition, advance: Callable[[int], None]
+    paths: Sequence[Path],
+    inbox: Path,
+    ledger: Ledger,
+    rows: dict[str, Rows],
+    definition: Definition,
+    advance: Callable[[int], None],
 ) -> IntakeReport:
     """Judge the packages at `paths` and append the accepted ones; `rows` are folded along. Holds the ledger's lock.
 
@@ -56,7 +63,20 @@ def take_in(
             packages: list[Package] = []
             for path, package in batch:
                 if isinstance(package, PackageError):
-                    _refuse(path, (Broken(package.rule or "package", package.field or "recap.toml", package.line, None, str(package)),), inbox, report)
+                    _refuse(
+                        path,
+                        (
+                            Broken(
+                                package.rule or "package",
+                                package.field or "recap.toml",
+                                package.line,
+                                None,
+                                str(package),
+                            ),
+                        ),
+                        inbox,
+                        report,
+                    )
                 elif package.name in ledger or package.name in [other.name for other in packages]:
                     report.known[package.source] = package.name
                     _clear(path, inbox)
@@ -102,7 +122,9 @@ def _refuse(path: Path, broken: tuple[Broken, ...], inbox: Path, report: IntakeR
     refused.mkdir(parents=True, exist_ok=True)
     place = next(
         place
-        for place in (refused / (path.name if number == 1 else f"{path.name}.{number}") for number in range(1, 1_000_000))
+        for place in (
+            refused / (path.name if number == 1 else f"{path.name}.{number}") for number in range(1, 1_000_000)
+        )
         if not place.exists()
     )
     if path.parent == inbox:
@@ -112,8 +134,13 @@ def _refuse(path: Path, broken: tuple[Broken, ...], inbox: Path, report: IntakeR
     else:
         shutil.copy2(path, place, follow_symlinks=False)
     lines = tuple(str(one) for one in broken)
-    told = {"package": path.name, "refused": [{"rule": one.rule, "what": line} for one, line in zip(broken, lines, strict=True)]}
-    durable.write_file(refused / f"{place.name}.report.json", msgspec.json.format(msgspec.json.encode(told), indent=1) + b"\n")
+    told = {
+        "package": path.name,
+        "refused": [{"rule": one.rule, "what": line} for one, line in zip(broken, lines, strict=True)],
+    }
+    durable.write_file(
+        refused / f"{place.name}.report.json", msgspec.json.format(msgspec.json.encode(told), indent=1) + b"\n"
+    )
     report.refused[str(path)] = lines
 
 

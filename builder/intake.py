@@ -70,10 +70,18 @@ def judge(packages: Sequence[Package], rows: dict[str, Rows], definition: Defini
                 try:
                     waiting.append((package, package_text([(0, package)], contest)))
                 except PackageError as error:
-                    verdicts.append(Verdict(package, 0, (Broken(error.rule or "rows", error.field or "rows", error.line, None, error.problem),)))
+                    verdicts.append(
+                        Verdict(
+                            package,
+                            0,
+                            (Broken(error.rule or "rows", error.field or "rows", error.line, None, error.problem),),
+                        )
+                    )
         while waiting:
             now, waiting = _first_wave(waiting)
-            verdicts += _judge_wave(now, rows[contest.id], contest, definition, known + sum(not v.broken for v in verdicts))
+            verdicts += _judge_wave(
+                now, rows[contest.id], contest, definition, known + sum(not v.broken for v in verdicts)
+            )
     for package in packages:
         if broken := check_cover(package, definition):
             verdicts.append(Verdict(package, 0, broken))
@@ -85,17 +93,22 @@ _Wave = list[tuple[Package, pl.DataFrame]]
 
 def _first_wave(waiting: _Wave) -> tuple[_Wave, _Wave]:
     """Split off the packages that share no row with an earlier one; the others keep their order."""
-    keys = pl.concat([text.select(*KEY, pl.lit(place, dtype=pl.Int32).alias("place")) for place, (_, text) in enumerate(waiting)])
+    keys = pl.concat(
+        [text.select(*KEY, pl.lit(place, dtype=pl.Int32).alias("place")) for place, (_, text) in enumerate(waiting)]
+    )
     if keys.select(pl.struct(KEY).n_unique()).item() == keys.height:
         return waiting, []
     shared = keys.lazy().unique().filter(pl.struct(KEY).is_duplicated()).collect()
     later = set(shared.filter(pl.col("place") > pl.col("place").min().over(KEY))["place"].to_list())
-    return [pair for place, pair in enumerate(waiting) if place not in later], [waiting[place] for place in sorted(later)]
+    return [pair for place, pair in enumerate(waiting) if place not in later], [
+        waiting[place] for place in sorted(later)
+    ]
 
 
 def _judge_wave(wave: _Wave, rows: Rows, contest: Contest, definition: Definition, known: int) -> list[Verdict]:
     text = pl.concat(
-        [frame.with_columns(pl.lit(place, dtype=pl.Int32).alias("package")) for place, (_, frame) in enumerate(wave)], rechunk=True
+        [frame.with_columns(pl.lit(place, dtype=pl.Int32).alias("package")) for place, (_, frame) in enumerate(wave)],
+        rechunk=True,
     )
     typed = typed_rows(text, contest, definition)
     broken = _broken_integers(text, typed, contest)
@@ -106,10 +119,16 @@ def _judge_wave(wave: _Wave, rows: Rows, contest: Contest, definition: Definitio
     for code, field, problem, bad in broken:
         if bad.height == 0:
             continue
-        firsts = bad.group_by("package", maintain_order=True).agg(pl.col("line").first(), pl.col(field).first().cast(pl.String), pl.len())
+        firsts = bad.group_by("package", maintain_order=True).agg(
+            pl.col("line").first(), pl.col(field).first().cast(pl.String), pl.len()
+        )
         for place, line, value, lines in firsts.iter_rows():
-            found.setdefault(place, []).append(Broken(code, field, line, None if value is None else value[:60], problem, lines))
-    verdicts = [Verdict(package, frame.height, tuple(found.get(place, ()))) for place, (package, frame) in enumerate(wave)]
+            found.setdefault(place, []).append(
+                Broken(code, field, line, None if value is None else value[:60], problem, lines)
+            )
+    verdicts = [
+        Verdict(package, frame.height, tuple(found.get(place, ()))) for place, (package, frame) in enumerate(wave)
+    ]
     accepted = [place for place, verdict in enumerate(verdicts) if not verdict.broken]
     if accepted:
         numbers = {place: known + offset for offset, place in enumerate(accepted, 1)}
@@ -118,16 +137,31 @@ def _judge_wave(wave: _Wave, rows: Rows, contest: Contest, definition: Definitio
     return verdicts
 
 
-def _broken_integers(text: pl.DataFrame, typed: pl.DataFrame, contest: Contest) -> list[tuple[str, str, str, pl.DataFrame]]:
+def _broken_integers(
+    text: pl.DataFrame, typed: pl.DataFrame, contest: Contest
+) -> list[tuple[str, str, str, pl.DataFrame]]:
     """Cells that are not plain integers: a cell must read back as what was written, so ` 4_2 `, `-0`, `007` and 2^63 all fall out."""
     broken = []
     for name in ("revision", *contest.figures):
-        plain = typed[name].cast(pl.String).eq_missing(text[name]) & (typed[name].fill_null(0) >= 0) & (typed[name].fill_null(0) <= 999_999_999)
+        plain = (
+            typed[name].cast(pl.String).eq_missing(text[name])
+            & (typed[name].fill_null(0) >= 0)
+            & (typed[name].fill_null(0) <= 999_999_999)
+        )
         if name == "revision":
             plain &= typed[name].is_not_null() & (typed[name] <= 9_999)
         if not plain.all():
-            bad = text.filter(~plain).filter(~pl.col(name).str.contains(INTEGER).fill_null(False) | pl.lit(name == "revision"))
-            broken.append(("not-an-integer", name, "is not an integer from 0 to 999999999 (revision: 1 to 9999), written plainly", bad))
+            bad = text.filter(~plain).filter(
+                ~pl.col(name).str.contains(INTEGER).fill_null(False) | pl.lit(name == "revision")
+            )
+            broken.append(
+                (
+                    "not-an-integer",
+                    name,
+                    "is not an integer from 0 to 999999999 (revision: 1 to 9999), written plainly",
+                    bad,
+                )
+            )
     return broken
 
 
@@ -161,9 +195,13 @@ def _prepare(
         (~pl.struct("package", "area", "station").is_first_distinct()).alias("repeated"),
     )
     if rows.current.height == 0:
-        return frame.with_columns(pl.lit(0, dtype=pl.Int32).alias("known_revision"), pl.lit(False).alias("was_reported"))
+        return frame.with_columns(
+            pl.lit(0, dtype=pl.Int32).alias("known_revision"), pl.lit(False).alias("was_reported")
+        )
     reported = pl.all_horizontal(pl.col(name).is_not_null() for name in contest.votes) & ~pl.col("withdrawn")
-    known = rows.current.select(*KEY, pl.col("revision").alias("known_revision"), reported.alias("was_reported")).rename({"area": "row"})
+    known = rows.current.select(
+        *KEY, pl.col("revision").alias("known_revision"), reported.alias("was_reported")
+    ).rename({"area": "row"})
     return frame.join(known, on=["recap", "row", "station"], how="left", maintain_order="left").with_columns(
         pl.col("known_revision").fill_null(0), pl.col("was_reported").fill_null(False)
     )

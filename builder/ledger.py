@@ -85,7 +85,9 @@ class Ledger:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise LedgerError("another terbit is writing to this ledger; wait for it to end", file=self.directory, rule="locked") from error
+                raise LedgerError(
+                    "another terbit is writing to this ledger; wait for it to end", file=self.directory, rule="locked"
+                ) from error
             self._load(repair=True)
             yield
 
@@ -98,7 +100,12 @@ class Ledger:
         for package, _ in accepted:
             durable.write_directory(root / package.name, package.files)
         os.sync()  # one for all folders: their records may only follow when every byte of them would survive a power cut
-        self._append([PackageRecord(package.name, package.cover.contest, package.cover.series, rows) for package, rows in accepted])
+        self._append(
+            [
+                PackageRecord(package.name, package.cover.contest, package.cover.series, rows)
+                for package, rows in accepted
+            ]
+        )
 
     def add_cut(self, cut: Cut) -> None:
         """Append a cut. Its release number is used up from here on."""
@@ -106,7 +113,11 @@ class Ledger:
         if cut.release != (last.release if last else 0) + 1 or cut.through != len(self.packages):
             raise AssertionError("a cut has the next number and takes every package")
         if last and cut.time < last.time:
-            raise LedgerError(f"the clock says {cut.time}, before the last cut at {last.time}; set the clock right", file=self.path, rule="clock")
+            raise LedgerError(
+                f"the clock says {cut.time}, before the last cut at {last.time}; set the clock right",
+                file=self.path,
+                rule="clock",
+            )
         self._append([cut])
 
     def read(self, record: PackageRecord) -> Package:
@@ -117,7 +128,9 @@ class Ledger:
         except PackageError as error:
             raise LedgerError(f"an accepted package was damaged: {error}", file=folder, rule="package") from error
         if package.name != record.package:
-            raise LedgerError("an accepted package was changed: its cover has another sha256", file=folder, rule="package")
+            raise LedgerError(
+                "an accepted package was changed: its cover has another sha256", file=folder, rule="package"
+            )
         return package
 
     def read_cover(self, record: PackageRecord) -> Cover:
@@ -128,7 +141,9 @@ class Ledger:
         except OSError as error:
             raise LedgerError(f"an accepted package is gone: {error.strerror}", file=path, rule="package") from error
         if hashlib.sha256(data).hexdigest() != record.package:
-            raise LedgerError("an accepted package was changed: its cover has another sha256", file=path, rule="package")
+            raise LedgerError(
+                "an accepted package was changed: its cover has another sha256", file=path, rule="package"
+            )
         return parse_cover(data, str(path))
 
     def _append(self, records: Sequence[PackageRecord | Cut]) -> None:
@@ -158,7 +173,9 @@ class Ledger:
         for number, line in enumerate(data[:whole].splitlines(), 1):
             before, _, text = line.partition(b" ")
             if before != self._last:
-                raise LedgerError("the chain is broken: a line was changed, lost or added", file=self.path, line=number, rule="chain")
+                raise LedgerError(
+                    "the chain is broken: a line was changed, lost or added", file=self.path, line=number, rule="chain"
+                )
             try:
                 record = _decoder.decode(text)
             except msgspec.DecodeError as error:

@@ -40,7 +40,9 @@ def read_index(directory: Path, name: str) -> list[Entry]:
     try:
         return _index.decode((directory / f"{name}.index").read_bytes())
     except (OSError, msgspec.DecodeError) as error:
-        raise BuilderError(f"the draft is damaged: {error}; delete {directory} and build again", file=directory / name) from error
+        raise BuilderError(
+            f"the draft is damaged: {error}; delete {directory} and build again", file=directory / name
+        ) from error
 
 
 def read_pack(directory: Path, name: str) -> Iterator[tuple[Entry, bytes]]:

@@ -20,7 +20,20 @@ from builder.election import Contest
 from builder.errors import PackageError
 from builder.tables import read_strict
 
-__all__ = ["REASONS", "Attestation", "Cover", "NamedFile", "Package", "RevisionReason", "package_files", "parse_cover", "parse_package", "parse_rows", "read_package", "row_columns"]
+__all__ = [
+    "REASONS",
+    "Attestation",
+    "Cover",
+    "NamedFile",
+    "Package",
+    "RevisionReason",
+    "package_files",
+    "parse_cover",
+    "parse_package",
+    "parse_rows",
+    "read_package",
+    "row_columns",
+]
 
 COVER = "recap.toml"
 SERIES = ("count", "recap")
@@ -112,7 +125,11 @@ def parse_package(names: set[str], read: Callable[[str, int], bytes], source: st
     if len(set(wanted)) != len(wanted):
         raise PackageError("two entries of the cover name one file", file=source, rule="files")
     if extra := sorted(names - set(wanted)):
-        raise PackageError(f"{extra[0]!r} is not named in recap.toml; take it out or name it with its sha256", file=source, rule="files")
+        raise PackageError(
+            f"{extra[0]!r} is not named in recap.toml; take it out or name it with its sha256",
+            file=source,
+            rule="files",
+        )
     for entry, cap in listed:
         if entry.file not in names:
             raise PackageError(f"{entry.file!r} is named in recap.toml but missing", file=source, rule="files")
@@ -134,7 +151,9 @@ def package_files(cover: Cover, rows: bytes, scans: Mapping[str, bytes] | None =
 
 def parse_rows(package: Package, contest: Contest) -> pl.DataFrame:
     """`rows.csv` as text columns, structure checked, meaning not yet."""
-    return read_strict(package.rows, row_columns(contest), file=f"{package.source}/{package.cover.rows.file}", error=PackageError)
+    return read_strict(
+        package.rows, row_columns(contest), file=f"{package.source}/{package.cover.rows.file}", error=PackageError
+    )
 
 
 def parse_cover(data: bytes, file: str) -> Cover:
@@ -148,10 +167,15 @@ def parse_cover(data: bytes, file: str) -> Cover:
         raise PackageError(f"not TOML: {error}", file=file, rule="syntax") from error
     except msgspec.ValidationError as error:
         problem, _, where = str(error).partition(" - at ")
-        raise PackageError(problem, file=file, field=where.strip("`").removeprefix("$.") or None, rule="cover") from error
+        raise PackageError(
+            problem, file=file, field=where.strip("`").removeprefix("$.") or None, rule="cover"
+        ) from error
     if cover.revision is not None and cover.revision.reason not in REASONS:
         raise PackageError(
-            f"unknown reason {cover.revision.reason!r}; known: {', '.join(sorted(REASONS))}", file=file, field="revision.reason", rule="reason"
+            f"unknown reason {cover.revision.reason!r}; known: {', '.join(sorted(REASONS))}",
+            file=file,
+            field="revision.reason",
+            rule="reason",
         )
     return cover
 

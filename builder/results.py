@@ -52,7 +52,9 @@ class Views:
         self._recap_fields = self._places(f"recap_{name}" for name in self.contest.fields)
         self._below_votes = self._places(f"below_{name}" for name in self.contest.votes)
         self._below_fields = self._places(f"below_{name}" for name in self.contest.fields)
-        self._rules = [(name.removeprefix("rule_"), place) for name, place in self._columns.items() if name.startswith("rule_")]
+        self._rules = [
+            (name.removeprefix("rule_"), place) for name, place in self._columns.items() if name.startswith("rule_")
+        ]
         self._static = _static_part(definition, self.contest)
 
     def _places(self, names: Iterable[str]) -> list[int]:
@@ -196,7 +198,9 @@ def _status(reported: int, expected: int) -> str:
 def _difference(official: Figures | None, votes: Figures) -> list[int | None] | None:
     if official is None or all(vote is None for vote in votes):
         return None
-    return [None if left is None or right is None else left - right for left, right in zip(official, votes, strict=True)]
+    return [
+        None if left is None or right is None else left - right for left, right in zip(official, votes, strict=True)
+    ]
 
 
 def _by_area(frame: pl.DataFrame, rows: Sequence[int]) -> defaultdict[int, list[tuple[Any, ...]]]:
@@ -208,4 +212,3 @@ def _by_area(frame: pl.DataFrame, rows: Sequence[int]) -> defaultdict[int, list[
         for entry in frame.slice(first, end - first).iter_rows():
             found[entry[0]].append(entry)
     return found
-

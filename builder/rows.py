@@ -23,7 +23,9 @@ KEY = ("recap", "area", "station")
 class Rows:
     """Rows of one contest: `current` has one row a key, `replaced` the revisions before it."""
 
-    def __init__(self, contest: Contest, current: pl.DataFrame | None = None, replaced: pl.DataFrame | None = None) -> None:
+    def __init__(
+        self, contest: Contest, current: pl.DataFrame | None = None, replaced: pl.DataFrame | None = None
+    ) -> None:
         self.contest = contest
         empty = pl.DataFrame(schema=row_schema(contest))
         self.current = empty if current is None else current
@@ -31,7 +33,9 @@ class Rows:
 
     def add(self, rows: pl.DataFrame) -> None:
         """Fold accepted rows, in the ledger's order, into the current ones."""
-        touched = self.current.join(rows.select(KEY).unique(), on=KEY, how="semi") if self.current.height else self.current
+        touched = (
+            self.current.join(rows.select(KEY).unique(), on=KEY, how="semi") if self.current.height else self.current
+        )
         if touched.height == 0 and not rows.select(pl.struct(KEY).is_duplicated().any()).item():
             self.current = pl.concat([self.current, rows]) if self.current.height else rows
             return
@@ -89,12 +93,19 @@ def load_rows(ledger: Ledger, definition: Definition, cache: Path | None) -> dic
     if not rows:
         done, rows = 0, {name: Rows(contest) for name, contest in contests.items()}
     for name, contest in contests.items():
-        new = [(number, ledger.read(record)) for number, record in enumerate(ledger.packages[done:], done + 1) if record.contest == name]
+        new = [
+            (number, ledger.read(record))
+            for number, record in enumerate(ledger.packages[done:], done + 1)
+            if record.contest == name
+        ]
         if new:
             _fold(rows[name], new, contest, definition)
     for record in ledger.packages[done:]:
         if record.contest not in contests:
-            raise DefinitionError(f"the ledger has figures of contest {record.contest!r}, which election.toml no longer names", rule="contest-lost")
+            raise DefinitionError(
+                f"the ledger has figures of contest {record.contest!r}, which election.toml no longer names",
+                rule="contest-lost",
+            )
     return rows
 
 
@@ -102,7 +113,9 @@ def _fold(rows: Rows, packages: list[tuple[int, Package]], contest: Contest, def
     """Fold packages that the ledger has accepted."""
     typed = typed_rows(package_text(packages, contest), contest, definition)
     if typed["area"].null_count():
-        raise DefinitionError("the ledger has figures of areas that areas.csv no longer names; put them back", rule="area-lost")
+        raise DefinitionError(
+            "the ledger has figures of areas that areas.csv no longer names; put them back", rule="area-lost"
+        )
     rows.add(typed)
 
 

@@ -90,8 +90,17 @@ def flag_rules(contest: Contest) -> tuple[FlagRule, ...]:
 
     complete = pl.when(pl.all_horizontal(pl.col(name).is_not_null() for name in contest.votes)).then(votes)
     equal("candidates-valid", complete, pl.col("valid"), "valid")
-    equal("valid-invalid-total", pl.col("valid").cast(pl.Int64) + pl.col("invalid"), pl.col("total"), "valid", "invalid", "total")
-    equal("voters-total", total, pl.col("voters"), "voters", *(["total"] if "total" in fields else ["valid", "invalid"]))
+    equal(
+        "valid-invalid-total",
+        pl.col("valid").cast(pl.Int64) + pl.col("invalid"),
+        pl.col("total"),
+        "valid",
+        "invalid",
+        "total",
+    )
+    equal(
+        "voters-total", total, pl.col("voters"), "voters", *(["total"] if "total" in fields else ["valid", "invalid"])
+    )
     # Ballots at a station are its list and the spare ones, rounded up (2 % in Indonesia); overseas has no such limit.
     ballots = pl.col("registered") + (pl.col("registered").cast(pl.Int64) * pl.col("spare_percent") + 99) // 100
     at_most("voters-list", pl.col("voters"), pl.when(pl.col("registered") > 0).then(ballots), "voters", "registered")

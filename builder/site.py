@@ -129,7 +129,11 @@ class Site:
         for name, data in sorted(self.inputs.template_files.items()):
             if name.startswith("assets/"):
                 if name.count("/") != 1:
-                    raise ContentError("assets lie directly in assets/, without folders", file=self.inputs.templates / name, rule="assets")
+                    raise ContentError(
+                        "assets lie directly in assets/, without folders",
+                        file=self.inputs.templates / name,
+                        rule="assets",
+                    )
                 yield entry_of(name, data)
 
     def render(self, path: str) -> bytes | None:
@@ -170,7 +174,11 @@ def read_tree(directory: Path) -> dict[str, bytes]:
         return {}
     files = sorted(path for path in directory.rglob("*") if path.is_file())
     names = {path: path.relative_to(directory).as_posix() for path in files}
-    return {name: path.read_bytes() for path, name in names.items() if not any(part.startswith((".", "__")) for part in name.split("/"))}
+    return {
+        name: path.read_bytes()
+        for path, name in names.items()
+        if not any(part.startswith((".", "__")) for part in name.split("/"))
+    }
 
 
 def packaged_templates() -> Path:
@@ -179,5 +187,7 @@ def packaged_templates() -> Path:
 
     spec = find_spec("site_templates")
     if spec is None or not spec.submodule_search_locations:
-        raise ContentError("site_templates did not come with this installation; install terbit again", rule="installation")
+        raise ContentError(
+            "site_templates did not come with this installation; install terbit again", rule="installation"
+        )
     return Path(next(iter(spec.submodule_search_locations)))

@@ -26,12 +26,23 @@ def read_strict(
         raise error("begins with a byte-order mark; save it as UTF-8 without BOM", file=file, line=1, rule="encoding")
     if not data.startswith(header):
         first = data[:400].split(b"\n", 1)[0].decode("utf-8", "replace")
-        raise error(f"the header is {first!r}; it must be {header[:-1].decode()!r}, ended by LF", file=file, line=1, rule="header")
-    for byte, name in ((b"\0", "NUL"), (b"\r", "CR (lines end with LF alone)"), *([] if quoted else [(b'"', "a quote")])):
+        raise error(
+            f"the header is {first!r}; it must be {header[:-1].decode()!r}, ended by LF",
+            file=file,
+            line=1,
+            rule="header",
+        )
+    for byte, name in (
+        (b"\0", "NUL"),
+        (b"\r", "CR (lines end with LF alone)"),
+        *([] if quoted else [(b'"', "a quote")]),
+    ):
         if (at := data.find(byte)) >= 0:
             raise error(f"{name} is not allowed", file=file, line=data.count(b"\n", 0, at) + 1, rule="character")
     if not data.endswith(b"\n"):
-        raise error("the last line has no LF; the file may be cut off", file=file, line=data.count(b"\n") + 1, rule="truncated")
+        raise error(
+            "the last line has no LF; the file may be cut off", file=file, line=data.count(b"\n") + 1, rule="truncated"
+        )
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as problem:
@@ -40,14 +51,22 @@ def read_strict(
         table = pl.read_csv(data, infer_schema=False, quote_char='"' if quoted else None, raise_if_empty=True)
     except pl.exceptions.PolarsError as problem:
         raise _ragged(data, len(columns), file, error, str(problem)) from problem
-    if table.height != data.count(b"\n") - 1 or table.width != len(columns) or _separators(table, b'"' in data) != data.count(b",", len(header)):
+    if (
+        table.height != data.count(b"\n") - 1
+        or table.width != len(columns)
+        or _separators(table, b'"' in data) != data.count(b",", len(header))
+    ):
         raise _ragged(data, len(columns), file, error, "lines and rows do not agree")
     return table
 
 
 def _separators(table: pl.DataFrame, quotes: bool) -> int:
     """Commas that the rows need, those inside quoted cells included: the fast parser fills up a line that is too short."""
-    inside = table.select(pl.sum_horizontal(pl.all().str.count_matches(",", literal=True).sum())).item() if quotes and table.height else 0
+    inside = (
+        table.select(pl.sum_horizontal(pl.all().str.count_matches(",", literal=True).sum())).item()
+        if quotes and table.height
+        else 0
+    )
     return (table.width - 1) * table.height + int(inside)
 
 

@@ -59,16 +59,20 @@ def tally(rows: Rows, definition: Definition, cuts: Sequence[Cut]) -> Tally:
     contest, areas = rows.contest, definition.areas
     releases = pl.Series(package_releases(cuts), dtype=pl.Int32)
     stations = _judged_stations(rows.current.filter(~pl.col("recap")), contest, definition)
-    rules = list(dict.fromkeys(rule.code for rule in flag_rules(contest))) + ["station-range"]
+    rules = [*dict.fromkeys(rule.code for rule in flag_rules(contest)), "station-range"]
     own = _own_sums(stations, contest, rules)
     recaps = rows.current.filter(pl.col("recap"))
     below = _below(recaps, contest, areas)
     every = pl.concat([rows.current.select("area", "package"), rows.replaced.select("area", "package")])
-    touched = every.with_columns(releases.gather(every["package"]).alias("release")).group_by("area").agg(
-        pl.col("release").max(), pl.col("package").unique().sort().alias("sources")
+    touched = (
+        every.with_columns(releases.gather(every["package"]).alias("release"))
+        .group_by("area")
+        .agg(pl.col("release").max(), pl.col("package").unique().sort().alias("sources"))
     )
     base = pl.DataFrame({"area": pl.int_range(len(areas), dtype=pl.Int32, eager=True)})
-    table = base.join(touched, on="area", how="left", maintain_order="left").join(own, on="area", how="left", maintain_order="left")
+    table = base.join(touched, on="area", how="left", maintain_order="left").join(
+        own, on="area", how="left", maintain_order="left"
+    )
     table = table.with_columns(pl.col("release").fill_null(0).clip(lower_bound=definition_cut(cuts)))
     table = _join_recaps(table, recaps, below, contest)
     table, area_findings = _area_findings(table, contest, areas)
@@ -86,16 +90,25 @@ def _judged_stations(current: pl.DataFrame, contest: Contest, definition: Defini
     given = pl.all_horizontal(pl.col(name).is_not_null() for name in contest.votes)
     frame = frame.with_columns(
         (given & ~pl.col("withdrawn")).alias("reported"),
-        pl.when(pl.col("withdrawn")).then(pl.lit("withdrawn")).when(given).then(pl.lit("")).otherwise(pl.lit("pending")).alias("state"),
+        pl.when(pl.col("withdrawn"))
+        .then(pl.lit("withdrawn"))
+        .when(given)
+        .then(pl.lit(""))
+        .otherwise(pl.lit("pending"))
+        .alias("state"),
         pl.col("station").cast(pl.Int64, strict=False).alias("number"),
     )
     broken: dict[str, pl.Expr] = {}
     for rule in flag_rules(contest):
         broken[rule.code] = broken[rule.code] | rule.broken if rule.code in broken else rule.broken
     broken["station-range"] = (pl.col("number") > pl.col("last_station")).fill_null(False)
-    frame = frame.with_columns((expression & pl.col("reported")).alias(f"rule_{code}") for code, expression in broken.items())
+    frame = frame.with_columns(
+        (expression & pl.col("reported")).alias(f"rule_{code}") for code, expression in broken.items()
+    )
     return frame.with_columns(
-        pl.concat_str([pl.when(pl.col(f"rule_{code}")).then(pl.lit(code)) for code in broken], separator=" ", ignore_nulls=True).alias("rules")
+        pl.concat_str(
+            [pl.when(pl.col(f"rule_{code}")).then(pl.lit(code)) for code in broken], separator=" ", ignore_nulls=True
+        ).alias("rules")
     )
 
 
@@ -126,7 +139,9 @@ def _join_recaps(table: pl.DataFrame, recaps: pl.DataFrame, below: pl.DataFrame,
         "area", pl.col("revision").alias("recap_revision"), pl.col("withdrawn").alias("recap_withdrawn"), pl.col("package").alias("recap_package"),
         *(pl.col(name).cast(pl.Int64).alias(f"recap_{name}") for name in contest.figures),
     )  # fmt: skip
-    joined = table.join(own, on="area", how="left", maintain_order="left").join(below, on="area", how="left", maintain_order="left")
+    joined = table.join(own, on="area", how="left", maintain_order="left").join(
+        below, on="area", how="left", maintain_order="left"
+    )
     return joined.with_columns(pl.col("handed_in").fill_null(0))
 
 
@@ -136,13 +151,25 @@ def _area_findings(table: pl.DataFrame, contest: Contest, areas: Areas) -> tuple
     for parent in areas.parents[1:]:
         children[parent] += 1
     is_last = areas.table["level"] == areas.table["level"].max()
-    table = table.with_columns(pl.Series("children", children, dtype=pl.Int64), areas.table["stations"].alias("expected"))
-    whole = (pl.col("handed_in") == pl.col("children")) & (pl.col("children") > 0) & pl.col("recap_revision").is_not_null() & ~pl.col("recap_withdrawn")
+    table = table.with_columns(
+        pl.Series("children", children, dtype=pl.Int64), areas.table["stations"].alias("expected")
+    )
+    whole = (
+        (pl.col("handed_in") == pl.col("children"))
+        & (pl.col("children") > 0)
+        & pl.col("recap_revision").is_not_null()
+        & ~pl.col("recap_withdrawn")
+    )
     differs = [pl.col(f"recap_{name}").ne_missing(pl.col(f"below_{name}")) for name in contest.votes]
-    first = [pl.when(differ).then(pl.struct(left=pl.col(f"recap_{name}"), right=pl.col(f"below_{name}"))) for differ, name in zip(differs, contest.votes, strict=True)]
+    first = [
+        pl.when(differ).then(pl.struct(left=pl.col(f"recap_{name}"), right=pl.col(f"below_{name}")))
+        for differ, name in zip(differs, contest.votes, strict=True)
+    ]
     table = table.with_columns(
         (whole & pl.any_horizontal(differs)).fill_null(False).cast(pl.Int64).alias("rule_recap-below"),
-        (is_last & (pl.col("reported") > pl.col("expected")).fill_null(False)).cast(pl.Int64).alias("rule_reported-expected"),
+        (is_last & (pl.col("reported") > pl.col("expected")).fill_null(False))
+        .cast(pl.Int64)
+        .alias("rule_reported-expected"),
     )
     recap = table.filter(pl.col("rule_recap-below") > 0).with_columns(pl.coalesce(first).alias("sides")).select(
         "area", pl.lit("").alias("station"), pl.lit(True).alias("recap"), pl.lit("recap-below").alias("rule"),
@@ -159,12 +186,22 @@ def _station_findings(stations: pl.DataFrame, contest: Contest) -> pl.DataFrame:
     found = stations.filter(pl.col("rules") != "")
     parts = [
         found.filter(rule.broken & pl.col("reported")).select(
-            "area", "station", "recap", pl.lit(rule.code).alias("rule"), rule.left.cast(pl.Int64).alias("left"), rule.right.cast(pl.Int64).alias("right")
+            "area",
+            "station",
+            "recap",
+            pl.lit(rule.code).alias("rule"),
+            rule.left.cast(pl.Int64).alias("left"),
+            rule.right.cast(pl.Int64).alias("right"),
         )
         for rule in flag_rules(contest)
     ]
     numbered = found.filter(pl.col("rule_station-range")).select(
-        "area", "station", "recap", pl.lit("station-range").alias("rule"), pl.col("number").alias("left"), pl.col("last_station").alias("right")
+        "area",
+        "station",
+        "recap",
+        pl.lit("station-range").alias("rule"),
+        pl.col("number").alias("left"),
+        pl.col("last_station").alias("right"),
     )
     return pl.concat([*parts, numbered])
 
@@ -175,8 +212,16 @@ def _summed_up(table: pl.DataFrame, contest: Contest, rules: Iterable[str], area
     table = table.with_columns(areas.table["level"], areas.table["parent"])
     done = [table.filter(pl.col("level") == max(areas.levels))]
     for level in range(max(areas.levels) - 1, -1, -1):
-        up = done[-1].group_by("parent").agg(*(_sum(pl.col(name)).alias(f"up_{name}") for name in added), pl.col("release").max().alias("up_release"))
-        here = table.filter(pl.col("level") == level).join(up, left_on="area", right_on="parent", how="left", maintain_order="left")
+        up = (
+            done[-1]
+            .group_by("parent")
+            .agg(
+                *(_sum(pl.col(name)).alias(f"up_{name}") for name in added), pl.col("release").max().alias("up_release")
+            )
+        )
+        here = table.filter(pl.col("level") == level).join(
+            up, left_on="area", right_on="parent", how="left", maintain_order="left"
+        )
         done.append(
             here.with_columns(
                 pl.max_horizontal("release", "up_release").alias("release"),
@@ -195,9 +240,15 @@ def _history(rows: Rows, contest: Contest) -> pl.DataFrame:
     """Every revision after the first beside the one before it, oldest first within its row."""
     keys = rows.replaced.select(KEY).unique()
     every = pl.concat([rows.current.join(keys, on=KEY, how="semi"), rows.replaced]).sort(*KEY, "revision")
-    before = every.select(*KEY, pl.col("revision") + 1, *(pl.col(name).alias(f"old_{name}") for name in contest.figures))
+    before = every.select(
+        *KEY, pl.col("revision") + 1, *(pl.col(name).alias(f"old_{name}") for name in contest.figures)
+    )
     order = ["area", "station", "recap", "revision", "withdrawn", "package", *rows.contest.figures]
-    later = every.select(order).filter(pl.col("revision") > 1).join(before, on=[*KEY, "revision"], how="left", maintain_order="left")
+    later = (
+        every.select(order)
+        .filter(pl.col("revision") > 1)
+        .join(before, on=[*KEY, "revision"], how="left", maintain_order="left")
+    )
     return later.sort("area", "recap", pl.col("station").str.zfill(16), "station", "revision")
 
 
@@ -207,7 +258,10 @@ def _kind_limits(areas: Areas, definition: Definition) -> dict[str, pl.Series]:
         "spare_percent": pl.Series([kinds[name].spare_percent for name in areas.kinds], dtype=pl.Int32),
         "max_registered": pl.Series([kinds[name].max_registered for name in areas.kinds], dtype=pl.Int32),
         "last_station": pl.Series(
-            [count if kinds[name].consecutive_stations else None for name, count in zip(areas.kinds, areas.table["stations"], strict=True)],
+            [
+                count if kinds[name].consecutive_stations else None
+                for name, count in zip(areas.kinds, areas.table["stations"], strict=True)
+            ],
             dtype=pl.Int64,
         ),
     }

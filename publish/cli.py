@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["main", "terbit"]
 
 # Commands of other modules, imported when they are asked for: --help must not load an engine.
-ELSEWHERE = {"keys": "publish.cli_keys:keys", "sign": "publish.cli_keys:sign", "import": "publish.cli_import:import_group"}
+ELSEWHERE = {
+    "keys": "publish.cli_keys:keys",
+    "sign": "publish.cli_keys:sign",
+    "import": "publish.cli_import:import_group",
+}
 
 
 class _Lazy(click.Group):
@@ -39,12 +43,18 @@ class _Lazy(click.Group):
 
 
 directory_option = click.option(
-    "-C", "--directory", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="The workspace. [default: this folder]"
+    "-C",
+    "--directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    help="The workspace. [default: this folder]",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Tell what was done as JSON on stdout.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors on stderr.")
 passphrase_option = click.option(
-    "--passphrase-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="File with the passphrase of the online keys."
+    "--passphrase-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File with the passphrase of the online keys.",
 )
 
 
@@ -92,7 +102,9 @@ def intake(paths: tuple[Path, ...], directory: Path, as_json: bool, quiet: bool)
 
 @terbit.command()
 @directory_option
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Also unpack the changed files there, to look at.")
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), help="Also unpack the changed files there, to look at."
+)
 @quiet_option
 def build(directory: Path, out: Path | None, quiet: bool) -> None:
     """Cut a release if something changed, and make its files, unsigned, in build/draft.
@@ -144,7 +156,11 @@ def publish(paths: tuple[Path, ...], directory: Path, passphrase_file: Path | No
 @directory_option
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8000, show_default=True)
-@click.option("--watch", is_flag=True, help="Render pages afresh from the ledger and reload the browser when templates or content change.")
+@click.option(
+    "--watch",
+    is_flag=True,
+    help="Render pages afresh from the ledger and reload the browser when templates or content change.",
+)
 def serve(folder: Path | None, directory: Path, host: str, port: int, watch: bool) -> None:
     """Serve the public tree in FOLDER (default: the workspace's) with the headers that the public site must have.
 
@@ -160,7 +176,13 @@ def serve(folder: Path | None, directory: Path, host: str, port: int, watch: boo
         from publish.preview import Preview
 
         inputs = workspace.inputs
-        serve_folder(workspace.public, host, port, render=Preview(workspace).render, watch_dirs=(inputs.content, inputs.templates))
+        serve_folder(
+            workspace.public,
+            host,
+            port,
+            render=Preview(workspace).render,
+            watch_dirs=(inputs.content, inputs.templates),
+        )
     else:
         serve_folder(workspace.public, host, port)
 
@@ -177,7 +199,9 @@ def demo(directory: Path) -> None:
     run_demo(directory)
 
 
-def _publish(directory: Path, passphrase_file: Path | None, as_json: bool, quiet: bool, paths: tuple[Path, ...] | None) -> None:
+def _publish(
+    directory: Path, passphrase_file: Path | None, as_json: bool, quiet: bool, paths: tuple[Path, ...] | None
+) -> None:
     from publish.flow import Flow, take_in_packages
 
     workspace, stages = _start(directory, quiet)
@@ -199,7 +223,9 @@ def _publish(directory: Path, passphrase_file: Path | None, as_json: bool, quiet
 def _published_text(told: dict[str, Any]) -> str:
     if not told["files"]:
         return f"Release {told['release']} is still the newest; timestamp renewed until {told['expires']}."
-    return f"Release {told['release']} is public: {told['files']} files changed. Timestamp good until {told['expires']}."
+    return (
+        f"Release {told['release']} is public: {told['files']} files changed. Timestamp good until {told['expires']}."
+    )
 
 
 def _start(directory: Path, quiet: bool) -> tuple[Workspace, Stages]:
@@ -211,11 +237,18 @@ def _start(directory: Path, quiet: bool) -> tuple[Workspace, Stages]:
 
 def _tell_intake(report: IntakeReport, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"accepted": report.accepted, "known": report.known, "refused": report.refused, "rows": report.rows}))
+        click.echo(
+            json.dumps(
+                {"accepted": report.accepted, "known": report.known, "refused": report.refused, "rows": report.rows}
+            )
+        )
         return
     for name in report.accepted.values():
         click.echo(name)
-    click.echo(f"{len(report.accepted)} packages ({report.rows} rows) accepted, {len(report.known)} known already, {len(report.refused)} refused", err=True)
+    click.echo(
+        f"{len(report.accepted)} packages ({report.rows} rows) accepted, {len(report.known)} known already, {len(report.refused)} refused",
+        err=True,
+    )
     _tell_refused(report)
 
 

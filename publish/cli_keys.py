@@ -1,6 +1,5 @@
 """`terbit keys` and `terbit sign`: the keys of a workspace, and the offline signatures on what they may do."""
 
-# ruff: noqa: PLC0415, PLR0917 - imports wait until a command runs, for a quick --help; click passes options by name
 from __future__ import annotations
 
 import json

@@ -40,7 +40,11 @@ class Draft:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.files, self.signatures, self.metadata = directory / "files", directory / "signatures", directory / "metadata"
+        self.files, self.signatures, self.metadata = (
+            directory / "files",
+            directory / "signatures",
+            directory / "metadata",
+        )
 
     def state(self) -> DraftState | None:
         """How far it got; None if there is no draft, or one that was not finished."""

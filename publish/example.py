@@ -39,7 +39,11 @@ def run_demo(directory: Path) -> None:
         workspace = Workspace(directory.resolve())
         create_keys(workspace, _now())
         example = directory / "content" / "example"
-        for data, mapping, reason in (("count", "count", None), ("recap", "recap", None), ("correction", "count", "transcription")):
+        for data, mapping, reason in (
+            ("count", "count", None),
+            ("recap", "recap", None),
+            ("correction", "count", "transcription"),
+        ):
             workspace, stages = Workspace(directory.resolve()), Stages(quiet=True)
             csv_map = load_csv_map(str(example / f"{mapping}.toml"))
             import_csv(
@@ -49,7 +53,9 @@ def run_demo(directory: Path) -> None:
             with workspace.lock(), Flow(workspace, stages, _now()) as flow:
                 report = take_in_packages(workspace, (), stages)
                 told = flow.publish()
-            _say(f"Release {told['release']}: {len(report.accepted)} packages with {report.rows} rows, {told['files']} files")
+            _say(
+                f"Release {told['release']}: {len(report.accepted)} packages with {report.rows} rows, {told['files']} files"
+            )
     _verify(directory)
 
 
@@ -71,11 +77,15 @@ def _verify(directory: Path) -> None:
         report = check_site(client, fetcher, executor, signatures=True)
     if report.failures:
         raise VerificationError(f"the demo does not verify: {report.failures[0]}")
-    _say(f"Verified from the first root: {report.files} files, {report.signatures} minisign signatures, release {report.release}")
+    _say(
+        f"Verified from the first root: {report.files} files, {report.signatures} minisign signatures, release {report.release}"
+    )
     _say("Throw-away keys without passphrase: a demo, not an election.\n")
     program = Path(sys.argv[0]).parent
     print(f"Look at it:  {program / 'terbit'} serve {directory / 'public'}")
-    print(f"Check it:    {program / 'terbit-verify'} site {directory / 'public'} --root {directory / 'keys/metadata/1.root.json'}")
+    print(
+        f"Check it:    {program / 'terbit-verify'} site {directory / 'public'} --root {directory / 'keys/metadata/1.root.json'}"
+    )
 
 
 @contextmanager

@@ -55,7 +55,9 @@ def unpack(draft: Draft, out: Path) -> int:
 class Flow:
     """One run over a workspace, at time `now`. A context manager, since it may hold worker processes."""
 
-    def __init__(self, workspace: Workspace, stages: Stages, now: datetime, passphrase_file: Path | None = None) -> None:
+    def __init__(
+        self, workspace: Workspace, stages: Stages, now: datetime, passphrase_file: Path | None = None
+    ) -> None:
         self.workspace, self.stages, self.now = workspace, stages, now
         self.keyring = Keyring(workspace, passphrase_file)
         self.target = LocalTarget(workspace.public / workspace.definition.election.id)
@@ -72,7 +74,9 @@ class Flow:
     def cut(self) -> Cut:
         """The cut to publish: the last one, or a new one when something changed."""
         with self.stages.stage("cut"):
-            return release.make_cut(self.workspace, self.keyring.trust.sha256, self.now, self.keyring.validity("snapshot") / 2)
+            return release.make_cut(
+                self.workspace, self.keyring.trust.sha256, self.now, self.keyring.validity("snapshot") / 2
+            )
 
     @cached_property
     def site(self) -> Site:
@@ -110,14 +114,18 @@ class Flow:
     def build(self) -> Draft:
         """Make the draft's files, unsigned."""
         if self.draft.state() is None:
-            release.build(self.workspace, self.site, self.keyring.trust.files, self.base, self.draft, self.runner, self.stages)
+            release.build(
+                self.workspace, self.site, self.keyring.trust.files, self.base, self.draft, self.runner, self.stages
+            )
         return self.draft
 
     def sign(self) -> DraftState:
         """Build if needed, then sign."""
         state = self.build().state()
         if state is None or state.stage != "signed":
-            state = release.sign(self.workspace, self.site, self.base, self.draft, self.keyring, self.runner, self.stages)
+            state = release.sign(
+                self.workspace, self.site, self.base, self.draft, self.keyring, self.runner, self.stages
+            )
         return state
 
     def publish(self) -> dict[str, Any]:

@@ -28,6 +28,7 @@ FRAMES = ("areas", "stations", "findings", "history")
 # Below this many roles a second process costs more than it saves.
 FEW_ROLES = 12
 
+
 class MinisignKey(msgspec.Struct, frozen=True):
     """The key that signs results files from release `first` on, until the next key's first."""
 
@@ -59,7 +60,9 @@ class Jobs:
         self.draft = Draft(plan.draft)
         self.workspace = Workspace(plan.workspace)
         self.target = LocalTarget(self.workspace.public / self.workspace.definition.election.id)
-        self.site = site or Site(self.workspace.inputs, self.workspace.ledger, _read_tallies(self.workspace, self.draft))
+        self.site = site or Site(
+            self.workspace.inputs, self.workspace.ledger, _read_tallies(self.workspace, self.draft)
+        )
         self._parts: dict[str, list[Part]] = {}
         for part in parts(self.workspace.definition):
             self._parts.setdefault(part.role, []).append(part)

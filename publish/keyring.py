@@ -62,7 +62,9 @@ class Keyring:
     @cached_property
     def minisign(self) -> tuple[MinisignKey, ...]:
         ranges = MinisignKeys.parse(self.trust.files["trust/minisign.json"]).ranges
-        return tuple(MinisignKey(first, self.store.secret(MINISIGN_KEY, public, self.passphrase)) for first, _, public in ranges)
+        return tuple(
+            MinisignKey(first, self.store.secret(MINISIGN_KEY, public, self.passphrase)) for first, _, public in ranges
+        )
 
     def online_role(self, role: str, version: int, signed: datetime, targets: Mapping[str, tuple[int, str]]) -> bytes:
         """Signed metadata of `site`, a group or a shard."""
@@ -74,10 +76,14 @@ class Keyring:
 
     def snapshot(self, release: int, signed: datetime, roles: Mapping[str, RoleFile]) -> bytes:
         every = {**offline_files(self.trust), **roles}
-        return repository.snapshot_metadata(release, signed + self.validity("snapshot"), every, self._signers("snapshot"))
+        return repository.snapshot_metadata(
+            release, signed + self.validity("snapshot"), every, self._signers("snapshot")
+        )
 
     def timestamp(self, version: int, now: datetime, snapshot: bytes, release: int) -> bytes:
-        return repository.timestamp_metadata(version, now + self.validity("timestamp"), release, snapshot, self._signers("timestamp"))
+        return repository.timestamp_metadata(
+            version, now + self.validity("timestamp"), release, snapshot, self._signers("timestamp")
+        )
 
     def unlock(self) -> None:
         """Open every key that a release needs, so that a missing or wrong one stops the run before anything is done."""
@@ -104,13 +110,17 @@ class Keyring:
                 self._secrets[key] = self.store.secret(key, self._public(key), self.passphrase)
         found = [self._secrets[key] for key in role.keys if key in self._secrets]
         if len(found) < role.threshold:
-            raise SigningError(f"role {name} needs {role.threshold} of the keys {', '.join(role.keys)}; {len(found)} are in {self.store.directory}")
+            raise SigningError(
+                f"role {name} needs {role.threshold} of the keys {', '.join(role.keys)}; {len(found)} are in {self.store.directory}"
+            )
         return found
 
 
 def delegates(trust: Trust, role: str) -> bool:
     """True if the top-level targets in force delegate to `role`: what they do not delegate no client would ever see."""
-    metadata: Metadata[Targets] = Metadata.from_bytes(next(data for name, data in trust.metadata.items() if name.endswith(".targets.json")))
+    metadata: Metadata[Targets] = Metadata.from_bytes(
+        next(data for name, data in trust.metadata.items() if name.endswith(".targets.json"))
+    )
     delegations = metadata.signed.delegations
     return delegations is not None and role in (delegations.roles or {})
 

@@ -29,7 +29,9 @@ class Preview:
         """The site with today's templates; made again only when a file of them changed."""
         inputs = self._workspace.inputs
         stamp = tuple(
-            (str(path), path.stat().st_mtime_ns) for folder in (inputs.templates, inputs.content) for path in _files(folder)
+            (str(path), path.stat().st_mtime_ns)
+            for folder in (inputs.templates, inputs.content)
+            for path in _files(folder)
         )
         if self._site is None or stamp != self._stamp:
             fresh = Inputs(inputs.content, inputs.templates)

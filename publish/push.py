@@ -54,10 +54,14 @@ class Push:
             replaced = runner.run("put_objects", packs, advance) + self._put_packages(state) + self._put_metadata(draft)
             self.target.settle()
         if replaced:
-            self.stages.say(f"WARNING: {replaced} immutable files had other bytes and were replaced: a broken write, or tampering")
+            self.stages.say(
+                f"WARNING: {replaced} immutable files had other bytes and were replaced: a broken write, or tampering"
+            )
         snapshot = (draft.metadata / f"{state.release}.{SNAPSHOT}.json").read_bytes()
         record = self.store.read()
-        timestamp = self._timestamp(snapshot, state.release, max(draft.timestamp_version(), record.timestamp_version if record else 0))
+        timestamp = self._timestamp(
+            snapshot, state.release, max(draft.timestamp_version(), record.timestamp_version if record else 0)
+        )
         draft.keep_timestamp(timestamp)
         with self.stages.stage("verify"):
             self._verify(draft, packs, timestamp)
@@ -66,7 +70,9 @@ class Push:
             runner.run("put_aliases", packs, advance)
             self._put_pointers(state.release)
             self.target.settle()
-        changed = {role: (draft.metadata / f"{state.roles[role].version}.{role}.json").read_bytes() for role in state.changed}
+        changed = {
+            role: (draft.metadata / f"{state.roles[role].version}.{role}.json").read_bytes() for role in state.changed
+        }
         self._record(state.release, self._cut_through(state.release), timestamp, state.roles, changed)
         draft.discard()
 
@@ -105,7 +111,12 @@ class Push:
         changed = {name: {entry.path for entry in read_index(draft.files, name)} for name in packs}
         # A minisign check costs twenty hashes. All are checked when they are few, else those of some roles: signing is one code path for all.
         few = sum(map(len, changed.values())) <= SIGNATURES_CHECKED
-        sampled = changed if few else {name: changed[name] for name in packs if "-" not in name} | {name: changed[name] for name in packs[:: len(packs) // 16]}
+        sampled = (
+            changed
+            if few
+            else {name: changed[name] for name in packs if "-" not in name}
+            | {name: changed[name] for name in packs[:: len(packs) // 16]}
+        )
         with tempfile.TemporaryDirectory() as state, ThreadPoolExecutor(2) as executor:
             client = Client(fetcher, Path(state), self.now, root=self.keyring.trust.metadata["1.root.json"])
             client.refresh()
@@ -127,7 +138,9 @@ class Push:
             if (data := self.target.read(name)) is not None:
                 LocalTarget(self.target.root.parent).put_pointer(domain_name, data)
 
-    def _record(self, release: int, packages: int, timestamp: bytes, roles: dict[str, RoleFile], changed: dict[str, bytes]) -> None:
+    def _record(
+        self, release: int, packages: int, timestamp: bytes, roles: dict[str, RoleFile], changed: dict[str, bytes]
+    ) -> None:
         version = timestamp_version(timestamp)
         self.store.write(Record(release, packages, hashlib.sha256(timestamp).hexdigest(), version, roles), changed)
 

@@ -64,7 +64,9 @@ class RecordStore:
     def whole(self, record: Record) -> bool:
         """True if every recorded role's metadata is here as it was signed: files in `build/` may have been deleted or changed."""
         try:
-            return all(hashlib.sha256(self.role(name)).hexdigest() == meta.sha256 for name, meta in record.roles.items())
+            return all(
+                hashlib.sha256(self.role(name)).hexdigest() == meta.sha256 for name, meta in record.roles.items()
+            )
         except OSError:
             return False
 

@@ -5,7 +5,9 @@ release that the target holds is made: files by the releases that the ledger com
 """
 
 import hashlib
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import builder
 from builder.errors import BuilderError
@@ -15,7 +17,7 @@ from builder.results import RESULTS_FORMAT
 from builder.site import Site, entry_of, parts
 from builder.tally import definition_cut
 from publish.draft import Draft, DraftState
-from publish.jobs import Jobs, Runner
+from publish.jobs import Runner
 from publish.keyring import Keyring
 from publish.progress import Stages
 from publish.record import Record, RecordStore
@@ -33,7 +35,11 @@ class Base:
 
     def __init__(self, store: RecordStore, timestamp: bytes | None) -> None:
         record = store.read()
-        known = record is not None and timestamp is not None and hashlib.sha256(timestamp).hexdigest() == record.timestamp_sha256
+        known = (
+            record is not None
+            and timestamp is not None
+            and hashlib.sha256(timestamp).hexdigest() == record.timestamp_sha256
+        )
         self.store = store
         self.record: Record | None = record if known and record is not None and store.whole(record) else None
         self.timestamp = timestamp
@@ -53,7 +59,13 @@ class Base:
 def make_cut(workspace: Workspace, trust: str, now: datetime, renew_after: timedelta) -> Cut:
     """The cut to publish: the last one, or a new one when an input changed or the last one's snapshot has aged."""
     ledger = workspace.ledger
-    inputs = {"through": len(ledger.packages), **workspace.inputs.hashes(), "trust": trust, "builder": builder.__version__, "results": RESULTS_FORMAT}
+    inputs = {
+        "through": len(ledger.packages),
+        **workspace.inputs.hashes(),
+        "trust": trust,
+        "builder": builder.__version__,
+        "results": RESULTS_FORMAT,
+    }
     last = ledger.cuts[-1] if ledger.cuts else None
     aged = last is not None and now >= datetime.fromisoformat(last.time) + renew_after
     if last is not None and not aged and all(getattr(last, name) == value for name, value in inputs.items()):
@@ -64,10 +76,20 @@ def make_cut(workspace: Workspace, trust: str, now: datetime, renew_after: timed
     return cut
 
 
-def build(workspace: Workspace, site: Site, trust_files: dict[str, bytes], base: Base, draft: Draft, runner: Runner, stages: Stages) -> None:
+def build(
+    workspace: Workspace,
+    site: Site,
+    trust_files: Mapping[str, bytes],
+    base: Base,
+    draft: Draft,
+    runner: Runner,
+    stages: Stages,
+) -> None:
     """Make the files that changed since `base`, unsigned, into the draft."""
     cut = workspace.ledger.cuts[-1]
-    roles = list(dict.fromkeys(part.role for part in parts(workspace.definition) if site.part_release(part) > base.release))
+    roles = list(
+        dict.fromkeys(part.role for part in parts(workspace.definition) if site.part_release(part) > base.release)
+    )
     with stages.stage("build", len(roles)) as advance:
         runner.run("render", roles, advance)
         write_pack(draft.files, SITE, site.site_files())
@@ -75,7 +97,9 @@ def build(workspace: Workspace, site: Site, trust_files: dict[str, bytes], base:
     draft.finish(DraftState(cut.release, base.release, base.packages, "built", tuple(roles)))
 
 
-def sign(workspace: Workspace, site: Site, base: Base, draft: Draft, keyring: Keyring, runner: Runner, stages: Stages) -> DraftState:
+def sign(
+    workspace: Workspace, site: Site, base: Base, draft: Draft, keyring: Keyring, runner: Runner, stages: Stages
+) -> DraftState:
     """Sign the draft: minisign on each results file, then the metadata of every role that changed, then the snapshot."""
     state = draft.state()
     if state is None:
@@ -119,7 +143,7 @@ def _sign_roles(
 def role_versions(workspace: Workspace, site: Site) -> dict[str, int]:
     """Version of each online role: the latest cut at which one of its files, or the trust, changed."""
     cuts = workspace.ledger.cuts
-    trusted = [after.release for before, after in zip(cuts, cuts[1:], strict=False) if before.trust != after.trust]
+    trusted = [after.release for before, after in pairwise(cuts) if before.trust != after.trust]
     floor = max([1, *trusted])
     versions = {SITE: cuts[-1].release}
     for part in parts(workspace.definition):

@@ -58,7 +58,12 @@ code,parent,level,name,kind,stations
 -9911,-991,desa,Kota Jauh,overseas,3
 """
 
-VILLAGES = {"1101": ("110101", "110102"), "1102": ("110201", "110202"), "1201": ("120101", "120102", "120103"), "-991": ("-9911",)}
+VILLAGES = {
+    "1101": ("110101", "110102"),
+    "1102": ("110201", "110202"),
+    "1201": ("120101", "120102", "120103"),
+    "-991": ("-9911",),
+}
 
 
 def write_definition(content: Path, election: str = ELECTION, areas: str = AREAS) -> None:
@@ -69,16 +74,27 @@ def write_definition(content: Path, election: str = ELECTION, areas: str = AREAS
     (content / "pages" / "id" / "tentang.md").write_text("# Tentang\n\nHalaman uji.\n")
 
 
-def row(area: str, station: object, first: int, second: int, *, revision: int = 1, state: str = "", **changed: int) -> str:
+def row(
+    area: str, station: object, first: int, second: int, *, revision: int = 1, state: str = "", **changed: int
+) -> str:
     """One row of rows.csv whose arithmetic holds, but for what is `changed`."""
     if state == "withdrawn":
         return f"{area},{station},{revision},withdrawn,,,,,,"
     valid = changed.get("valid", first + second)
-    figures = [first, second, changed.get("registered", 300), changed.get("voters", valid + 2), valid, changed.get("invalid", 2)]
+    figures = [
+        first,
+        second,
+        changed.get("registered", 300),
+        changed.get("voters", valid + 2),
+        valid,
+        changed.get("invalid", 2),
+    ]
     return f"{area},{station},{revision},{state},{','.join(map(str, figures))}"
 
 
-def package(area: str, rows: Iterable[str], *, series: str = "count", tier: str = "kabupaten", reason: str | None = None) -> dict[str, bytes]:
+def package(
+    area: str, rows: Iterable[str], *, series: str = "count", tier: str = "kabupaten", reason: str | None = None
+) -> dict[str, bytes]:
     """The files of a package that covers `area`."""
     data = "\n".join([COLUMNS, *rows, ""]).encode()
     cover = Cover(
@@ -101,7 +117,9 @@ def first_packages() -> dict[str, dict[str, bytes]]:
     for number, (regency, villages) in enumerate(VILLAGES.items()):
         rows = [row(village, station, 100 + number, 90 + station) for village in villages for station in (1, 2, 3)]
         packages[f"count{regency}"] = package(regency, rows)
-    packages["recap11"] = package("11", ["11,,1,,606,552,,,1158,", "1101,,1,,600,552,,,1152,"], series="recap", tier="provinsi")
+    packages["recap11"] = package(
+        "11", ["11,,1,,606,552,,,1158,", "1101,,1,,600,552,,,1152,"], series="recap", tier="provinsi"
+    )
     return packages
 
 

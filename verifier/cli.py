@@ -68,8 +68,8 @@ def check_file(
     Example:
       terbit-verify file 1101012001.json --key RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3
     """
-    from verifier.formats.minisign import PublicKey  # noqa: PLC0415
-    from verifier.results_signature import check_results, read_signature  # noqa: PLC0415
+    from verifier.formats.minisign import PublicKey
+    from verifier.results_signature import check_results, read_signature
 
     if (key is None) == (key_file is None):
         raise click.UsageError("give the public key, either with --key or with --key-file")
@@ -134,9 +134,9 @@ def check_whole_site(
     place, fetcher = _locate(place)
     moment = now.replace(tzinfo=UTC) if now else datetime.now(UTC)
     with _reported(as_json), _executor(place) as executor:
-        from verifier.client import Client  # noqa: PLC0415
-        from verifier.site import check_site  # noqa: PLC0415
-        from verifier.trust import TrustStore, state_home  # noqa: PLC0415
+        from verifier.client import Client
+        from verifier.site import check_site
+        from verifier.trust import TrustStore, state_home
 
         store = TrustStore(state_home(os.environ))
         if root is not None:
@@ -161,10 +161,10 @@ def check_whole_site(
 
 def _locate(place: str) -> tuple[str, Fetcher]:
     """The election's URL or folder, in one spelling, and its fetcher. DIR may also be the folder around it."""
-    from verifier.fetcher import DirectoryFetcher  # noqa: PLC0415
+    from verifier.fetcher import DirectoryFetcher
 
     if place.startswith(("http://", "https://")):
-        from verifier.http_fetcher import HttpFetcher  # noqa: PLC0415
+        from verifier.http_fetcher import HttpFetcher
 
         place = place.rstrip("/")
         return place, HttpFetcher(place, connections=HTTP_CONNECTIONS)
@@ -183,13 +183,13 @@ def _locate(place: str) -> tuple[str, Fetcher]:
 def _executor(place: str) -> Executor:
     """Threads wait for a network well. On a disk they only wait for each other (the interpreter's lock), so a large
     site is read by two processes, which are spawned: a fork would copy locks that other threads hold."""
-    from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor  # noqa: PLC0415
+    from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
     if "://" in place:
         return ThreadPoolExecutor(HTTP_CONNECTIONS)
     if len(os.listdir(Path(place, "metadata"))) < LARGE_SITE_ROLES or (os.cpu_count() or 1) < 2:
         return ThreadPoolExecutor(1)
-    from multiprocessing import get_context  # noqa: PLC0415
+    from multiprocessing import get_context
 
     executor = ProcessPoolExecutor(2, mp_context=get_context("spawn"))
     for _ in range(2):  # they start while this process imports python-tuf
@@ -198,7 +198,7 @@ def _executor(place: str) -> Executor:
 
 
 def _start_worker() -> None:
-    import verifier.files  # noqa: F401, PLC0415
+    import verifier.files  # noqa: F401
 
 
 @contextmanager
@@ -217,13 +217,13 @@ def _collection_paused() -> Iterator[None]:
 @contextmanager
 def _progress_bar() -> Iterator[Callable[[int, int], None]]:
     """A bar on standard error, if that is a terminal, for checks that take over two seconds."""
-    from time import monotonic  # noqa: PLC0415
+    from time import monotonic
 
     if not sys.stderr.isatty():
         yield lambda done, known: None
         return
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import Progress  # noqa: PLC0415
+    from rich.console import Console
+    from rich.progress import Progress
 
     start = monotonic()
     with Progress(console=Console(stderr=True), transient=True, disable=False) as bar:

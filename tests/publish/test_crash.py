@@ -138,4 +138,6 @@ def test_two_publishers(prepared: Path, tmp_path: Path) -> None:
     before = tree(workspace)
     with Workspace(workspace).lock(), pytest.raises(PublishError, match="another terbit is publishing"):
         publish(workspace, LATER)
-    assert tree(workspace, leave_out=("lock",)) == {path: digest for path, digest in before.items() if not path.endswith("lock")}
+    assert tree(workspace, leave_out=("lock",)) == {
+        path: digest for path, digest in before.items() if not path.endswith("lock")
+    }

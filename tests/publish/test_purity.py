@@ -48,7 +48,10 @@ def current(workspace: Path) -> dict[str, str]:
     metadata = election / "metadata"
     release = json.loads((election / "latest.json").read_text())["release"]
     snapshot = json.loads((metadata / f"{release}.snapshot.json").read_text())["signed"]["meta"]
-    names = {f"{meta['version']}.{name}" for name, meta in snapshot.items()} | {f"{release}.snapshot.json", "1.root.json"}
+    names = {f"{meta['version']}.{name}" for name, meta in snapshot.items()} | {
+        f"{release}.snapshot.json",
+        "1.root.json",
+    }
     kept = tree(workspace / "public", leave_out=CLOCK)
     aliases = {path for path in kept if "/targets/" not in path and "/metadata/" not in path}
     return {path: kept[path] for path in sorted(aliases | {f"uji/metadata/{name}" for name in names})}
@@ -100,7 +103,11 @@ def test_only_what_changed(tmp_path: Path) -> None:
     publish(workspace, NIGHT + minutes(5))
     after = tree(workspace / "public")
     changed = {path for path in before if before[path] != after.get(path)}
-    pages = {f"uji/ppwp/{area}.{kind}" for area in ("0", "11", "1101/1101", "1101/110101") for kind in ("html", "json", "json.minisig")}
+    pages = {
+        f"uji/ppwp/{area}.{kind}"
+        for area in ("0", "11", "1101/1101", "1101/110101")
+        for kind in ("html", "json", "json.minisig")
+    }
     assert changed == pages | {"uji/index.html", "uji/latest.json", "uji/metadata/timestamp.json"}
     added = {path.rsplit("/", 1)[1] for path in set(after) - set(before) if "/metadata/" in path}
     assert added == {"2.ppwp.json", "2.ppwp-1101.json", "2.site.json", "2.snapshot.json"}
@@ -138,7 +145,16 @@ def test_late_package(copy: Path) -> None:
         area: json.loads((copy / "public" / "uji" / "ppwp" / f"{area}.json").read_text())["release"]
         for area in ("0", "11", "12", "n99", "1101/110101", "1101/110102", "1201/120103", "1201/120101")
     }
-    assert releases == {"0": 3, "11": 2, "12": 3, "n99": 1, "1101/110101": 2, "1101/110102": 1, "1201/120103": 3, "1201/120101": 1}
+    assert releases == {
+        "0": 3,
+        "11": 2,
+        "12": 3,
+        "n99": 1,
+        "1101/110101": 2,
+        "1101/110102": 1,
+        "1201/120103": 3,
+        "1201/120101": 1,
+    }
 
 
 def test_nothing_new(copy: Path) -> None:
@@ -147,7 +163,10 @@ def test_nothing_new(copy: Path) -> None:
     _, told = publish(copy, NIGHT + minutes(15))
     after = tree(copy / "public")
     assert told["files"] == 0
-    assert {path for path in after if before.get(path) != after[path]} == {"uji/latest.json", "uji/metadata/timestamp.json"}
+    assert {path for path in after if before.get(path) != after[path]} == {
+        "uji/latest.json",
+        "uji/metadata/timestamp.json",
+    }
 
 
 def test_aged_snapshot(copy: Path) -> None:
@@ -155,5 +174,7 @@ def test_aged_snapshot(copy: Path) -> None:
     before = current(copy)
     _, told = publish(copy, NIGHT + timedelta(hours=13))
     assert told["release"] == 3
-    changed = {path for path, digest in current(copy).items() if before.get(path) != digest and "/metadata/" not in path}
+    changed = {
+        path for path, digest in current(copy).items() if before.get(path) != digest and "/metadata/" not in path
+    }
     assert changed == {"uji/index.html"}

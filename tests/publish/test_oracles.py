@@ -1,0 +1,173 @@
+"""What we publish, checked by programs that are not ours: minisign, python-tuf's client and tuf-js."""
+
+import functools
+import json
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from tuf.api.exceptions import RepositoryError
+from tuf.ngclient import Updater
+
+from tests.programs import require
+from tests.publish.workspace import deliver, make_workspace, publish
+
+PROJECT = Path(__file__).parents[2]
+VILLAGE = "ppwp/1101/110101"
+RESULTS = ["ppwp/0.json", "ppwp/11.json", f"{VILLAGE}.json", "ppwp/n991/n9911.json"]
+TARGETS = ["ppwp/0.json", f"{VILLAGE}.html", "index.html", "trust/election.toml", "ppwp/n991/n9911.json"]
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One release, made now: stock clients know no other time."""
+    directory = make_workspace(tmp_path_factory.mktemp("oracles"))
+    deliver(directory)
+    publish(directory, datetime.now(UTC).replace(microsecond=0))
+    return directory
+
+
+@pytest.fixture(scope="module")
+def site(workspace: Path) -> Path:
+    return workspace / "public" / "uji"
+
+
+@pytest.fixture(scope="module")
+def root(workspace: Path) -> Path:
+    return workspace / "keys" / "metadata" / "1.root.json"
+
+
+@pytest.fixture
+def damaged(site: Path, tmp_path: Path) -> Path:
+    """The site with one byte flipped in the object of ppwp/0.json."""
+    copy = Path(shutil.copytree(site, tmp_path / "damaged"))
+    (found,) = (copy / "targets" / "ppwp").glob("*.0.json")
+    flip(found)
+    return copy
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def served(directory: Path) -> Iterator[str]:
+    """A plain web server's address for a folder."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=directory)) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def minisign(file: Path, signature: Path, key: str) -> subprocess.CompletedProcess[str]:
+    command = [require("minisign"), "-Vm", file, "-x", signature, "-P", key]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def public_key(site: Path) -> str:
+    (key,) = json.loads((site / "trust" / "minisign.json").read_bytes())["keys"]
+    return str(key["public"])
+
+
+@pytest.mark.parametrize("path", RESULTS)
+def test_minisign(site: Path, path: str) -> None:
+    """minisign accepts a results file and shows which file of which release it is."""
+    done = minisign(site / path, site / f"{path}.minisig", public_key(site))
+    assert done.returncode == 0, done.stderr
+    assert f"file:{path}\telection:uji\trelease:1\t" in done.stdout
+
+
+@pytest.mark.parametrize("path", RESULTS)
+def test_minisign_refuses(site: Path, tmp_path: Path, path: str) -> None:
+    """minisign refuses a results file with one byte flipped, and another area's signature."""
+    changed = Path(shutil.copy(site / path, tmp_path / "changed.json"))
+    flip(changed)
+    assert minisign(changed, site / f"{path}.minisig", public_key(site)).returncode == 1
+    assert minisign(site / path, site / "ppwp" / "12.json.minisig", public_key(site)).returncode == 1
+
+
+def python_tuf(address: str, root: Path, folder: Path) -> Updater:
+    (folder / "metadata").mkdir()
+    (folder / "targets").mkdir()
+    return Updater(
+        str(folder / "metadata"),
+        f"{address}/metadata/",
+        target_dir=str(folder / "targets"),
+        target_base_url=f"{address}/targets/",
+        bootstrap=root.read_bytes(),
+    )
+
+
+def test_python_tuf(site: Path, root: Path, tmp_path: Path) -> None:
+    """python-tuf's client, knowing only the first root, downloads every kind of file."""
+    with served(site) as address:
+        updater = python_tuf(address, root, tmp_path)
+        for target in TARGETS:
+            info = updater.get_targetinfo(target)
+            assert info is not None, target
+            assert Path(updater.download_target(info)).read_bytes() == (site / target).read_bytes()
+        assert updater.get_targetinfo("ppwp/999999.json") is None
+
+
+def test_python_tuf_refuses(damaged: Path, root: Path, tmp_path: Path) -> None:
+    """python-tuf's client refuses an object with one byte flipped."""
+    with served(damaged) as address:
+        updater = python_tuf(address, root, tmp_path)
+        info = updater.get_targetinfo("ppwp/0.json")
+        assert info is not None
+        with pytest.raises(RepositoryError):
+            updater.download_target(info)
+
+
+def tuf_js(address: str, root: Path, folder: Path, targets: list[str]) -> subprocess.CompletedProcess[str]:
+    node, library = require("node"), PROJECT / "build" / "npm" / "node_modules" / "tuf-js"
+    if not library.is_dir():
+        reason = "tuf-js is not installed; run: sh tests/install_programs.sh"
+        if os.environ.get("TERBIT_REQUIRE_ALL") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    command = [node, Path(__file__).with_name("tuf_client.cjs"), library, address, root, folder, *targets]
+    # A proxy of this machine has no way to its own loopback address.
+    environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+def test_tuf_js(site: Path, root: Path, tmp_path: Path) -> None:
+    """tuf-js, knowing only the first root, downloads every kind of file."""
+    with served(site) as address:
+        done = tuf_js(address, root, tmp_path, TARGETS)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert list(found) == TARGETS
+    for target, path in found.items():
+        assert Path(path).read_bytes() == (site / target).read_bytes()
+
+
+def test_tuf_js_refuses(damaged: Path, root: Path, tmp_path: Path) -> None:
+    """tuf-js refuses an object with one byte flipped, and takes the others."""
+    with served(damaged) as address:
+        (tmp_path / "one").mkdir()
+        done = tuf_js(address, root, tmp_path / "one", ["ppwp/0.json"])
+        assert done.returncode == 1
+        assert done.stdout == ""
+        assert "hash" in done.stderr.lower(), done.stderr
+        (tmp_path / "other").mkdir()
+        assert tuf_js(address, root, tmp_path / "other", ["index.html"]).returncode == 0
