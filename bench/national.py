@@ -6,7 +6,7 @@ Prints the time of each stage. The data are not part of this project: see bench/
 """
 
 import argparse
-import os
+import json
 import resource
 import shutil
 import subprocess
@@ -67,9 +67,13 @@ def main() -> None:
     run("import", "csv", source / "tps_2019_ppwp.csv.gz", "--map", "kpu-2019-ppwp", "-C", out)
     run("import", "csv", source / "agregat_2019.csv.gz", "--map", "kpu-2019-recap", "-C", out)
     imported = time.perf_counter()
-    run("publish", "-C", out)
+    stages = json.loads(run("publish", "-C", out, "--json"))["seconds"]
     published = time.perf_counter()
     run("site", out / "public", "--root", out / "keys" / "metadata" / "1.root.json", program="terbit-verify")
+    if options.json:
+        told = {"definition, keys, import": imported - start, "publish, whole nation": published - imported}
+        print(json.dumps({**told, **{f"  {name}": seconds for name, seconds in stages.items()}}))
+        return
     print(f"definition, keys, import {imported - start:7.2f} s")
     print(f"terbit publish           {published - imported:7.2f} s")
     print(f"terbit-verify site       {time.perf_counter() - published:7.2f} s")
@@ -77,11 +81,11 @@ def main() -> None:
     print(f"\nLook at it:  terbit serve {out}/public")
 
 
-def run(*words: object, program: str = "terbit") -> None:
+def run(*words: object, program: str = "terbit") -> str:
     """Run one of our commands as an operator would, and stop when it fails."""
     command = [str(Path(sys.executable).parent / program), *map(str, words)]
     print(f"$ {program} {' '.join(map(str, words))}", file=sys.stderr)
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=os.environ)
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def arguments() -> argparse.Namespace:
@@ -89,6 +93,7 @@ def arguments() -> argparse.Namespace:
     root = Path(__file__).parent.parent
     parser.add_argument("--data", type=Path, default=root.parent / "shared" / "data")
     parser.add_argument("--out", type=Path, default=root / "build" / "national")
+    parser.add_argument("--json", action="store_true", help="print the stages' seconds as JSON")
     parser.add_argument("--workers", type=int, default=2)
     return parser.parse_args()
 

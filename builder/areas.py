@@ -83,7 +83,9 @@ def parse_areas(data: bytes, election: Election, file: str | Path) -> Areas:
     return Areas(_ordered(table, parents, depth, election), Path(file).name)
 
 
-def _refuse_first(table: pl.DataFrame, bad: pl.Expr, field: str, rule: str, problem: str, file: str | Path) -> None:
+def _refuse_first(
+    table: pl.DataFrame, bad: pl.Expr | pl.Series, field: str, rule: str, problem: str, file: str | Path
+) -> None:
     found = table.with_row_index("row").filter(bad).head(1)
     if found.height:
         value = found[field][0]
@@ -116,7 +118,7 @@ def _check_cells(table: pl.DataFrame, election: Election, file: str | Path) -> N
         "path-name",
         "in paths this code equals an earlier one",
         file,
-    )  # type: ignore[arg-type]
+    )
 
 
 def _parents(table: pl.DataFrame, index: dict[str, int], file: str | Path) -> list[int]:
