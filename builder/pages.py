@@ -89,6 +89,7 @@ class Pages:
             "parents": [(f"{up}{parent['path']}.html", parent["name"]) for parent in results["parents"]],
             "reported": figure(stations["reported"]),
             "expected": figure(stations["expected"]),
+            "listed": "" if stations["listed"] == stations["expected"] else figure(stations["listed"]),
             "withdrawn": stations["withdrawn"] and figure(stations["withdrawn"]),
             "invalid": figure(None if shared.invalid is None else count["fields"][shared.invalid]),
             "release": results["release"],
