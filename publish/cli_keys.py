@@ -222,9 +222,14 @@ def sign(directory: Path, key_files: tuple[Path, ...], passphrase_file: Path | N
 
 def _sign_draft(workspace: Workspace, passphrase_file: Path | None) -> None:
     """Sign the release that `terbit build` left in build/draft."""
+    from publish.draft import Draft
     from publish.flow import Flow
     from publish.progress import Stages
 
+    drafts = [state for path in workspace.build.glob("draft/*") if (state := Draft(path).state())]
+    if not any(state.stage == "built" for state in drafts):
+        click.echo("Nothing waits for a signature.", err=True)
+        return
     with workspace.lock(), Flow(workspace, Stages(), _now(), passphrase_file) as flow:
         state = flow.sign()
     click.echo(f"Release {state.release} is signed; next: terbit push", err=True)

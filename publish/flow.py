@@ -15,6 +15,7 @@ from builder.pack import pack_names, read_index, read_pack
 from builder.site import Site
 from publish import release
 from publish.draft import Draft, DraftState
+from publish.errors import SigningError
 from publish.jobs import Jobs, Plan, Runner, save_tallies
 from publish.keyring import Keyring
 from publish.progress import Stages
@@ -73,6 +74,7 @@ class Flow:
     @cached_property
     def cut(self) -> Cut:
         """The cut to publish: the last one, or a new one when something changed."""
+        self.keyring.check()
         with self.stages.stage("cut"):
             return release.make_cut(
                 self.workspace, self.keyring.trust.sha256, self.now, self.keyring.validity("snapshot") / 2
@@ -132,6 +134,13 @@ class Flow:
         """Make the ledger's state public; with nothing new, renew the timestamp. Tells what was done."""
         self.keyring.unlock()
         push = Push(self.workspace, self.target, self.store, self.keyring, self.stages, self.now)
+        try:
+            self.keyring.check()
+        except SigningError:
+            # The last release is still the newest: clients must not be told "stale" while offline signatures are awaited.
+            if self.base.record is not None:
+                push.renew(self.base.record)
+            raise
         expires = self.now + self.keyring.validity("timestamp")
         told = {"release": self.cut.release, "expires": expires.strftime(release.TIME_FORMAT), "files": 0}
         if self.base.record is not None and self.base.release == self.cut.release:

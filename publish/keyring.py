@@ -33,22 +33,28 @@ class Keyring:
 
     @cached_property
     def trust(self) -> Trust:
-        """The offline-signed metadata in force and the files that it vouches for.
+        """The offline-signed metadata in force and the files that it vouches for."""
+        return Offline(self.workspace.keys).current()
+
+    def check(self) -> None:
+        """Make sure that the trust in force vouches for this definition and these keys.
 
         Raises:
-            SigningError: it does not vouch for this definition and these keys; it must be prepared and signed again.
+            SigningError: it does not; new metadata must be prepared and signed offline before the next release.
         """
-        trust = Offline(self.workspace.keys).current()
         wanted = {f"trust/{name}": data for name, data in self.workspace.definition.files.items()}
-        changed = [path for path, data in sorted(wanted.items()) if trust.files.get(path) != data]
-        changed += [f"the key {name}" for name in self.config.online_keys if f"keys/{name}.pub" not in trust.files]
-        if missing := [group for group in self.workspace.definition.election.groups if not delegates(trust, group)]:
-            changed.append(f"the group {missing[0]}")
+        changed = [path for path, data in sorted(wanted.items()) if self.trust.files.get(path) != data]
+        changed += [f"the key {name}" for name in self.config.online_keys if f"keys/{name}.pub" not in self.trust.files]
+        changed += [
+            f"the group {group}"
+            for group in self.workspace.definition.election.groups
+            if not delegates(self.trust, group)
+        ]
         if changed:
+            threshold = self.config.role("trust").threshold
             raise SigningError(
-                f"{changed[0]} is not what the offline keys signed; run: terbit keys refresh, then terbit sign with {self.config.role('trust').threshold} offline keys"
+                f"{changed[0]} is not what the offline keys signed; run: terbit keys refresh, then terbit sign with {threshold} offline keys"
             )
-        return trust
 
     def validity(self, role: str) -> timedelta:
         """How long metadata of `role` is good for from its signing on."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from builder.site import packaged_templates
+from publish.errors import SigningError
 from tests.election import NIGHT, correction, minutes, package, row
 from tests.publish.workspace import deliver, make_workspace, publish, tree
 
@@ -178,3 +179,17 @@ def test_aged_snapshot(copy: Path) -> None:
         path for path, digest in current(copy).items() if before.get(path) != digest and "/metadata/" not in path
     }
     assert changed == {"uji/index.html"}
+
+
+def test_unsigned_definition(copy: Path) -> None:
+    """A definition that the offline keys have not signed is not published, and the last release stays fresh meanwhile."""
+    definition = copy / "content" / "election.toml"
+    definition.write_text(definition.read_text().replace('name = "Satu"', 'name = "Lain"'))
+    before = tree(copy / "public")
+    with pytest.raises(SigningError, match=r"trust/election\.toml is not what the offline keys signed"):
+        publish(copy, NIGHT + minutes(30))
+    after = tree(copy / "public")
+    assert {path for path in after if before.get(path) != after[path]} == {
+        "uji/latest.json",
+        "uji/metadata/timestamp.json",
+    }
