@@ -4,7 +4,8 @@ Worker processes are spawned, never forked: the columnar engine's threads do not
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from multiprocessing import get_context
@@ -129,6 +130,15 @@ class Runner:
     def __exit__(self, *error: object) -> None:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
+
+    @contextmanager
+    def executor(self) -> Iterator[Executor]:
+        """Where other work may go: the worker processes if there are any, else threads."""
+        if self._pool is not None:
+            yield self._pool
+        else:
+            with ThreadPoolExecutor(self._workers) as threads:
+                yield threads
 
     def run(self, job: str, roles: Sequence[str], advance: Callable[[int], None]) -> int:
         """Do `job` (a method of `Jobs`) for each role; returns the sum of what the jobs return."""

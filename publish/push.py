@@ -6,7 +6,6 @@ repeated: a stop anywhere leaves the last release whole, and the next run carrie
 
 import hashlib
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -64,7 +63,7 @@ class Push:
         )
         draft.keep_timestamp(timestamp)
         with self.stages.stage("verify"):
-            self._verify(draft, packs, timestamp)
+            self._verify(draft, packs, timestamp, runner)
         self.target.put_pointer(TIMESTAMP, timestamp)
         with self.stages.stage("push aliases", len(packs)) as advance:
             runner.run("put_aliases", packs, advance)
@@ -105,7 +104,7 @@ class Push:
         version = max(int(self.now.timestamp()), previous + 1)
         return self.keyring.timestamp(version, self.now, snapshot, release)
 
-    def _verify(self, draft: Draft, packs: list[str], timestamp: bytes) -> None:
+    def _verify(self, draft: Draft, packs: list[str], timestamp: bytes, runner: Runner) -> None:
         """Check what is about to be public as any client would, from the first root on; refuse what the public would refuse."""
         fetcher = OverlayFetcher({TIMESTAMP: timestamp}, DirectoryFetcher(self.target.root))
         changed = {name: {entry.path for entry in read_index(draft.files, name)} for name in packs}
@@ -117,7 +116,7 @@ class Push:
             else {name: changed[name] for name in packs if "-" not in name}
             | {name: changed[name] for name in packs[:: len(packs) // 16]}
         )
-        with tempfile.TemporaryDirectory() as state, ThreadPoolExecutor(2) as executor:
+        with tempfile.TemporaryDirectory() as state, runner.executor() as executor:
             client = Client(fetcher, Path(state), self.now, root=self.keyring.trust.metadata["1.root.json"])
             client.refresh()
             failures = check_site(client, fetcher, executor, aliases=False, signatures=few, only=changed).failures
