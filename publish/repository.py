@@ -28,7 +28,7 @@ from tuf.api.metadata import (
 
 from publish.errors import SigningError
 from publish.keys import SecretKey
-from verifier.formats import minisign
+from verifier.formats import canonical_json, minisign
 
 __all__ = [
     "RoleFile",
@@ -187,7 +187,7 @@ def _signed(signed: Root | Targets | Snapshot | Timestamp, keys: Iterable[Secret
 
 
 def _add_signatures(metadata: Metadata[Any], keys: Iterable[SecretKey]) -> bytes:
-    payload = metadata.signed_bytes
+    payload = canonical_json.encode(metadata.signed.to_dict())
     for key in keys:
         keyid = tuf_key(key.public).keyid
         metadata.signatures[keyid] = Signature(keyid, key.sign(payload).hex())
