@@ -69,11 +69,6 @@ class Ledger:
         self._last = GENESIS
         self._load()
 
-    @property
-    def head(self) -> str:
-        """Hash of the last line: names this state of the ledger."""
-        return self._last.decode()
-
     def __contains__(self, package: str) -> bool:
         return package in self._names
 

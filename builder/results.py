@@ -5,6 +5,7 @@ The view's shape is docs/formats.md, "Results". A view depends on its own subtre
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -119,11 +120,11 @@ class Views:
             "sources": [self._source(number) for number in own[column["sources"]] or ()],
         }  # fmt: skip
 
-    @property
+    @cached_property
     def _station_columns(self) -> tuple[str, ...]:
         return ("station", "revision", "state", *self.contest.figures, "findings")
 
-    @property
+    @cached_property
     def _child_columns(self) -> tuple[str, ...]:
         recaps = (name.replace("votes_", "recap_") for name in self.contest.votes)
         return ("code", "name", "path", "expected", "reported", *self.contest.figures, *recaps, "findings")

@@ -84,6 +84,7 @@ class Site:
         self.releases = package_releases(self.cuts)
         self.pages = Pages(inputs.templates, self.definition.election)
         self.covers = lru_cache(maxsize=4096)(self._cover)
+        self._rows_by_path = lru_cache(maxsize=None)(self._row_paths)
 
     @cached_property
     def pages_release(self) -> int:
@@ -140,15 +141,15 @@ class Site:
         """One file by its path, for previews; None if the site has none of that name."""
         for contest in self.definition.election.contests:
             if path.startswith(f"{contest.id}/"):
-                row = self._rows_by_path(contest).get(path.rsplit(".", 1)[0])
+                row = self._rows_by_path(contest.id).get(path.rsplit(".", 1)[0])
                 if row is None:
                     return None
                 view = next(iter(self.views(contest.id, [row])))
                 return encode_view(view) if path.endswith(".json") else self.pages.area_page(view)
         return next((data for entry, data in self.site_files() if entry.path == path), None)
 
-    def _rows_by_path(self, contest: Contest) -> dict[str, int]:
-        return {self.definition.areas.path(contest.id, row): row for row in range(len(self.definition.areas))}
+    def _row_paths(self, contest: str) -> dict[str, int]:
+        return {self.definition.areas.path(contest, row): row for row in range(len(self.definition.areas))}
 
     def _top_view(self, contest: Contest) -> View:
         top = self.definition.areas.index[contest.area] if contest.area else 0

@@ -8,7 +8,7 @@ from pathlib import Path
 from tuf.api.metadata import Metadata, Targets
 
 from publish import repository
-from publish.config import MINISIGN_KEY, OFFLINE_ROLES, Role
+from publish.config import OFFLINE_ROLES, Role
 from publish.errors import SigningError
 from publish.jobs import MinisignKey
 from publish.keys import SecretKey
@@ -67,10 +67,8 @@ class Keyring:
 
     @cached_property
     def minisign(self) -> tuple[MinisignKey, ...]:
-        ranges = MinisignKeys.parse(self.trust.files["trust/minisign.json"]).ranges
-        return tuple(
-            MinisignKey(first, self.store.secret(MINISIGN_KEY, public, self.passphrase)) for first, _, public in ranges
-        )
+        keys = MinisignKeys.parse(self.trust.files["trust/minisign.json"])
+        return tuple(MinisignKey(first, key) for first, key in self.store.minisign_secrets(keys, self.passphrase))
 
     def online_role(self, role: str, version: int, signed: datetime, targets: Mapping[str, tuple[int, str]]) -> bytes:
         """Signed metadata of `site`, a group or a shard."""
