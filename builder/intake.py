@@ -63,29 +63,21 @@ def judge(packages: Sequence[Package], rows: dict[str, Rows], definition: Defini
     other, all others at once.
     """
     verdicts: list[Verdict] = []
+    covers = [(package, check_cover(package, definition)) for package in packages]
     for contest in definition.election.contests:
         waiting: list[tuple[Package, pl.DataFrame]] = []
-        for package in packages:
-            if package.cover.contest == contest.id and not check_cover(package, definition):
-                try:
-                    waiting.append((package, package_text([(0, package)], contest)))
-                except PackageError as error:
-                    verdicts.append(
-                        Verdict(
-                            package,
-                            0,
-                            (Broken(error.rule or "rows", error.field or "rows", error.line, None, error.problem),),
-                        )
-                    )
+        for package in (package for package, broken in covers if not broken and package.cover.contest == contest.id):
+            try:
+                waiting.append((package, package_text([(0, package)], contest)))
+            except PackageError as error:
+                rule, field = error.rule or "rows", error.field or "rows"
+                verdicts.append(Verdict(package, 0, (Broken(rule, field, error.line, None, error.problem),)))
         while waiting:
             now, waiting = _first_wave(waiting)
             verdicts += _judge_wave(
                 now, rows[contest.id], contest, definition, known + sum(not v.broken for v in verdicts)
             )
-    for package in packages:
-        if broken := check_cover(package, definition):
-            verdicts.append(Verdict(package, 0, broken))
-    return verdicts
+    return verdicts + [Verdict(package, 0, broken) for package, broken in covers if broken]
 
 
 _Wave = list[tuple[Package, pl.DataFrame]]

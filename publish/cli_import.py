@@ -6,13 +6,12 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 import click
 
 if TYPE_CHECKING:
-    from builder.importers.delivery import ImportReport
-    from publish.workspace import Workspace
+    from builder.importers.source import ResultsMap
 
 __all__ = ["import_group"]
 
@@ -20,7 +19,18 @@ F = TypeVar("F", bound=Callable[..., Any])
 SOURCE = click.Path(exists=True, path_type=Path)
 
 
-def _revision_options(command: F) -> F:
+class DeliveryOptions(TypedDict):
+    """What `_delivery_options` adds to a command."""
+
+    directory: Path
+    reason: str | None
+    note: str
+    withdraw_missing: bool
+    out: Path | None
+    as_json: bool
+
+
+def _delivery_options(command: F) -> F:
     """Options of the commands that make recap packages."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Tell what was done as JSON on stdout."),
@@ -53,38 +63,18 @@ def import_group() -> None:
 @import_group.command("csv")
 @click.argument("file", type=SOURCE)
 @click.option("--map", "map_name", required=True, help="A map's path, or the name of one that comes with Terbit.")
-@_revision_options
-def csv_command(
-    *,
-    file: Path,
-    map_name: str,
-    directory: Path,
-    reason: str | None,
-    note: str,
-    withdraw_missing: bool,
-    out: Path | None,
-    as_json: bool,
-) -> None:
+@_delivery_options
+def csv_command(*, file: Path, map_name: str, **options: Unpack[DeliveryOptions]) -> None:
     """Write packages with what is new in FILE (.csv or .csv.gz) against the ledger.
 
     Rows that cannot be taken go to refused/*.rejects.csv beside the packages, with the reason; the rest is taken.
 
     Example:  terbit import csv tps.csv.gz --map kpu-2019-ppwp
     """
-    from builder.importers.csv import import_csv, load_csv_map
+    from builder.importers.csv import CsvMap
+    from builder.importers.source import load_map
 
-    map_, workspace = load_csv_map(map_name), _workspace(directory)
-    report = import_csv(
-        file,
-        map_,
-        workspace.definition,
-        workspace.rows,
-        reason=reason,
-        note=note,
-        withdraw_missing=withdraw_missing,
-        out=out or workspace.inbox,
-    )
-    _tell(report, as_json)
+    _deliver(file, load_map(map_name, CsvMap), options)
 
 
 @import_group.command("sirekap")
@@ -95,18 +85,9 @@ def csv_command(
 @click.option(
     "--candidates", multiple=True, metavar="ID=NUMBER", help="A candidate's id and number, beside those of the map."
 )
-@_revision_options
+@_delivery_options
 def sirekap_command(
-    *,
-    path: Path,
-    map_name: str,
-    candidates: tuple[str, ...],
-    directory: Path,
-    reason: str | None,
-    note: str,
-    withdraw_missing: bool,
-    out: Path | None,
-    as_json: bool,
+    *, path: Path, map_name: str, candidates: tuple[str, ...], **options: Unpack[DeliveryOptions]
 ) -> None:
     """Write packages with what is new in PATH, a folder or zip of Sirekap's raw JSON of polling stations.
 
@@ -114,22 +95,12 @@ def sirekap_command(
     """
     import msgspec
 
-    from builder.importers.sirekap import import_sirekap, load_sirekap_map
+    from builder.importers.sirekap import SirekapMap
+    from builder.importers.source import load_map
 
-    map_ = load_sirekap_map(map_name)
+    map_ = load_map(map_name, SirekapMap)
     map_ = msgspec.structs.replace(map_, candidates={**map_.candidates, **dict(map(_candidate, candidates))})
-    workspace = _workspace(directory)
-    report = import_sirekap(
-        path,
-        map_,
-        workspace.definition,
-        workspace.rows,
-        reason=reason,
-        note=note,
-        withdraw_missing=withdraw_missing,
-        out=out or workspace.inbox,
-    )
-    _tell(report, as_json)
+    _deliver(path, map_, options)
 
 
 @import_group.command("areas")
@@ -144,9 +115,10 @@ def areas_command(file: Path, map_name: str, output: Path) -> None:
     Example:  terbit import areas wilayah.csv.gz --map kpu-2024-areas -o content/areas.csv
     """
     from builder import durable
-    from builder.importers.areas import import_areas, load_areas_map
+    from builder.importers.areas import AreasMap, import_areas
+    from builder.importers.source import load_map
 
-    data = import_areas(file, load_areas_map(map_name))
+    data = import_areas(file, load_map(map_name, AreasMap))
     durable.write_file(output, data)
     click.echo(output)
     lines = data.count(b"\n")
@@ -160,18 +132,27 @@ def _candidate(text: str) -> tuple[str, int]:
     return name, int(number)
 
 
-def _workspace(directory: Path) -> Workspace:
+def _deliver(path: Path, map_: ResultsMap, options: DeliveryOptions) -> None:
+    """Write the packages, and tell what was done."""
+    from builder.importers.delivery import import_results
     from publish.workspace import Workspace
 
-    return Workspace(directory.resolve())
-
-
-def _tell(report: ImportReport, as_json: bool) -> None:
-    if as_json:
+    workspace = Workspace(options["directory"].resolve())
+    report = import_results(
+        path,
+        map_,
+        workspace.definition,
+        workspace.rows,
+        reason=options["reason"],
+        note=options["note"],
+        withdraw_missing=options["withdraw_missing"],
+        out=options["out"] or workspace.inbox,
+    )
+    if options["as_json"]:
         click.echo(json.dumps(asdict(report), default=str))
     else:
-        for path in report.packages:
-            click.echo(path)
+        for package in report.packages:
+            click.echo(package)
     told = [f"{report.rows} rows read", f"{len(report.packages)} packages written", f"{report.unchanged} known already"]
     told += [f"{report.revised} revised", f"{report.withdrawn} withdrawn", f"{report.rejected} rejected"]
     click.echo(", ".join(told) + (f" (see {report.rejects})" if report.rejects else ""), err=True)

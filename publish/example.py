@@ -29,7 +29,9 @@ def make_workspace(directory: Path) -> list[Path]:
 
 def run_demo(directory: Path) -> None:
     """Publish the example election in three releases (first count, recaps, a correction), then verify it from its first root."""
-    from builder.importers.csv import import_csv, load_csv_map
+    from builder.importers.csv import CsvMap
+    from builder.importers.delivery import import_results
+    from builder.importers.source import load_map
     from publish.flow import Flow, take_in_packages
     from publish.progress import Stages
     from publish.workspace import Workspace
@@ -45,8 +47,8 @@ def run_demo(directory: Path) -> None:
             ("correction", "count", "transcription"),
         ):
             workspace, stages = Workspace(directory.resolve()), Stages(quiet=True)
-            csv_map = load_csv_map(str(example / f"{mapping}.toml"))
-            import_csv(
+            csv_map = load_map(str(example / f"{mapping}.toml"), CsvMap)
+            import_results(
                 example / f"{data}.csv", csv_map, workspace.definition, workspace.rows,
                 reason=reason, note="", withdraw_missing=False, out=workspace.inbox,
             )  # fmt: skip

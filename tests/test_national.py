@@ -6,8 +6,10 @@ import re
 import pytest
 
 from builder.election import load_definition
-from builder.importers.areas import import_areas, load_areas_map
-from builder.importers.csv import import_csv, load_csv_map
+from builder.importers.areas import AreasMap, import_areas
+from builder.importers.csv import CsvMap
+from builder.importers.delivery import import_results
+from builder.importers.source import load_map
 from builder.inbox import find_packages, take_in
 from builder.ledger import Cut, Ledger
 from builder.results import View
@@ -22,7 +24,7 @@ TIME = "2019-05-21T00:00:00Z"
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """The whole election by the operator's way: definition, imports of counts and recaps, intake, one cut."""
     count, recap = shared_data("pemilu2019/tps_2019_ppwp.csv.gz"), shared_data("pemilu2019/agregat_2019.csv.gz")
-    areas = import_areas(shared_data("pemilu2019/wilayah_2019.csv.gz"), load_areas_map("kpu-2019-areas"))
+    areas = import_areas(shared_data("pemilu2019/wilayah_2019.csv.gz"), load_map("kpu-2019-areas", AreasMap))
     directory = tmp_path_factory.mktemp("nation")
     content, inbox = directory / "content", directory / "inbox"
     (content / "pages").mkdir(parents=True)
@@ -32,7 +34,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     inputs = Inputs(content, packaged_templates())
     ledger, rows = Ledger(directory / "ledger"), {"ppwp": Rows(definition.election.contests[0])}
     for path, name in ((count, "kpu-2019-ppwp"), (recap, "kpu-2019-recap")):
-        import_csv(path, load_csv_map(name), definition, rows, out=inbox)
+        import_results(path, load_map(name, CsvMap), definition, rows, out=inbox)
     report = take_in(find_packages(inbox), inbox, ledger, rows, definition, lambda _: None)
     assert not report.refused
     with ledger.lock():

@@ -9,10 +9,10 @@ import polars as pl
 
 from builder.areas import COLUMNS
 from builder.errors import ImporterError
-from builder.importers.source import Map, load_map, read_source
+from builder.importers.source import Map, read_source
 from builder.rules import INTEGER
 
-__all__ = ["AreasMap", "import_areas", "load_areas_map"]
+__all__ = ["AreasMap", "import_areas"]
 
 
 class AreasColumns(Map, frozen=True):
@@ -61,11 +61,6 @@ class AreasMap(Map, frozen=True):
     kinds: tuple[KindRule, ...] = ()
     names: dict[str, str] = msgspec.field(default_factory=dict)
     root: Root | None = None
-
-
-def load_areas_map(name: str) -> AreasMap:
-    """Read a map by path or bare name (`kpu-2019-areas`…)."""
-    return load_map(name, AreasMap)
 
 
 def import_areas(path: Path, map_: AreasMap) -> bytes:

@@ -1,88 +1,42 @@
 """Any CSV of results to recap packages, by a map that says which column is which figure."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
 
-import msgspec
 import polars as pl
 
-from builder.election import BALLOT_COUNTS, Contest, Definition
+from builder.election import BALLOT_COUNTS, Contest
 from builder.errors import ImporterError
-from builder.importers.delivery import Delivery, ImportReport, deliver, required_contest
-from builder.importers.source import Map, Slice, Source, load_map, read_source
-from builder.rows import Rows
+from builder.importers.source import ResultsMap, Slice, Source, read_source
 from builder.rules import INTEGER
 
-__all__ = ["CsvMap", "import_csv", "load_csv_map"]
+__all__ = ["CsvMap"]
 
 
-class CsvMap(Map, frozen=True):
+class CsvMap(ResultsMap, frozen=True, kw_only=True):
     """Map of a CSV of results.
 
     `columns` says where `area`, `station` (series count only), `votes_N` and ballot counts come from; several columns
     are added, and the sum is absent where a part is. Ballot counts that the contest's form does not have are left
-    out. `absent` are cells that mean "no figure"; only rows with something in column `present` are read. `tier`:
-    level of the areas that the packages cover, default the shard level.
+    out. `absent` are cells that mean "no figure"; only rows with something in column `present` are read.
     """
 
-    contest: str
-    series: Literal["count", "recap"]
-    by: Annotated[str, msgspec.Meta(min_length=1)]
     columns: dict[str, Source]
-    form: str = ""
-    tier: str | None = None
     present: str | None = None
     absent: tuple[str, ...] = ()
 
-
-def load_csv_map(name: str) -> CsvMap:
-    """Read a map by path or bare name (`kpu-2019-ppwp`…)."""
-    return load_map(name, CsvMap)
-
-
-def import_csv(
-    data_path: Path,
-    map_: CsvMap,
-    definition: Definition,
-    rows: Mapping[str, Rows],
-    *,
-    reason: str | None = None,
-    note: str = "",
-    withdraw_missing: bool = False,
-    out: Path,
-) -> ImportReport:
-    """Write packages into `out` with what is new in a `.csv` or `.csv.gz` against `rows`, the ledger's current rows.
-
-    `reason` and `note` go with rows that change published figures. With `withdraw_missing`, rows that the file no
-    longer has are withdrawn in the areas that it speaks of.
-
-    Raises:
-        ImporterError: with file, line or key, and rule; nothing was written.
-    """
-    contest = required_contest(definition, map_.contest, data_path.name)
-    sources = _sources(map_, contest)
-    needed = {name for source in sources.values() for name in _columns(source)}
-    table = read_source(data_path, needed | ({map_.present} if map_.present else set())).with_row_index("line", 2)
-    if map_.present:
-        table = table.filter(_cell(map_.present, map_.absent).is_not_null())
-    text = table.select(
-        pl.col("line").alias("source"),
-        *(_value(source, map_.absent).alias(name) for name, source in sources.items()),
-        *(pl.lit(None, dtype=pl.String).alias(name) for name in ("station", *contest.figures) if name not in sources),
-    )
-    delivery = Delivery(
-        contest,
-        series=map_.series,
-        form=map_.form,
-        by=map_.by,
-        source=data_path.name,
-        tier=map_.tier,
-        reason=reason,
-        note=note,
-        withdraw_missing=withdraw_missing,
-    )
-    return deliver(text, delivery, definition, rows.get(contest.id), out)
+    def read(self, path: Path, contest: Contest) -> pl.DataFrame:
+        """The rows of a `.csv` or `.csv.gz`."""
+        sources = _sources(self, contest)
+        needed = {name for source in sources.values() for name in _columns(source)}
+        table = read_source(path, needed | ({self.present} if self.present else set())).with_row_index("line", 2)
+        if self.present:
+            table = table.filter(_cell(self.present, self.absent).is_not_null())
+        absent = (name for name in ("station", *contest.figures) if name not in sources)
+        return table.select(
+            pl.col("line").alias("source"),
+            *(_value(source, self.absent).alias(name) for name, source in sources.items()),
+            *(pl.lit(None, dtype=pl.String).alias(name) for name in absent),
+        )
 
 
 def _sources(map_: CsvMap, contest: Contest) -> dict[str, Source]:

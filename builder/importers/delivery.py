@@ -8,9 +8,9 @@ import hashlib
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import polars as pl
 
@@ -19,6 +19,7 @@ from builder.areas import path_name
 from builder.election import Contest, Definition
 from builder.errors import ImporterError, PackageError
 from builder.importers.changes import changed_rows
+from builder.importers.source import ResultsMap
 from builder.recap import (
     REASONS,
     Attestation,
@@ -32,25 +33,22 @@ from builder.recap import (
 from builder.rows import Rows
 from builder.rules import STATION
 
-__all__ = ["Delivery", "ImportReport", "deliver", "required_contest"]
+__all__ = ["ImportReport", "import_results"]
 
 ROOT = "root"
 REJECTS_FOLDER = "refused"  # intake looks for packages beside it, not in it
 
 
 @dataclass(frozen=True)
-class Delivery:
-    """What an import says of all its rows. `tier`: level of the areas that packages cover, default the shard level."""
+class _Delivery:
+    """What an import says of all its rows."""
 
+    map_: ResultsMap
     contest: Contest
-    series: Literal["count", "recap"]
-    form: str
-    by: str
     source: str
-    tier: str | None = None
-    reason: str | None = None
-    note: str = ""
-    withdraw_missing: bool = False
+    reason: str | None
+    note: str
+    withdraw_missing: bool
 
 
 @dataclass(frozen=True)
@@ -66,34 +64,44 @@ class ImportReport:
     rejects: Path | None
 
 
-def required_contest(definition: Definition, name: str, map_name: str) -> Contest:
-    """The contest that a map names, or an error."""
-    contest = definition.election.contest(name)
-    if contest is None:
-        known = ", ".join(contest.id for contest in definition.election.contests)
-        problem = f"the election has no contest {name!r}; it has {known[:300]}"
-        raise ImporterError(problem, file=map_name, field="contest", rule="unknown-contest")
-    return contest
-
-
-def deliver(
-    text: pl.DataFrame, delivery: Delivery, definition: Definition, known: Rows | None, out: Path
+def import_results(
+    path: Path,
+    map_: ResultsMap,
+    definition: Definition,
+    rows: Mapping[str, Rows],
+    *,
+    reason: str | None = None,
+    note: str = "",
+    withdraw_missing: bool = False,
+    out: Path,
 ) -> ImportReport:
-    """Write packages with the rows of `text` that are new against `known`.
+    """Write packages into `out` with what is new in the source at `path` against `rows`, the ledger's current rows.
 
-    `text` has `source` (line or file that a row stands in, for the rejects) and, as text, `area`, `station`, the
-    contest's figures; optional are `time` (UTC, as in formats.md; the latest one names the package's document) and
-    `reject` (why the reader cannot take the row).
+    `reason` and `note` go with rows that change published figures. With `withdraw_missing`, rows that the source no
+    longer has are withdrawn in the areas that it speaks of.
 
     Raises:
-        ImporterError: published figures change and no reason is given, or writing fails. Nothing is left behind.
+        ImporterError: with file, line or key, and rule. Nothing is left behind.
     """
+    contest = definition.election.contest(map_.contest)
+    if contest is None:
+        known = ", ".join(contest.id for contest in definition.election.contests)
+        problem = f"the election has no contest {map_.contest!r}; it has {known[:300]}"
+        raise ImporterError(problem, file=path.name, field="contest", rule="unknown-contest")
+    delivery = _Delivery(map_, contest, path.name, reason, note, withdraw_missing)
+    return _deliver(map_.read(path, contest), delivery, definition, rows.get(contest.id), out)
+
+
+def _deliver(
+    text: pl.DataFrame, delivery: _Delivery, definition: Definition, known: Rows | None, out: Path
+) -> ImportReport:
+    """Write packages with the rows of `text` (see `ResultsMap.read`) that are new against `known`."""
     contest = delivery.contest
     if delivery.reason is not None and delivery.reason not in REASONS:
         raise ImporterError(f"unknown reason {delivery.reason!r}; known: {', '.join(sorted(REASONS))}", rule="reason")
     covers = pl.Series("cover", _covers(delivery, definition), dtype=pl.Int32)
     judged = _judged(text, delivery, definition, covers)
-    recap = delivery.series == "recap"
+    recap = delivery.map_.series == "recap"
     rows, unchanged = changed_rows(judged, known, contest, covers, recap=recap, reason=delivery.reason)
     if not delivery.withdraw_missing:
         rows = rows.filter(pl.col("state") == "")
@@ -108,10 +116,10 @@ def deliver(
     return ImportReport(written, text.height, unchanged, revised, withdrawn, rejects.height, beside)
 
 
-def _judged(text: pl.DataFrame, delivery: Delivery, definition: Definition, covers: pl.Series) -> pl.DataFrame:
+def _judged(text: pl.DataFrame, delivery: _Delivery, definition: Definition, covers: pl.Series) -> pl.DataFrame:
     """Rows with `place` (row in `Areas`), `cover` (place of the area that their package covers), figures, `reject`."""
     contest, areas = delivery.contest, definition.areas
-    codes, count = pl.Enum(areas.codes), delivery.series == "count"
+    codes, count = pl.Enum(areas.codes), delivery.map_.series == "count"
     figures = text.select(pl.col(name).cast(pl.Int32, strict=False) for name in contest.figures)
     # A cell must read back as what was written: `-0`, ` 42`, `4_2`, `007` and 2^63 all fall out.
     odd = pl.any_horizontal(
@@ -139,10 +147,10 @@ def _judged(text: pl.DataFrame, delivery: Delivery, definition: Definition, cove
     return frame.with_columns(pl.coalesce(given, *reasons).alias("reject"))
 
 
-def _covers(delivery: Delivery, definition: Definition) -> list[int]:
+def _covers(delivery: _Delivery, definition: Definition) -> list[int]:
     """For each area the place of the area at the tier's level above it; the root for areas above that level."""
     election, areas = definition.election, definition.areas
-    tier = delivery.tier or election.shard_level
+    tier = delivery.map_.tier or election.shard_level
     if tier not in [level.id for level in election.levels]:
         raise ImporterError(f"{tier!r} is not a level of the election", field="tier", rule="unknown-level")
     depth = election.level_number(tier)
@@ -152,7 +160,7 @@ def _covers(delivery: Delivery, definition: Definition) -> list[int]:
     return covers
 
 
-def _packages(rows: pl.DataFrame, delivery: Delivery, definition: Definition) -> list[tuple[str, dict[str, bytes]]]:
+def _packages(rows: pl.DataFrame, delivery: _Delivery, definition: Definition) -> list[tuple[str, dict[str, bytes]]]:
     """Folder names and files of the packages: one for each covered area and reason."""
     contest, election, areas = delivery.contest, definition.election, definition.areas
     ordered = rows.sort("cover", "reason", "place", pl.col("station").str.len_bytes(), "station")
@@ -167,19 +175,19 @@ def _packages(rows: pl.DataFrame, delivery: Delivery, definition: Definition) ->
             format="terbit-recap-1",
             election=election.id,
             contest=contest.id,
-            series=delivery.series,
+            series=delivery.map_.series,
             tier=election.levels[areas.levels[cover_place]].id,
             area=areas.codes[cover_place],
-            form=delivery.form,
+            form=delivery.map_.form,
             document=time or "",
             rows=NamedFile("rows.csv", hashlib.sha256(lines).hexdigest(), len(lines)),
-            attestation=Attestation("operator", delivery.by),
+            attestation=Attestation("operator", delivery.map_.by),
             revision=RevisionReason(reason, delivery.note) if reason else None,
         )
         files = package_files(cover, lines)
         name = hashlib.sha256(files["recap.toml"]).hexdigest()[:12]
         area = path_name(areas.codes[cover_place]) if cover_place else ROOT
-        made.append((f"{contest.id}-{delivery.series}-{area}-{name}", files))
+        made.append((f"{contest.id}-{delivery.map_.series}-{area}-{name}", files))
     for _, files in made[:1]:
         _check_texts(files)
     return made
@@ -194,13 +202,13 @@ def _check_texts(files: dict[str, bytes]) -> None:
 
 
 def _write(
-    packages: list[tuple[str, dict[str, bytes]]], rejects: pl.DataFrame, delivery: Delivery, out: Path
+    packages: list[tuple[str, dict[str, bytes]]], rejects: pl.DataFrame, delivery: _Delivery, out: Path
 ) -> tuple[tuple[Path, ...], Path | None]:
     """Write everything beside its place first, then move it there: a failed import leaves nothing.
 
     Nothing is synced: an import can be repeated, and after a power cut intake refuses a package with wrong bytes.
     """
-    beside = out / REJECTS_FOLDER / f"{delivery.contest.id}-{delivery.series}-{delivery.source}.rejects.csv"
+    beside = out / REJECTS_FOLDER / f"{delivery.contest.id}-{delivery.map_.series}-{delivery.source}.rejects.csv"
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out, prefix=".import-") as temporary:

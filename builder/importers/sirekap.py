@@ -12,21 +12,19 @@ import os
 import re
 import stat
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import msgspec
 import polars as pl
 
 from builder import limits
-from builder.election import Contest, Definition
+from builder.election import Contest
 from builder.errors import ImporterError
-from builder.importers.delivery import Delivery, ImportReport, deliver, required_contest
-from builder.importers.source import Map, load_map
-from builder.rows import Rows
+from builder.importers.source import ResultsMap
 
-__all__ = ["SirekapMap", "import_sirekap", "load_sirekap_map"]
+__all__ = ["SirekapMap"]
 
 WIB = datetime.timezone(datetime.timedelta(hours=7), "WIB")
 FILE_NAME = re.compile(r"[0-9]{11,20}\.json")
@@ -43,18 +41,31 @@ FIELDS = {
 }
 
 
-class SirekapMap(Map, frozen=True):
+class SirekapMap(ResultsMap, frozen=True, kw_only=True):
     """Map of a contest's raw JSON.
 
     `candidates`: number on the ballot for each of the commission's ids. `area_digits`: how many digits of a file's name
     are the area's code.
     """
 
-    contest: str
-    by: Annotated[str, msgspec.Meta(min_length=1)]
     candidates: dict[str, int]
-    form: str = ""
+    series: Literal["count"] = "count"
     area_digits: Annotated[int, msgspec.Meta(ge=1, le=19)] = 10
+
+    def read(self, path: Path, contest: Contest) -> pl.DataFrame:
+        """The stations' files of a folder or zip.
+
+        A file that is not a station's JSON (duplicate keys, floats, wrong types) is rejected alone; a candidate id that
+        the map does not know stops the import, since every file has it.
+        """
+        votes = [f"votes_{number}" for number in self.candidates.values()]
+        if unknown := [name for name in votes if name not in contest.votes]:
+            raise ImporterError(f"contest {contest.id!r} has no {unknown[0]!r}", field="candidates", rule="map")
+        schema = dict.fromkeys(("source", "area", "station", "time", "reject", *contest.figures), pl.String)
+        rows = [_row(name, data, self, contest) for name, data in _files(path)]
+        if not rows:
+            raise ImporterError("no station's JSON in it (names such as 3101011002013.json)", file=path, rule="files")
+        return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 class Station(msgspec.Struct, frozen=True):
@@ -63,50 +74,6 @@ class Station(msgspec.Struct, frozen=True):
     chart: dict[str, int | None] | None
     administrasi: dict[str, int | None] | None
     ts: str | None = None
-
-
-def load_sirekap_map(name: str) -> SirekapMap:
-    """Read a map by path or bare name (`sirekap-2024-ppwp`)."""
-    return load_map(name, SirekapMap)
-
-
-def import_sirekap(
-    path: Path,
-    map_: SirekapMap,
-    definition: Definition,
-    rows: Mapping[str, Rows],
-    *,
-    reason: str | None = None,
-    note: str = "",
-    withdraw_missing: bool = False,
-    out: Path,
-) -> ImportReport:
-    """Write packages into `out` with what is new in a folder or zip against `rows`, the ledger's current rows.
-
-    A file that is not a station's JSON (duplicate keys, floats, wrong types) is rejected alone; a candidate id that
-    the map does not know stops the import, since every file has it.
-
-    Raises:
-        ImporterError: with file, key and rule; nothing was written.
-    """
-    contest = required_contest(definition, map_.contest, path.name)
-    if unknown := [f"votes_{number}" for number in map_.candidates.values() if f"votes_{number}" not in contest.votes]:
-        raise ImporterError(f"contest {contest.id!r} has no {unknown[0]!r}", field="candidates", rule="map")
-    schema = dict.fromkeys(("source", "area", "station", "time", "reject", *contest.figures), pl.String)
-    table = pl.DataFrame([_row(name, data, map_, contest) for name, data in _files(path)], schema=schema, orient="row")
-    if table.height == 0:
-        raise ImporterError("no station's JSON in it (names such as 3101011002013.json)", file=path, rule="files")
-    delivery = Delivery(
-        contest,
-        series="count",
-        form=map_.form,
-        by=map_.by,
-        source=path.name,
-        reason=reason,
-        note=note,
-        withdraw_missing=withdraw_missing,
-    )
-    return deliver(table, delivery, definition, rows.get(contest.id), out)
 
 
 def _row(name: str, data: bytes, map_: SirekapMap, contest: Contest) -> list[str | None]:

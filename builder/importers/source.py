@@ -5,22 +5,48 @@ import tomllib
 import zlib
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 import polars as pl
 
 from builder import limits
+from builder.election import Contest
 from builder.errors import ImporterError
 from builder.tables import read_strict
 
-__all__ = ["Map", "Slice", "Source", "load_map", "read_source"]
+__all__ = ["Map", "ResultsMap", "Slice", "Source", "load_map", "read_source"]
 
 BOM = b"\xef\xbb\xbf"
 
 
 class Map(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base of the map files and of their parts."""
+
+
+class ResultsMap(Map, frozen=True, kw_only=True):
+    """Base of the maps of results.
+
+    `by` vouches for the rows; `tier`: level of the areas that the packages cover, default the shard level.
+    """
+
+    contest: str
+    series: Literal["count", "recap"]
+    by: Annotated[str, msgspec.Meta(min_length=1)]
+    form: str = ""
+    tier: str | None = None
+
+    def read(self, path: Path, contest: Contest) -> pl.DataFrame:
+        """The rows of the source at `path`.
+
+        `source` (line or file that a row stands in, for the rejects) and, as text, `area`, `station`, the contest's
+        figures; optional are `time` (UTC, as in formats.md; the latest one names the package's document) and `reject`
+        (why the row cannot be taken).
+
+        Raises:
+            ImporterError: with file, line or key, and rule.
+        """
+        raise NotImplementedError
 
 
 class Slice(Map, frozen=True):

@@ -8,7 +8,9 @@ import pytest
 
 from builder.areas import parse_areas
 from builder.election import Definition, parse_election
-from builder.importers.csv import import_csv, load_csv_map
+from builder.importers.csv import CsvMap
+from builder.importers.delivery import import_results
+from builder.importers.source import load_map
 from builder.intake import judge
 from builder.ledger import Cut
 from builder.recap import (
@@ -221,5 +223,5 @@ def make_cuts(*through: int) -> list[Cut]:
 
 def import_packages(definition: Definition, source: Path, map_name: str, out: Path) -> list[Package]:
     """Packages of a CSV of real data, by a map that comes with Terbit."""
-    report = import_csv(source, load_csv_map(map_name), definition, {}, out=out)
+    report = import_results(source, load_map(map_name, CsvMap), definition, {}, out=out)
     return [read_package(path) for path in report.packages]

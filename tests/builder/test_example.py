@@ -10,7 +10,9 @@ import pytest
 import builder
 from builder.content import read_pages
 from builder.election import Definition, load_definition
-from builder.importers.csv import import_csv, load_csv_map
+from builder.importers.csv import CsvMap
+from builder.importers.delivery import import_results
+from builder.importers.source import load_map
 from builder.recap import read_package
 from builder.rows import Rows
 from builder.tally import Tally, tally
@@ -32,9 +34,9 @@ def night(example: Definition, tmp_path_factory: pytest.TempPathFactory) -> list
     rows: dict[str, Rows] = no_rows(example)
     tallies, known = [], 0
     for name, map_name, reason in DELIVERIES:
-        map_ = load_csv_map(str(EXAMPLE / f"{map_name}.toml"))
+        map_ = load_map(str(EXAMPLE / f"{map_name}.toml"), CsvMap)
         out = tmp_path_factory.mktemp(name)
-        report = import_csv(EXAMPLE / f"{name}.csv", map_, example, rows, reason=reason, out=out)
+        report = import_results(EXAMPLE / f"{name}.csv", map_, example, rows, reason=reason, out=out)
         packages = [read_package(path) for path in report.packages]
         accept(example, *packages, rows=rows, known=known)
         known += len(packages)

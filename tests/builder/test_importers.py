@@ -15,10 +15,10 @@ from builder import limits
 from builder.areas import parse_areas
 from builder.election import Definition
 from builder.errors import ImporterError
-from builder.importers.areas import AreasMap, import_areas, load_areas_map
-from builder.importers.csv import CsvMap, import_csv, load_csv_map
-from builder.importers.delivery import ImportReport
-from builder.importers.sirekap import import_sirekap, load_sirekap_map
+from builder.importers.areas import AreasMap, import_areas
+from builder.importers.csv import CsvMap
+from builder.importers.delivery import ImportReport, import_results
+from builder.importers.sirekap import SirekapMap
 from builder.importers.source import load_map
 from builder.recap import read_package
 from builder.rows import KEY, Rows
@@ -57,7 +57,7 @@ def source(tmp_path: Path, text: str | bytes, name: str = "data.csv") -> Path:
 def imported(
     tmp_path: Path, text: str | bytes, map_: CsvMap = MAP, rows: dict[str, Rows] | None = None, **options: Any
 ) -> ImportReport:
-    return import_csv(source(tmp_path, text), map_, SMALL, rows or {}, out=tmp_path / "inbox", **options)
+    return import_results(source(tmp_path, text), map_, SMALL, rows or {}, out=tmp_path / "inbox", **options)
 
 
 def taken(
@@ -116,7 +116,7 @@ def test_packed_source(tmp_path: Path) -> None:
     """A .csv.gz is the same as what it holds."""
     imported(tmp_path, HEADER + ROWS)
     packed = source(tmp_path, gzip.compress((HEADER + ROWS).encode()), "data.csv.gz")
-    import_csv(packed, MAP, SMALL, {}, out=tmp_path / "other")
+    import_results(packed, MAP, SMALL, {}, out=tmp_path / "other")
     assert files(tmp_path / "other") == files(tmp_path / "inbox")
 
 
@@ -195,7 +195,7 @@ def test_gzip_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A gzip is unpacked no further than the cap."""
     monkeypatch.setattr(limits, "IMPORT_FILE", 1_000_000)
     with pytest.raises(ImporterError, match="longer than"):
-        import_csv(
+        import_results(
             source(tmp_path, gzip.compress(b"\0" * 2_000_000), "bomb.csv.gz"), MAP, SMALL, {}, out=tmp_path / "inbox"
         )
 
@@ -204,7 +204,7 @@ def test_cut_gzip(tmp_path: Path) -> None:
     """A gzip that is cut off is refused, not imported in part."""
     packed = gzip.compress((HEADER + ROWS).encode())[:-12]
     with pytest.raises(ImporterError, match="cut off"):
-        import_csv(source(tmp_path, packed, "data.csv.gz"), MAP, SMALL, {}, out=tmp_path / "inbox")
+        import_results(source(tmp_path, packed, "data.csv.gz"), MAP, SMALL, {}, out=tmp_path / "inbox")
 
 
 def first_rows(tmp_path: Path) -> dict[str, Rows]:
@@ -314,7 +314,7 @@ def test_no_space_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = source(tmp_path, HEADER + ROWS)
     monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(ImporterError, match="No space left"):
-        import_csv(path, MAP, SMALL, {}, out=tmp_path / "inbox")
+        import_results(path, MAP, SMALL, {}, out=tmp_path / "inbox")
     assert len(calls) == 4
     assert list((tmp_path / "inbox").iterdir()) == []
 
@@ -376,14 +376,14 @@ def test_broken_map(text: str, field: str | None, rule: str, tmp_path: Path) -> 
     """A map with an unknown key or a wrong value is refused with its file, the key and the rule."""
     path = source(tmp_path, text, "map.toml")
     with pytest.raises(ImporterError) as caught:
-        load_csv_map(str(path))
+        load_map(str(path), CsvMap)
     assert (str(caught.value.file), caught.value.field, caught.value.rule) == (str(path), field, rule)
 
 
 def test_maps_by_name() -> None:
     """The maps that come with Terbit are found by their bare names; another name is told what there is."""
     for name in ("kpu-2019-ppwp", "kpu-2019-recap", "sirekap-2024-final"):
-        assert load_csv_map(name).contest == "ppwp"
+        assert load_map(name, CsvMap).contest == "ppwp"
     for name in ("../maps/kpu-2019-ppwp", "kpu-2019", "/etc/passwd"):
         with pytest.raises(ImporterError, match="kpu-2019-ppwp"):
             load_map(name, CsvMap)
@@ -391,7 +391,7 @@ def test_maps_by_name() -> None:
 
 # ---- raw Sirekap JSON
 
-SIREKAP = load_sirekap_map("sirekap-2024-ppwp")
+SIREKAP = load_map("sirekap-2024-ppwp", SirekapMap)
 FORM = {"suara_sah": 30, "suara_total": 31, "suara_tidak_sah": 1, "pemilih_dpt_j": 40, "pengguna_total_j": 31}
 STATION = {
     "chart": {"null": None, "100025": 10, "100026": 20},
@@ -419,7 +419,7 @@ def station_files(folder: Path, **stations: Any) -> Path:
 
 def import_json(path: Path, **options: Any) -> ImportReport:
     map_ = msgspec.structs.replace(SIREKAP, candidates={"100025": 1, "100026": 2})
-    return import_sirekap(path, map_, CODES, {}, out=path.parent / "inbox", **options)
+    return import_results(path, map_, CODES, {}, out=path.parent / "inbox", **options)
 
 
 def test_raw_json(tmp_path: Path) -> None:
@@ -561,7 +561,7 @@ def test_too_many_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_broken_areas(data: str, field: str, rule: str, tmp_path: Path) -> None:
     """An area that the map cannot place, or a number that is none, is refused with its line and field."""
     with pytest.raises(ImporterError) as caught:
-        import_areas(source(tmp_path, data), load_areas_map("kpu-2024-areas"))
+        import_areas(source(tmp_path, data), load_map("kpu-2024-areas", AreasMap))
     assert (caught.value.line, caught.value.field, caught.value.rule) == (3, field, rule)
 
 
@@ -571,7 +571,7 @@ def test_areas_map(tmp_path: Path) -> None:
         'kode,nama,max_tps,ext_begin,ext_end\n99,LN,,,\n11,"A, B",,,\n1101,"C ""D""",,,\n110101,E,,,\n'
         "1101011001,F,3,901,902\n1101011002,G,-2,,\n"
     )
-    made = import_areas(source(tmp_path, data), load_areas_map("kpu-2024-areas"))
+    made = import_areas(source(tmp_path, data), load_map("kpu-2024-areas", AreasMap))
     assert made.decode().splitlines() == [
         "code,parent,level,name,kind,stations",
         "0,,negara,Indonesia,domestic,",
@@ -605,20 +605,20 @@ def test_areas_read_back(tmp_path: Path) -> None:
 
 def test_recap_of_2019(nation_2019: Definition, tmp_path: Path) -> None:
     """The official recap of 2019 adds up to the known national result, and differs from nothing when it comes again."""
-    path, map_ = shared_data("pemilu2019/agregat_2019.csv.gz"), load_csv_map("kpu-2019-recap")
-    report = import_csv(path, map_, nation_2019, {}, out=tmp_path)
+    path, map_ = shared_data("pemilu2019/agregat_2019.csv.gz"), load_map("kpu-2019-recap", CsvMap)
+    report = import_results(path, map_, nation_2019, {}, out=tmp_path)
     assert (report.rows, report.rejected, len(report.packages)) == (35 + 514 + 6_504 + 71_980, 0, 515)
     rows = taken(report, nation_2019)
     top = tally(rows["ppwp"], nation_2019, make_cuts(515)).areas.row(0, named=True)
     assert (top["below_votes_1"], top["below_votes_2"], top["handed_in"]) == (85_607_362, 68_650_239, 35)
-    again = import_csv(path, map_, nation_2019, rows, withdraw_missing=True, out=tmp_path)
+    again = import_results(path, map_, nation_2019, rows, withdraw_missing=True, out=tmp_path)
     assert (again.packages, again.unchanged) == ((), 79_033)
 
 
 def test_overseas_2024(nation_2024: Definition, tmp_path: Path) -> None:
     """Of overseas 2024 the 31 units of areas that the tree lacks are set aside, the others imported."""
     path = shared_data("pemilu2024/99_luar_negeri_final.csv.gz")
-    report = import_csv(path, load_csv_map("sirekap-2024-final"), nation_2024, {}, out=tmp_path)
+    report = import_results(path, load_map("sirekap-2024-final", CsvMap), nation_2024, {}, out=tmp_path)
     assert (report.rows, report.rejected) == (2_446, 31)
     assert report.rejects is not None
     assert set(pl.read_csv(report.rejects, infer_schema=False)["reject"]) == {"unknown-area"}
@@ -627,14 +627,14 @@ def test_overseas_2024(nation_2024: Definition, tmp_path: Path) -> None:
 
 def test_sample_of_raw_json(nation_2024: Definition, tmp_path: Path) -> None:
     """The raw sample gives the figures that the compiled file has for the same stations, where taken at one time."""
-    report = import_sirekap(
+    report = import_results(
         shared_data("pemilu2024/sample_tingkat6_tps.zip"), SIREKAP, nation_2024, {}, out=tmp_path / "json"
     )
     assert (report.rows, report.rejected) == (53, 0)
     raw = taken(report, nation_2024)["ppwp"].current
     compiled_source = shared_data("pemilu2024/31_dki_jakarta_final.csv.gz")
     compiled = taken(
-        import_csv(compiled_source, load_csv_map("sirekap-2024-final"), nation_2024, {}, out=tmp_path / "csv"),
+        import_results(compiled_source, load_map("sirekap-2024-final", CsvMap), nation_2024, {}, out=tmp_path / "csv"),
         nation_2024,
     )["ppwp"].current
     both = raw.join(compiled, on=KEY, suffix="_compiled")
@@ -646,10 +646,10 @@ def test_sample_of_raw_json(nation_2024: Definition, tmp_path: Path) -> None:
 
 SNAPSHOTS = ("2024-02-20", "2024-03-13", "2024-03-15", "2024-03-17")  # the votes of 12 March are to be ignored
 SNAPSHOT_MAP = msgspec.structs.replace(
-    load_csv_map("sirekap-2024-final"),
+    load_map("sirekap-2024-final", CsvMap),
     columns={
         key: value
-        for key, value in load_csv_map("sirekap-2024-final").columns.items()
+        for key, value in load_map("sirekap-2024-final", CsvMap).columns.items()
         if not key.endswith("male") and not key.startswith("voters_")
     },
 )
@@ -662,7 +662,7 @@ def test_snapshots_of_2024(nation_2024: Definition, tmp_path: Path) -> None:
     rows, known, reports = no_rows(nation_2024), 0, []
     for day in SNAPSHOTS:
         path = source(tmp_path, header + "".join(one for one in lines if one.startswith(day)), f"{day}.csv")
-        report = import_csv(
+        report = import_results(
             path, SNAPSHOT_MAP, nation_2024, rows, reason="source", note=day, withdraw_missing=True, out=tmp_path / day
         )
         assert report.rejected == 0
