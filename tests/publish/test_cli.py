@@ -1,4 +1,4 @@
-"""`terbit` as an operator runs it: from an empty folder to a public site, stage by stage, and with wrong input."""
+"""`terbit` as an operator runs it: stage by stage, and with wrong input. tests/test_docs.py has the way from nothing to a public site."""
 
 import json
 import subprocess
@@ -12,36 +12,10 @@ from tests.publish.workspace import deliver, make_workspace, publish
 
 
 def terbit(*words: object) -> subprocess.CompletedProcess[str]:
-    return run("publish.cli", *words)
-
-
-def run(module: str, *words: object) -> subprocess.CompletedProcess[str]:
-    program = f"from {module} import main; main()"
+    program = "from publish.cli import main; main()"
     return subprocess.run(
         [sys.executable, "-c", program, *map(str, words)], capture_output=True, text=True, check=False, cwd=Path.cwd()
     )
-
-
-def test_readme_from_init_to_verified(tmp_path: Path) -> None:
-    """The README's commands, in its order, lead from nothing to a site that terbit-verify accepts."""
-    hasil = tmp_path / "hasil"
-    example = hasil / "content" / "example"
-    for words in (
-        ("init", hasil),
-        ("keys", "init", "-C", hasil, "--no-passphrase", "--no-offline-passphrase"),
-        ("import", "csv", example / "count.csv", "--map", example / "count.toml", "-C", hasil),
-        ("publish", "-C", hasil),
-    ):
-        done = terbit(*words)
-        assert done.returncode == 0, done.stderr
-    checked = run(
-        "verifier.cli", "site", hasil / "public", "--root", hasil / "keys" / "metadata" / "1.root.json", "--state", tmp_path / "state"
-    )  # fmt: skip
-    assert checked.returncode == 0, checked.stderr
-    election = next(path for path in (hasil / "public").iterdir() if (path / "ppwp").is_dir())
-    page = next((election / "ppwp").glob("*.json"))
-    one = run("verifier.cli", "file", page, "--key-file", hasil / "keys" / "public" / "minisign.pub")
-    assert one.returncode == 0, one.stderr
 
 
 def test_stage_by_stage(tmp_path: Path) -> None:

@@ -1,0 +1,175 @@
+"""Every command that the documents show is run, in their order, as a reader would; every one that they name exists."""
+
+import os
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from publish.cli import terbit
+from tests.programs import require
+from verifier.cli import main as terbit_verify
+
+PROJECT = Path(__file__).parents[1]
+DOCUMENTS = [
+    PROJECT / "README.md",
+    *sorted(path for folder in ("bench", "content", "docs") for path in (PROJECT / folder).rglob("*.md")),
+    *(PROJECT / name for name in ("SECURITY.md", "CHANGELOG.md")),
+]
+# Where the reader of a document stands; elsewhere in the workspace that the README makes.
+FOLDERS = {"README.md": ".", "docs/operations.md": "srv/hasil"}
+# What stands in a document for something of the reader's own, and what it is here.
+OWN = {
+    "/srv/hasil": "../../srv/hasil",
+    "/media/stick": "../../stick",
+    "ALAMAT-SITUS": "public/contoh-2029",
+    "ADDRESS-OF-THE-SITE": "public/contoh-2029",
+    "SIDIK-KUNCI": "$(sha256sum keys/metadata/1.root.json | cut -d' ' -f1)",
+    "FINGERPRINT": "$(sha256sum keys/metadata/1.root.json | cut -d' ' -f1)",
+}
+
+
+@dataclass(frozen=True)
+class Special:
+    """A command that cannot be run just as it stands: why, what the reader did `first`, what is run `instead`."""
+
+    why: str
+    first: str = "true"
+    instead: str | None = None
+    code: int = 0
+
+
+DOWNLOAD = "cp public/contoh-2029/ppwp/1101/1101.json{,.minisig} keys/public/minisign.pub ."
+EDIT = "echo '# changed' >> content/election.toml"
+SLOW = "a passphrase of an offline key costs seconds and a gigabyte, three times"
+STATION = """python3 -c 'import zipfile; zipfile.ZipFile("tps.zip", "w").writestr("1101010101001.json", "{}")'"""
+SPECIAL = {
+    "make demo": Special("make would first make an environment", instead="terbit demo build/demo"),
+    "make test": Special("is this", instead="true"),
+    "make national": Special("needs data that are not part of the project", instead="true"),
+    "make bench": Special("needs data that are not part of the project", instead="true"),
+    "terbit keys init --no-passphrase": Special(
+        SLOW, instead="terbit keys init --no-passphrase --no-offline-passphrase"
+    ),
+    "terbit keys init --offline-dir /media/stick --no-passphrase": Special(
+        SLOW,
+        first="terbit init .",
+        instead="terbit keys init --offline-dir ../../stick --no-passphrase --no-offline-passphrase",
+    ),
+    "terbit serve": Special("serves until it is stopped", instead="terbit serve --port $PORT"),
+    "terbit keys refresh": Special("needs a changed definition, and says what waits", first=EDIT, code=3),
+    "terbit import sirekap tps.zip --candidates 100028=1": Special("needs a source", first=STATION),
+    "terbit import areas wilayah.csv.gz --map kpu-2024-areas -o areas.csv": Special(
+        "needs a source", first=r"printf 'kode,nama,max_tps,ext_begin,ext_end\n11,ACEH,,,\n' | gzip > wilayah.csv.gz"
+    ),
+    "minisign -Vm 1101.json -p minisign.pub": Special("needs what the text says to download", first=DOWNLOAD),
+}
+
+
+def shell_lines(document: Path) -> Iterator[tuple[str, str]]:
+    """Place and text of each command in the document's blocks; a block that hides one is an error."""
+    fence: str | None = None
+    for number, line in enumerate(document.read_text().splitlines(), 1):
+        text, place = line.strip(), f"{document.relative_to(PROJECT)}:{number}"
+        if text.startswith("```"):
+            fence = None if fence is not None else text[3:]
+        elif fence == "sh" and text:
+            yield place, re.split(r"\s+#", text)[0]
+        elif fence == "cron":
+            yield place, text.split(maxsplit=5)[5]
+        elif fence is not None or line.startswith("    "):
+            assert not re.match(r"(\$ )?(make|minisign|terbit|terbit-verify) ", text), f"{place}: mark the block as sh"
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """A reader's machine: our two programs on the path, a home of its own, nothing between it and itself."""
+    for name, module in (("terbit", "publish.cli"), ("terbit-verify", "verifier.cli")):
+        program = tmp_path / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(f"#!/bin/sh\nexec {sys.executable} -c 'from {module} import main; main()' \"$@\"\n")
+        program.chmod(0o755)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
+    own = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "PYTHONPATH": str(PROJECT), "HOME": str(tmp_path)}
+    return {**kept, **own, "PORT": str(port)}
+
+
+def test_commands_of_the_documents(tmp_path: Path, environment: dict[str, str]) -> None:
+    """Every command in the documents' blocks does what the text around it leads one to expect: it ends with its exit code."""
+    used, missing = set(), set()
+    for document in DOCUMENTS:
+        folder = tmp_path / FOLDERS.get(document.relative_to(PROJECT).as_posix(), "hasil")
+        folder.mkdir(parents=True, exist_ok=True)
+        for place, line in shell_lines(document):
+            special = SPECIAL.get(line, Special(""))
+            used.add(line)
+            command = special.instead or line
+            for theirs, ours in OWN.items():
+                command = command.replace(theirs, ours)
+            program, *words = command.split(maxsplit=1)
+            if program == "cd" and "&&" not in command:
+                folder /= words[0]
+            elif command.startswith("terbit serve"):
+                serve_one_page(command, folder, environment)
+            elif program != "cd" and shutil.which(program, path=environment["PATH"]) is None:
+                missing.add(program)
+            else:
+                done = subprocess.run(
+                    ["bash", "-ec", f"{special.first}\n{command}"],
+                    cwd=folder, env=environment, input="y\n", capture_output=True, text=True, check=False, timeout=60,
+                )  # fmt: skip
+                assert done.returncode == special.code, f"{place}: {line}\n{done.stdout}{done.stderr}"
+    assert set(SPECIAL) - used == set(), "these stand in no document any more"
+    for program in missing:
+        require(program)
+
+
+def serve_one_page(command: str, folder: Path, environment: dict[str, str]) -> None:
+    """Start the server, ask it for the front page, and stop it."""
+    words = shlex.split(command.replace("$PORT", environment["PORT"]))
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with subprocess.Popen(words, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            while server.poll() is None:
+                try:
+                    page = direct.open(f"http://127.0.0.1:{environment['PORT']}/contoh-2029/", timeout=10)
+                except urllib.error.URLError:
+                    time.sleep(0.05)
+                    continue
+                assert b"<title>" in page.read()
+                return
+            pytest.fail(f"{command} ended: {server.stderr and server.stderr.read()}")
+        finally:
+            server.terminate()
+
+
+def named_commands() -> Iterator[object]:
+    """Each command of ours that stands in the text of a document, as `code`."""
+    for document in DOCUMENTS:
+        text = re.sub(r"```.*?```", "", document.read_text(), flags=re.S)
+        for span in dict.fromkeys(re.findall(r"`((?:terbit|terbit-verify) [^`]+)`", text)):
+            yield pytest.param(span, id=f"{document.relative_to(PROJECT)}: {span}")
+
+
+@pytest.mark.parametrize("span", list(named_commands()))
+def test_named_commands_exist(span: str) -> None:
+    """A command that the text names is one that the program has, with these options."""
+    program, *words = shlex.split(span)
+    command: click.Command = terbit if program == "terbit" else terbit_verify
+    done = CliRunner().invoke(command, [*words, "--help"])
+    assert done.exit_code == 0, done.output
