@@ -16,7 +16,7 @@ from markupsafe import Markup
 from builder.content import ContentPage
 from builder.election import Contest, Election
 from builder.figures import Figures, bar_width, local_time, share, signed
-from builder.templates import Templates, Texts, read_templates, read_texts
+from builder.templates import FastTemplates, Templates, Texts, read_templates, read_texts
 
 __all__ = ["Pages"]
 
@@ -51,7 +51,9 @@ class Pages:
         self._election = election
         self._sources = read_templates(templates) if isinstance(templates, Path) else templates
         self._texts: Texts = read_texts(self._sources, "id")
-        self._templates = Templates(self._sources, "id", self._texts["page"] | self._constants("id"))
+        words = self._texts["page"] | self._constants("id")
+        self._templates = Templates(self._sources, "id", words)
+        self._area_templates = FastTemplates(self._sources, "id", words)
         self._words: Mapping[str, str] = self._texts["values"]
         self._figures = Figures(self._words["none"])
         self._levels = {level.id: level.title.id for level in election.levels}
@@ -101,7 +103,7 @@ class Pages:
             "heads": heads,
             "rows": rows,
             "second_series": self._words["series_below" if below and not recap else "series_recap"],
-            "figure_rows": zip(shared.fields, map(figure, count["fields"]), second_fields, strict=False),
+            "figure_rows": list(zip(shared.fields, map(figure, count["fields"]), second_fields, strict=False)),
             "finding_sentences": self._finding_sentences(results["findings"]),
             "finding_counts": self._finding_counts(results["finding_counts"]) if children else (),
             "child_rows": self._children(children, up, len(shared.names)),
@@ -111,7 +113,7 @@ class Pages:
             "source_rows": [self._source(source, up) for source in results["sources"]],
             "check_command": self._words["check_command"].format(file=file),
         }
-        return self._templates.render("area.html", values).encode()
+        return self._area_templates.render("area.html", values).encode()
 
     def index_page(
         self,
@@ -170,10 +172,10 @@ class Pages:
         child_heads = [reported, *vote_labels, *recaps, *fields, self._words["findings"]]
         levels = list(self._levels)
         children_heads = {
-            level: self._templates.part("children_head", self._levels[below], child_heads)
+            level: self._templates.part("children_thead", self._levels[below], child_heads)
             for level, below in pairwise(levels)
         }
-        stations_head = self._templates.part("stations_head", [*vote_labels, *fields])
+        stations_head = self._templates.part("stations_thead", [*vote_labels, *fields])
         return _ContestPages(
             names=names,
             labels=dict(zip(contest.figures, [*vote_labels, *fields], strict=True)),
@@ -257,10 +259,10 @@ class Pages:
             shown.append((f"{up}{path}.html", name, cells))
         return shown
 
-    def _stations(self, rows: Sequence[Row]) -> list[tuple[str, str, Iterable[str], str]]:
+    def _stations(self, rows: Sequence[Row]) -> list[tuple[str, str, list[str], str]]:
         figure, note = self._figures.__getitem__, self._note
         return [
-            (state, station, map(figure, figures), note(state, revision, findings))
+            (state, station, [*map(figure, figures)], note(state, revision, findings))
             for station, revision, state, *figures, findings in rows
         ]
 

@@ -208,7 +208,7 @@ def _publish(
     refused = False
     with workspace.lock(), Flow(workspace, stages, _now(), passphrase_file) as flow:
         if paths is not None:
-            report = take_in_packages(workspace, paths, stages)
+            report = take_in_packages(workspace, paths, stages, flow.workers)
             refused = bool(report.refused)
             _tell_refused(report)
         told = flow.publish()

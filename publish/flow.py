@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +15,7 @@ from builder.site import Site
 from publish import release
 from publish.draft import Draft, DraftState
 from publish.errors import SigningError
-from publish.jobs import Jobs, Plan, Runner, save_tallies
+from publish.jobs import FEW_ROLES, Jobs, Plan, Runner, Workers, save_tallies
 from publish.keyring import Keyring
 from publish.progress import Stages
 from publish.push import TIMESTAMP, Push
@@ -27,13 +26,20 @@ from publish.workspace import Workspace
 __all__ = ["Flow", "take_in_packages", "unpack"]
 
 
-def take_in_packages(workspace: Workspace, paths: Sequence[Path], stages: Stages) -> IntakeReport:
-    """Take what lies at `paths` (default: the inbox) into the ledger, and keep the fold for the next run."""
+def take_in_packages(
+    workspace: Workspace, paths: Sequence[Path], stages: Stages, workers: Workers | None = None
+) -> IntakeReport:
+    """Take what lies at `paths` (default: the inbox) into the ledger, and keep the fold for the next run.
+
+    `workers` are started meanwhile if what comes in will give them work.
+    """
     if not paths and not workspace.inbox.is_dir():
         return IntakeReport()
     found = [package for path in paths or [workspace.inbox] for package in find_packages(path)]
     if not found:
         return IntakeReport()
+    if workers is not None and len(found) >= FEW_ROLES:
+        workers.start()
     with stages.stage("intake", len(found)) as advance:
         report = take_in(found, workspace.inbox, workspace.ledger, workspace.rows, workspace.definition, advance)
         if report.accepted:
@@ -63,13 +69,13 @@ class Flow:
         self.keyring = Keyring(workspace, passphrase_file)
         self.target = LocalTarget(workspace.public / workspace.definition.election.id)
         self.store = RecordStore(workspace.build / "targets" / "public")
-        self._cleanup = ExitStack()
+        self.workers = Workers(workspace.directory, workspace.config.workers)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._cleanup.close()
+        self.workers.stop()
 
     @cached_property
     def cut(self) -> Cut:
@@ -107,23 +113,20 @@ class Flow:
 
     @cached_property
     def runner(self) -> Runner:
-        plan = Plan(self.workspace.directory, self.draft.directory, self.base.release, self.keyring.minisign)
-        jobs = Jobs(plan, self.site)
-        return self._cleanup.enter_context(
-            Runner(jobs, self.workspace.config.workers, lambda: save_tallies(self.draft, self.site.tallies))
-        )
+        plan = Plan(self.draft.directory, self.base.release, self.keyring.minisign)
+        jobs = Jobs(plan, self.workspace, self.site)
+        return Runner(self.workers, jobs, lambda: save_tallies(self.draft, self.site.tallies))
 
-    def build(self) -> Draft:
-        """Make the draft's files, unsigned."""
+    def build(self, jobs: Sequence[str] = ("render",)) -> Draft:
+        """Make the draft's files, unsigned unless `jobs` go further."""
         if self.draft.state() is None:
-            release.build(
-                self.workspace, self.site, self.keyring.trust.files, self.base, self.draft, self.runner, self.stages
-            )
+            trust = self.keyring.trust.files
+            release.build(self.workspace, self.site, trust, self.base, self.draft, self.runner, self.stages, jobs)
         return self.draft
 
     def sign(self) -> DraftState:
-        """Build if needed, then sign."""
-        state = self.build().state()
+        """Build if needed, then sign. Objects may go out before the release is whole: no one is told of them yet."""
+        state = self.build(("render", "sign", "put_objects")).state()
         if state is None or state.stage != "signed":
             state = release.sign(
                 self.workspace, self.site, self.base, self.draft, self.keyring, self.runner, self.stages

@@ -3,11 +3,13 @@
 Worker processes are spawned, never forked: the columnar engine's threads do not survive a fork.
 """
 
+import gc
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -23,7 +25,7 @@ from publish.targets.local import LocalTarget
 from publish.workspace import Workspace
 from verifier.formats.minisign import TrustedComment
 
-__all__ = ["Jobs", "MinisignKey", "Plan", "Runner", "object_path", "save_tallies"]
+__all__ = ["FEW_ROLES", "Jobs", "MinisignKey", "Plan", "Runner", "Workers", "object_path", "save_tallies"]
 
 FRAMES = ("areas", "stations", "findings", "history")
 # Below this many roles a second process costs more than it saves.
@@ -47,7 +49,6 @@ class _Head(msgspec.Struct):
 class Plan:
     """What every process needs to know; small enough to be sent."""
 
-    workspace: Path
     draft: Path
     since: int
     minisign: tuple[MinisignKey, ...] = ()
@@ -56,10 +57,9 @@ class Plan:
 class Jobs:
     """One process's view of the release under way."""
 
-    def __init__(self, plan: Plan, site: Site | None = None) -> None:
-        self.plan = plan
+    def __init__(self, plan: Plan, workspace: Workspace, site: Site | None = None) -> None:
+        self.plan, self.workspace = plan, workspace
         self.draft = Draft(plan.draft)
-        self.workspace = Workspace(plan.workspace)
         self.target = LocalTarget(self.workspace.public / self.workspace.definition.election.id)
         self.site = site or Site(
             self.workspace.inputs, self.workspace.ledger, _read_tallies(self.workspace, self.draft)
@@ -116,62 +116,101 @@ def object_path(entry: Entry) -> str:
     return f"targets/{folder}{slash}{entry.sha256}.{name}"
 
 
-class Runner:
-    """Runs a job for many roles: here when they are few, else in worker processes that are started once."""
+class Workers:
+    """The worker processes of one run. Starting one takes a second, so whoever sees much work coming starts them early."""
 
-    def __init__(self, jobs: Jobs, workers: int, prepare: Callable[[], None]) -> None:
-        """`prepare` leaves on disk what worker processes will read; it is called before the first of them starts."""
-        self._jobs, self._workers, self._prepare = jobs, workers, prepare
+    def __init__(self, directory: Path, count: int) -> None:
+        self._directory, self.count = directory, count
         self._pool: ProcessPoolExecutor | None = None
 
-    def __enter__(self) -> "Runner":
-        return self
+    @property
+    def started(self) -> bool:
+        return self._pool is not None
 
-    def __exit__(self, *error: object) -> None:
+    @property
+    def pool(self) -> ProcessPoolExecutor | None:
+        """None where one process has to do."""
+        self.start()
+        return self._pool
+
+    def start(self) -> None:
+        """Start them without waiting until they are ready."""
+        if self._pool is None and self.count > 1:
+            self._pool = ProcessPoolExecutor(self.count, get_context("spawn"), _start_worker, (self._directory,))
+            for _ in range(self.count):
+                self._pool.submit(_ready)
+
+    def stop(self) -> None:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
+
+
+class Runner:
+    """Runs jobs for many roles: here when they are few, else in worker processes that are started once.
+
+    A job that was done for a role is not done again in the same run: a release may be made role by role, rendered, signed and put in one go,
+    which keeps processor and disk busy at once, and whoever asks for one of these later finds it done.
+    """
+
+    def __init__(self, workers: Workers, jobs: Jobs, prepare: Callable[[], None]) -> None:
+        """`prepare` leaves on disk what worker processes will read; it is called before the first of them works."""
+        self._workers, self._jobs, self._prepare = workers, jobs, prepare
+        self._done: dict[tuple[str, str], int] = {}
+        self._prepared = False
+
+    def run(self, jobs: Sequence[str], roles: Sequence[str], advance: Callable[[int], None]) -> None:
+        """Do `jobs` (methods of `Jobs`) in their order for each role."""
+        tasks = [(role, left) for role in roles if (left := [job for job in jobs if (job, role) not in self._done])]
+        pool = self._workers.pool if len(tasks) >= FEW_ROLES else None
+        if pool is not None and not self._prepared:
+            self._prepare()
+            self._prepared = True
+        work = partial(_work, self._jobs.plan)
+        results = pool.map(work, tasks, chunksize=4) if pool else (_run(self._jobs, *task) for task in tasks)
+        for (role, left), counts in zip(tasks, results, strict=True):
+            self._done.update(((job, role), count) for job, count in zip(left, counts, strict=True))
+            advance(1)
+
+    def count(self, job: str) -> int:
+        """The sum of what `job` returned so far."""
+        return sum(count for (name, _), count in self._done.items() if name == job)
 
     @contextmanager
     def executor(self) -> Iterator[Executor]:
         """Where other work may go: the worker processes if there are any, else threads."""
-        if self._pool is not None:
-            yield self._pool
+        if self._workers.started and (pool := self._workers.pool):
+            yield pool
         else:
-            with ThreadPoolExecutor(self._workers) as threads:
+            with ThreadPoolExecutor(self._workers.count) as threads:
                 yield threads
 
-    def run(self, job: str, roles: Sequence[str], advance: Callable[[int], None]) -> int:
-        """Do `job` (a method of `Jobs`) for each role; returns the sum of what the jobs return."""
-        if self._workers == 1 or len(roles) < FEW_ROLES:
-            results: Iterator[int] = (getattr(self._jobs, job)(role) for role in roles)
-        else:
-            if self._pool is None:
-                self._prepare()
-                self._pool = ProcessPoolExecutor(self._workers, get_context("spawn"), _start_worker, (self._jobs.plan,))
-            results = self._pool.map(_work, ((job, role) for role in roles), chunksize=4)
-        total = 0
-        for result in results:
-            total += result
-            advance(1)
-        return total
+
+_workspace: Workspace
+_jobs: Jobs | None = None
 
 
-_plan: Plan
-_worker_jobs: Jobs | None = None
+def _start_worker(directory: Path) -> None:
+    global _workspace  # noqa: PLW0603 - a worker process has one workspace for its life
+    _workspace = Workspace(directory)
+    _ = _workspace.definition
+    # What was loaded stays: the collector need not look at it again and again.
+    gc.freeze()
+    gc.set_threshold(100_000)
 
 
-def _start_worker(plan: Plan) -> None:
-    global _plan  # noqa: PLW0603 - a worker process has one plan for its life
-    _plan = plan
+def _ready() -> None:
+    pass
 
 
-def _work(task: tuple[str, str]) -> int:
-    global _worker_jobs  # noqa: PLW0603
-    job, role = task
-    if _worker_jobs is None:
-        _worker_jobs = Jobs(_plan)
-    result: int = getattr(_worker_jobs, job)(role)
-    return result
+def _work(plan: Plan, task: tuple[str, Sequence[str]]) -> list[int]:
+    global _jobs  # noqa: PLW0603
+    if _jobs is None or _jobs.plan != plan:
+        _jobs = Jobs(plan, _workspace)
+    return _run(_jobs, *task)
+
+
+def _run(jobs: Jobs, role: str, names: Sequence[str]) -> list[int]:
+    return [getattr(jobs, name)(role) for name in names]
 
 
 def save_tallies(draft: Draft, tallies: dict[str, Tally]) -> None:

@@ -50,7 +50,8 @@ class Push:
         """Make a signed draft public."""
         packs = pack_names(draft.files)
         with self.stages.stage("push objects", len(packs)) as advance:
-            replaced = runner.run("put_objects", packs, advance) + self._put_packages(state) + self._put_metadata(draft)
+            runner.run(["put_objects"], packs, advance)
+            replaced = runner.count("put_objects") + self._put_packages(state) + self._put_metadata(draft)
             self.target.settle()
         if replaced:
             self.stages.say(
@@ -66,7 +67,7 @@ class Push:
             self._verify(draft, packs, timestamp, runner)
         self.target.put_pointer(TIMESTAMP, timestamp)
         with self.stages.stage("push aliases", len(packs)) as advance:
-            runner.run("put_aliases", packs, advance)
+            runner.run(["put_aliases"], packs, advance)
             self._put_pointers(state.release)
             self.target.settle()
         changed = {

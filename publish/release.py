@@ -5,7 +5,7 @@ release that the target holds is made: files by the releases that the ledger com
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -84,14 +84,15 @@ def build(
     draft: Draft,
     runner: Runner,
     stages: Stages,
+    jobs: Sequence[str] = ("render",),
 ) -> None:
-    """Make the files that changed since `base`, unsigned, into the draft."""
+    """Make the files that changed since `base` into the draft; `jobs` after the first do in the same go what would come later."""
     cut = workspace.ledger.cuts[-1]
     roles = list(
         dict.fromkeys(part.role for part in parts(workspace.definition) if site.part_release(part) > base.release)
     )
-    with stages.stage("build", len(roles)) as advance:
-        runner.run("render", roles, advance)
+    with stages.stage("build" if len(jobs) == 1 else "build, sign, put", len(roles)) as advance:
+        runner.run(jobs, roles, advance)
         write_pack(draft.files, SITE, site.site_files())
         write_pack(draft.files, TRUST, (entry_of(path, data) for path, data in sorted(trust_files.items())))
     draft.finish(DraftState(cut.release, base.release, base.packages, "built", tuple(roles)))
@@ -105,7 +106,7 @@ def sign(
     if state is None:
         raise BuilderError("there is no built draft to sign; run: terbit build", file=draft.directory)
     with stages.stage("sign results", len(state.rendered)) as advance:
-        runner.run("sign", state.rendered, advance)
+        runner.run(["sign"], state.rendered, advance)
     with stages.stage("sign metadata"):
         roles, changed = _sign_roles(workspace, site, base, draft, keyring, state)
         cut = workspace.ledger.cuts[-1]
