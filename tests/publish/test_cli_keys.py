@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from builder.ledger import Cut, Ledger
 from publish import keystore
 from publish.cli_keys import keys, sign
-from publish.errors import KeyFileError, SigningError
+from publish.errors import KeyFileError
 from publish.keys import ONLINE_COST, read_secret_key
 from publish.offline import Offline
-from tests.election import NIGHT, write_definition
+from tests.election import write_definition
 from tests.programs import require
 
 
@@ -151,30 +150,6 @@ def test_rotate_of_an_unknown_key_is_a_usage_error(workspace):
     result = run(workspace, "keys", "rotate", "timestmp", "--no-passphrase")
     assert result.exit_code == 2
     assert "only root-1, root-2, root-3, site, results, snapshot, timestamp, minisign" in result.stderr
-
-
-def cut(workspace: Path, release: int) -> None:
-    names = ("definition", "content", "templates", "trust")
-    ledger = Ledger(workspace / "ledger")
-    time = NIGHT.strftime("%Y-%m-%dT%H:%M:%SZ")
-    hashes = dict.fromkeys(names, "0" * 64)
-    with ledger.lock():
-        ledger.add_cut(Cut(release=release, time=time, through=0, builder="0.1.0", results=1, **hashes))
-
-
-def test_minisign_key_cannot_take_over_a_release_that_is_out(workspace):
-    """When releases went out before the new minisign key was signed for, it must wait for the next one."""
-    cut(workspace, 1)
-    run(workspace, "keys", "rotate", "minisign", "--no-passphrase")
-    cut(workspace, 2)
-    signing = ("sign", "--yes", *offline_keys(workspace, "root-1", "root-2"))
-    refused = run(workspace, *signing, fails=True)
-    assert isinstance(refused.exception, SigningError)
-    assert "release 2 is out" in str(refused.exception)
-    assert run(workspace, "keys", "refresh").stdout == "2.trust.json\n"
-    assert "In force" in run(workspace, *signing).stderr
-    file = json.loads(Offline(workspace / "keys").current().files["trust/minisign.json"])
-    assert [(key["from"], key["to"]) for key in file["keys"]] == [(1, 2), (3, None)]
 
 
 def test_missing_passphrase_file_names_it(empty):
