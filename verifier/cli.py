@@ -281,6 +281,7 @@ def _report_as_json(report: SiteReport) -> dict[str, object]:
         "files": report.files,
         "bytes": report.length,
         "signatures": report.signatures,
+        "packages": report.packages,
         "failures": [
             {"path": failure.path, "what": failure.what, "expected": failure.expected, "got": failure.got}
             for failure in report.failures
@@ -293,12 +294,16 @@ def _write_report(place: str, report: SiteReport, *, aliases: bool, signatures: 
         compared = f": expected {failure.expected}, got {failure.got}" if failure.expected else ""
         click.echo(_printable(f"FAILED {failure.path}: {failure.what}{compared}"))
     click.echo(_printable(f"{place}: release {report.release}, signed as current until {_time(report.expires)}"))
-    checked = [f"{report.roles} signed lists", f"{report.files} files ({report.length} bytes)"]
+    checked = [
+        f"{report.roles} signed lists",
+        f"{report.packages} recap packages",
+        f"{report.files} files ({report.length} bytes)",
+    ]
     left_out: list[str] = []
     (checked if aliases else left_out).append("their copies at the paths that browsers use")
     (checked if signatures else left_out).append(f"{report.signatures or ''} minisign signatures".lstrip())
     click.echo(f"Checked: {', '.join(checked)}")
-    if left_out:
-        click.echo(f"Not checked: {', '.join(left_out)}")
+    unsigned = "latest.json, the domain's own front page and files that no list names, which nobody signs"
+    click.echo(f"Not checked: {', '.join([*left_out, unsigned])}")
     count = len(report.failures)
-    click.echo(f"NOT what was published: {count} failures" if count else "Everything is what was published")
+    click.echo(f"NOT what was published: {count} failures" if count else "Everything checked is what was published")

@@ -5,6 +5,7 @@ does not import python-tuf, so that a worker process starts fast.
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,6 +16,8 @@ from verifier.fetcher import Fetcher, MissingError
 from verifier.results_signature import MinisignKeys, check_results, read_signature
 
 __all__ = ["Batch", "BatchReport", "Failure", "SignedFile", "check_batch"]
+
+_PACKAGE = re.compile(rb'"package":"([0-9a-f]{64})"')
 
 
 class SignedFile(NamedTuple):
@@ -49,27 +52,33 @@ class Batch:
 
 @dataclass(frozen=True)
 class BatchReport:
-    """How many files, bytes of them and signatures were checked, good or bad, and the failures."""
+    """How many files, bytes of them and signatures were checked, good or bad, and the failures.
+    `packages`: names of the recap packages that good results files name."""
 
     files: int
     length: int
     signatures: int
     failures: tuple[Failure, ...]
+    packages: frozenset[bytes] = frozenset()
 
 
 def check_batch(batch: Batch) -> BatchReport:
     """Check every file of the batch; a failure never hides the next one."""
     failures: list[Failure] = []
     length = signatures = 0
+    packages: set[bytes] = set()
     for file in batch.files:
         data = _check_file(batch, file, failures)
         if data is None:
             continue
         length += len(data)
-        if batch.keys is not None and file.path.endswith(".json"):
-            signatures += 1
-            failures += _check_signature(batch, file, data, batch.keys)
-    return BatchReport(len(batch.files), length, signatures, tuple(failures))
+        if file.path.endswith(".json"):
+            # In a results file a quotation mark within a text is escaped, so that no text can look like this.
+            packages.update(_PACKAGE.findall(data))
+            if batch.keys is not None:
+                signatures += 1
+                failures += _check_signature(batch, file, data, batch.keys)
+    return BatchReport(len(batch.files), length, signatures, tuple(failures), frozenset(packages))
 
 
 def _object_path(file: SignedFile) -> str:

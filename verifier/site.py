@@ -1,4 +1,5 @@
-"""Check a whole site: every file that any role of the current release lists, at every place where it is served.
+"""Check a whole site: every file that any role of the current release lists, at every place where it is served, and
+every recap package that its results name.
 
 A name in a role's metadata counts only where a TUF search for it would end: `SignedRole.resolves` holds (every
 delegation from the top covers it, no terminating role before it ends the search) and no other role lists it too.
@@ -19,6 +20,7 @@ from verifier import limits
 from verifier.errors import StaleError, VerificationError, VerifierError
 from verifier.fetcher import Fetcher, check_path
 from verifier.files import Batch, BatchReport, Failure, SignedFile, check_batch
+from verifier.packages import check_packages
 from verifier.results_signature import MinisignKeys
 
 if TYPE_CHECKING:
@@ -33,12 +35,13 @@ KEYS_PATH = "trust/minisign.json"
 # Every other role is a group of contests or one of its shards, and its JSON files are results.
 ROLES_WITHOUT_RESULTS = frozenset({"targets", "trust", "site"})
 BATCH_SIZE = 128
+PACKAGES_BATCH_SIZE = 16
 
 
 @dataclass(frozen=True)
 class SiteReport:
     """What was checked: `release` (the snapshot's version), signed as current until `expires`; numbers of `roles`,
-    `files`, `length` (bytes of them) and minisign `signatures`; every failure."""
+    `files`, `length` (bytes of them), minisign `signatures` and recap `packages`; every failure."""
 
     release: int
     expires: datetime
@@ -46,6 +49,7 @@ class SiteReport:
     files: int
     length: int
     signatures: int
+    packages: int
     failures: tuple[Failure, ...]
 
     @property
@@ -97,6 +101,7 @@ class _Run:
         self._owners: dict[str, str] = {}
         self._waiting: deque[Future[BatchReport]] = deque()
         self._failures: list[Failure] = []
+        self._packages: set[bytes] = set()
         self._roles = self._files = self._length = self._signatures = 0
 
     def minisign_keys(self) -> MinisignKeys | None:
@@ -147,9 +152,17 @@ class _Run:
         self._length += report.length
         self._signatures += report.signatures
         self._failures += report.failures
+        self._packages |= report.packages
         self._progress(self._files, len(self._owners))
 
     def finish(self) -> SiteReport:
+        while self._waiting:
+            self._collect()
+        # Only now is it known which packages good results name: a name found in a bad file says nothing.
+        packages = sorted(name.decode() for name in self._packages)
+        for start in range(0, len(packages), PACKAGES_BATCH_SIZE):
+            batch = packages[start : start + PACKAGES_BATCH_SIZE]
+            self._waiting.append(self._executor.submit(check_packages, self._fetcher, batch))
         while self._waiting:
             self._collect()
         return SiteReport(
@@ -159,5 +172,6 @@ class _Run:
             files=self._files,
             length=self._length,
             signatures=self._signatures,
+            packages=len(packages),
             failures=tuple(self._failures),
         )

@@ -242,7 +242,7 @@ def test_the_report_says_what_was_left_out(site: SiteSimulator, tmp_path: Path, 
     output = run("site", folder, *trust, env=environment).stdout
     assert "release 1, signed as current until 2026-11-21 05:30:00 UTC" in output
     assert "Not checked: minisign signatures" in output
-    assert output.endswith("Everything is what was published\n")
+    assert output.endswith("Everything checked is what was published\n")
     output = run("site", folder, *trust, "--objects-only", "--signatures", env=environment).stdout
     assert "3 minisign signatures" in output
     assert "Not checked: their copies at the paths that browsers use" in output

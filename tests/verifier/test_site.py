@@ -287,7 +287,7 @@ def test_attacks_on_a_site(attack: Attack, site: SiteSimulator, place: Callable,
         result = verify(where, site, tmp_path, "--signatures")
     assert result.exit_code == attack.exit_code, result.output
     assert attack.words in result.output
-    assert "Everything is what was published" not in result.output
+    assert "Everything checked is what was published" not in result.output
     assert "\x1b" not in result.output
 
 

@@ -1,0 +1,78 @@
+"""Check the recap packages that results name: their figures' sources, which anyone may recount.
+
+A package's name is the SHA-256 of its cover `recap.toml`, and the cover names each other file with length and SHA-256
+(docs/formats.md, "Recap package"): a signed results file that names a package binds every byte of it.
+"""
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Sequence
+
+from verifier import limits
+from verifier.errors import FormatError, VerificationError, VerifierError
+from verifier.fetcher import Fetcher, MissingError
+from verifier.files import BatchReport, Failure
+
+__all__ = ["check_packages"]
+
+COVER = "recap.toml"
+_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def check_packages(fetcher: Fetcher, packages: Sequence[str]) -> BatchReport:
+    """Check every file of the packages with these names; a failure never hides the next one."""
+    failures: list[Failure] = []
+    files = length = 0
+    for package in packages:
+        for data in _files(fetcher, package, failures):
+            files += 1
+            length += len(data)
+    return BatchReport(files, length, 0, tuple(failures))
+
+
+def _files(fetcher: Fetcher, package: str, failures: list[Failure]) -> Iterator[bytes]:
+    """The good files of a package. Failures of the others are added to `failures`."""
+    path = f"packages/{package}/{COVER}"
+    try:
+        cover = _fetch(fetcher, path, limits.COVER_FILE, package)
+        named = list(_named_files(cover))
+    except VerifierError as error:
+        failures.append(Failure(path, "missing" if isinstance(error, MissingError) else str(error)))
+        return
+    yield cover
+    for name, sha256, size in named:
+        path = f"packages/{package}/{name}"
+        try:
+            yield _fetch(fetcher, path, size, sha256)
+        except VerifierError as error:
+            failures.append(Failure(path, "missing" if isinstance(error, MissingError) else str(error)))
+
+
+def _fetch(fetcher: Fetcher, path: str, size: int, sha256: str) -> bytes:
+    data = fetcher.fetch(path, size)
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise VerificationError("its SHA-256 is not the one that names it")
+    return data
+
+
+def _named_files(cover: bytes) -> Iterator[tuple[str, str, int]]:
+    """Name, hex SHA-256 and length in bytes of each file that a cover names."""
+    try:
+        told = tomllib.loads(cover.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"is not TOML ({error}); it is not what was published") from None
+    entries: Iterable[object] = (told.get("rows"), *_list(told.get("scans", [])))
+    for entry in entries:
+        match entry:
+            case {"file": str(name), "sha256": str(sha256), "length": int(length)} if (
+                _FILE.fullmatch(name) and _SHA256.fullmatch(sha256) and 0 <= length <= limits.TARGET_FILE
+            ):
+                yield name, sha256, length
+            case _:
+                raise FormatError("names a file without a plain name, SHA-256 and length; it is not what was published")
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
