@@ -1,7 +1,7 @@
 #!/bin/sh
 # The outside programs that check us, installed where this user may; tests say what is missing.
 missing=""
-for pair in minisign:minisign signify-openbsd:signify-openbsd faketime:faketime openssl:openssl node:nodejs npm:npm; do
+for pair in minisign:minisign signify-openbsd:signify-openbsd faketime:faketime openssl:openssl jq:jq node:nodejs npm:npm; do
   command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
 if [ -n "$missing" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

@@ -1,12 +1,14 @@
-"""What we publish, checked by programs that are not ours: minisign, python-tuf's client and tuf-js."""
+"""What we publish, checked by programs that are not ours: minisign, openssl, signify, sha256sum, python-tuf's client and tuf-js."""
 
+import base64
 import functools
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -22,6 +24,10 @@ from tests.publish.workspace import deliver, make_workspace, publish
 PROJECT = Path(__file__).parents[2]
 VILLAGE = "ppwp/1101/110101"
 RESULTS = ["ppwp/0.json", "ppwp/11.json", f"{VILLAGE}.json", "ppwp/n991/n9911.json"]
+METADATA = [
+    *("1.root", "1.targets", "1.trust", "1.site", "1.ppwp"),
+    *("1.ppwp-1101", "1.ppwp-n991", "1.snapshot", "timestamp"),
+]
 TARGETS = ["ppwp/0.json", f"{VILLAGE}.html", "index.html", "trust/election.toml", "ppwp/n991/n9911.json"]
 
 
@@ -102,6 +108,87 @@ def test_minisign_refuses(site: Path, tmp_path: Path, path: str) -> None:
     flip(changed)
     assert minisign(changed, site / f"{path}.minisig", public_key(site)).returncode == 1
     assert minisign(site / path, site / "ppwp" / "12.json.minisig", public_key(site)).returncode == 1
+
+
+def run(folder: Path, *command: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    program = require(str(command[0]))
+    return subprocess.run([program, *command[1:]], cwd=folder, input=stdin, capture_output=True, check=False)
+
+
+def decoded(path: Path, line: int = 1) -> bytes:
+    """What stands in base64 on a line of a file of minisign's or signify's."""
+    return base64.b64decode(path.read_bytes().splitlines()[line])
+
+
+def openssl_accepts(folder: Path, data: bytes, key: Path, signature: bytes) -> bool:
+    """Whether openssl takes it for a plain Ed25519 signature."""
+    (folder / "data").write_bytes(data)
+    (folder / "signature").write_bytes(signature)
+    # RFC 8410: a public key in DER is this and its 32 bytes; minisign puts algorithm and key id before them.
+    (folder / "key.der").write_bytes(bytes.fromhex("302a300506032b6570032100") + decoded(key)[10:])
+    command = "openssl pkeyutl -verify -pubin -keyform DER -inkey key.der -rawin -in data -sigfile signature"
+    return run(folder, *command.split()).returncode == 0
+
+
+def signify_accepts(folder: Path, data: bytes, key: Path, signature: bytes) -> bool:
+    """Whether signify takes it, in its own form: algorithm and key id before the signature."""
+    (folder / "data").write_bytes(data)
+    line = base64.b64encode(decoded(key)[:10] + signature)
+    (folder / "data.sig").write_bytes(b"untrusted comment: any\n" + line + b"\n")
+    return run(folder, "signify-openbsd", "-V", "-p", key, "-m", "data").returncode == 0
+
+
+@pytest.mark.parametrize("accepts", [openssl_accepts, signify_accepts])
+@pytest.mark.parametrize("role", METADATA)
+def test_metadata(site: Path, tmp_path: Path, accepts: Callable[..., bool], role: str) -> None:
+    """Each signature on metadata is plain Ed25519 over the JSON that jq writes, by a key that is published as a file."""
+    metadata = site / "metadata" / f"{role}.json"
+    data = run(tmp_path, "jq", "-cjS", ".signed", metadata).stdout
+    keys = {keyid(path): path for path in (site / "keys").glob("*.pub")}
+    signatures = [(keys[one["keyid"]], one["sig"]) for one in json.loads(metadata.read_bytes())["signatures"]]
+    assert len(signatures) == (3 if role in ("1.root", "1.targets", "1.trust") else 1)
+    for key, signature in signatures:
+        assert accepts(tmp_path, data, key, bytes.fromhex(signature))
+        assert not accepts(tmp_path, data + b" ", key, bytes.fromhex(signature))
+
+
+def keyid(path: Path) -> str:
+    """The TUF keyid of a published key, after docs/formats.md."""
+    public = decoded(path)[10:].hex()
+    key = {"keytype": "ed25519", "keyval": {"public": public}, "scheme": "ed25519"}
+    return hashlib.sha256(json.dumps(key, separators=(",", ":")).encode()).hexdigest()
+
+
+@pytest.mark.parametrize("path", RESULTS)
+def test_openssl(site: Path, tmp_path: Path, path: str) -> None:
+    """By openssl, a .minisig holds two Ed25519 signatures: over the file's BLAKE2b-512, and over that one and the comment."""
+    key, minisig = site / "keys" / "minisign.pub", site / f"{path}.minisig"
+    digest = run(tmp_path, "openssl", "dgst", "-blake2b512", "-binary", site / path).stdout
+    algorithm, signature = decoded(minisig)[:2], decoded(minisig)[10:]
+    comment = minisig.read_bytes().splitlines()[2].removeprefix(b"trusted comment: ")
+    assert algorithm == b"ED"
+    assert openssl_accepts(tmp_path, digest, key, signature)
+    assert openssl_accepts(tmp_path, signature + comment, key, decoded(minisig, 3))
+    assert not openssl_accepts(tmp_path, digest[:-1] + b"?", key, signature)
+
+
+@pytest.mark.parametrize("path", RESULTS)
+def test_signify_refuses(site: Path, path: str) -> None:
+    """signify, which knows no prehashed signatures, refuses a .minisig and says so."""
+    done = run(site, "signify-openbsd", "-V", "-p", "keys/minisign.pub", "-m", path, "-x", f"{path}.minisig")
+    assert done.returncode == 1
+    assert b"unsupported file" in done.stderr
+
+
+def test_sha256sum(site: Path) -> None:
+    """sha256sum finds every object to be what its name says, and every package's cover."""
+    objects = [path for path in (site / "targets").rglob("*") if path.is_file() and path.suffix != ".minisig"]
+    covers = list((site / "packages").glob("*/recap.toml"))
+    assert (len(objects) > 30, len(covers)) == (True, 5)
+    lines = [f"{path.name.partition('.')[0]}  {path}" for path in objects]
+    lines += [f"{path.parent.name}  {path}" for path in covers]
+    done = run(site, "sha256sum", "--check", "--strict", "--quiet", stdin="\n".join([*lines, ""]).encode())
+    assert done.returncode == 0, done.stdout
 
 
 def python_tuf(address: str, root: Path, folder: Path) -> Updater:
