@@ -58,7 +58,9 @@ passphrase_option = click.option(
 )
 
 
-@click.group(cls=_Lazy, epilog="Example:  terbit init hasil && cd hasil && terbit keys init && terbit publish")
+@click.group(
+    cls=_Lazy, epilog="Example:  terbit init hasil && cd hasil && terbit keys init --no-passphrase && terbit publish"
+)
 @click.version_option(package_name="terbit")
 def terbit() -> None:
     """Publish verified election results as a signed static site."""

@@ -159,16 +159,31 @@ def serve_one_page(command: str, folder: Path, environment: dict[str, str]) -> N
 
 
 def named_commands() -> Iterator[object]:
-    """Each command of ours that stands in the text of a document, as `code`."""
+    """Each command of ours that stands in the text of a document, as `code`, or in a --help as an example."""
     for document in DOCUMENTS:
         text = re.sub(r"```.*?```", "", document.read_text(), flags=re.S)
         for span in dict.fromkeys(re.findall(r"`((?:terbit|terbit-verify) [^`]+)`", text)):
             yield pytest.param(span, id=f"{document.relative_to(PROJECT)}: {span}")
+    for name, text in (*help_texts("terbit", terbit), *help_texts("terbit-verify", terbit_verify)):
+        examples = re.findall(r"(?:terbit|terbit-verify) [^\n&;]+", text.partition("Example")[2])
+        for span in examples or [f"{name} has no example"]:
+            yield pytest.param(span, id=f"{name} --help: {span}")
+
+
+def help_texts(name: str, command: click.Command) -> Iterator[tuple[str, str]]:
+    """Names and help of a command and of those below it."""
+    yield name, f"{command.help}\n{command.epilog}"
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for below in command.list_commands(context):
+            found = command.get_command(context, below)
+            assert found is not None
+            yield from help_texts(f"{name} {below}", found)
 
 
 @pytest.mark.parametrize("span", list(named_commands()))
 def test_named_commands_exist(span: str) -> None:
-    """A command that the text names is one that the program has, with these options."""
+    """A command that a text or a --help names is one that the program has, with these options."""
     program, *words = shlex.split(span)
     command: click.Command = terbit if program == "terbit" else terbit_verify
     done = CliRunner().invoke(command, [*words, "--help"])

@@ -94,9 +94,3 @@ def test_candidates(workspace: Path) -> None:
     result = run(*arguments, "--candidates", "8=2")
     (package,) = result.stdout.splitlines()
     assert (Path(package) / "rows.csv").read_text().splitlines()[1].startswith("111,000000001,1,,1,2,")
-
-
-@pytest.mark.parametrize("command", ["", "csv", "sirekap", "areas"])
-def test_help_has_an_example(command: str) -> None:
-    """Each command's help shows an example."""
-    assert "Example:  terbit import" in run(*([command] if command else []), "--help").stdout

@@ -158,10 +158,3 @@ def test_missing_passphrase_file_names_it(empty):
     assert isinstance(result.exception, KeyFileError)
     assert "nowhere cannot be read" in str(result.exception)
     assert not (empty / "keys").exists()
-
-
-@pytest.mark.parametrize("command", [["init"], ["rotate"], ["refresh"], ["list"]])
-def test_help_of_every_command_has_an_example(command):
-    """Each command's help shows an example."""
-    assert "Example:  terbit keys" in CliRunner().invoke(keys, [*command, "--help"]).output
-    assert "Example:  terbit sign" in CliRunner().invoke(sign, ["--help"]).output

@@ -271,14 +271,6 @@ def test_state_follows_xdg(home: str, expected: str) -> None:
     assert state_home({"XDG_STATE_HOME": home}) == Path(os.path.expanduser(expected))
 
 
-@pytest.mark.parametrize("command", [[], ["file"], ["site"]])
-def test_help_has_an_example(command: list[str]) -> None:
-    """Every help text ends nobody's search without an example."""
-    result = run(*command, "--help")
-    assert result.exit_code == OK
-    assert "Example" in result.stdout
-
-
 def test_help_loads_nothing_heavy() -> None:
     """`--help` answers without python-tuf, urllib3, rich, msgspec or PyNaCl."""
     code = (
