@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 import click
 
 from verifier import limits
-from verifier.errors import VerificationError, VerifierError
+from verifier.errors import VerificationError, VerifierError, printable
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -68,11 +69,17 @@ def check_file(
     Example:
       terbit-verify file 1101012001.json --key RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3
     """
+    from verifier.errors import FormatError
     from verifier.formats.minisign import PublicKey
     from verifier.results_signature import check_results, read_signature
 
     if (key is None) == (key_file is None):
         raise click.UsageError("give the public key, either with --key or with --key-file")
+    if key is not None:
+        try:
+            PublicKey.parse(key)
+        except FormatError as error:
+            raise click.UsageError(f"--key: {error}") from None
     with _reported(as_json):
         public = PublicKey.parse(_read(key_file, limits.PUBLIC_KEY_FILE) if key_file else key or "")
         data = _read(file, limits.RESULTS_FILE)
@@ -131,6 +138,8 @@ def check_whole_site(
     """
     if root is not None and root_sha256 is not None:
         raise click.UsageError("--root and --root-sha256 exclude each other")
+    if root_sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", root_sha256):
+        raise click.UsageError(f"--root-sha256 wants the 64 hex digits of the printed fingerprint, not {root_sha256!r}")
     place, fetcher = _locate(place)
     moment = now.replace(tzinfo=UTC) if now else datetime.now(UTC)
     with _reported(as_json), _executor(place) as executor:
@@ -250,16 +259,11 @@ def _reported(as_json: bool) -> Iterator[None]:
     """Turn our errors into a message on standard error, a JSON object if asked for, and the error's exit status."""
     try:
         yield
-    except VerifierError as error:
+    except (VerifierError, OSError) as error:
         if as_json:
             _write_json({"verified": False, "error": str(error)})
-        click.echo(_printable(f"terbit-verify: {error}"), err=True)
-        sys.exit(error.exit_code)
-
-
-def _printable(text: str) -> str:
-    """Names come from strangers: no escape sequence or direction mark of theirs reaches the terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+        click.echo(printable(f"terbit-verify: {error}"), err=True)
+        sys.exit(error.exit_code if isinstance(error, VerifierError) else VerifierError.exit_code)
 
 
 def _write_json(document: dict[str, object]) -> None:
@@ -292,8 +296,8 @@ def _report_as_json(report: SiteReport) -> dict[str, object]:
 def _write_report(place: str, report: SiteReport, *, aliases: bool, signatures: bool) -> None:
     for failure in report.failures:
         compared = f": expected {failure.expected}, got {failure.got}" if failure.expected else ""
-        click.echo(_printable(f"FAILED {failure.path}: {failure.what}{compared}"))
-    click.echo(_printable(f"{place}: release {report.release}, signed as current until {_time(report.expires)}"))
+        click.echo(printable(f"FAILED {failure.path}: {failure.what}{compared}"))
+    click.echo(printable(f"{place}: release {report.release}, signed as current until {_time(report.expires)}"))
     checked = [
         f"{report.roles} signed lists",
         f"{report.packages} recap packages",

@@ -114,9 +114,10 @@ def test_a_renamed_download_can_be_checked(site: SiteSimulator, downloaded: Path
 
 
 def test_wrong_usage_of_file(downloaded: Path) -> None:
-    """No key, or two, is wrong usage; a missing signature could not be checked."""
+    """No key, two, or one that is none, is wrong usage; a missing signature could not be checked."""
     assert run("file", downloaded).exit_code == USAGE
     assert run("file", downloaded, "--key", "x", "--key-file", downloaded).exit_code == USAGE
+    assert run("file", downloaded, "--key", "RWxx").exit_code == USAGE
     key = ["--key-file", downloaded.with_name("minisign.pub")]
     downloaded.with_name("1101.json.minisig").unlink()
     assert run("file", downloaded, *key).exit_code == ERROR
@@ -221,6 +222,14 @@ def test_both_kinds_of_root_are_wrong_usage(site: SiteSimulator, tmp_path: Path)
     folder = site.write(tmp_path / "public")
     root = folder / "metadata" / "1.root.json"
     assert run("site", folder, "--root", root, "--root-sha256", fingerprint(site)).exit_code == USAGE
+
+
+@pytest.mark.parametrize("text", ["", "9f86d0…", "0" * 63, "0" * 65, "g" * 64])
+def test_half_a_fingerprint_is_wrong_usage(text: str, site: SiteSimulator, tmp_path: Path) -> None:
+    """A fingerprint that is not 64 hex digits was mistyped: no verdict on the site."""
+    result = run("site", site.write(tmp_path / "public"), "--root-sha256", text)
+    assert result.exit_code == USAGE
+    assert "64 hex digits" in result.stderr
 
 
 def test_an_unreachable_site_could_not_be_checked(
