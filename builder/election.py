@@ -7,7 +7,6 @@ import datetime
 import gzip
 import itertools
 import re
-import tomllib
 import zlib
 from collections.abc import Iterator
 from functools import cached_property
@@ -20,6 +19,7 @@ from builder import limits
 from builder.areas import Areas, parse_areas
 from builder.errors import DefinitionError
 from builder.hashing import input_hash
+from builder.toml import convert_toml, line_of, parse_toml
 
 __all__ = [
     "BALLOT_COUNTS",
@@ -177,24 +177,8 @@ def load_definition(directory: Path) -> Definition:
 
 def parse_election(data: bytes, file: str | Path) -> Election:
     """`election.toml`'s bytes to a checked `Election`."""
-    try:
-        tree = tomllib.loads(data.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise DefinitionError(f"not UTF-8 at byte {error.start}", file=file, rule="encoding") from error
-    except tomllib.TOMLDecodeError as error:
-        raise DefinitionError(f"not TOML: {error}", file=file, rule="syntax") from error
-    try:
-        election = msgspec.convert(tree, Election)
-    except msgspec.ValidationError as error:
-        problem, _, where = str(error).partition(" - at ")
-        rule = "unknown-key" if "unknown field" in problem else "type"
-        field = where.strip("`").removeprefix("$").removeprefix(".")
-        named = re.search(r"unknown field `(.+)`", problem)
-        word = "" if named else _word_at(tree, field)
-        if named:
-            field = f"{field}.{named.group(1)}" if field else named.group(1)
-        line = _line_of(data, field.rsplit(".", 1)[-1], word)
-        raise DefinitionError(problem, file=file, line=line, field=field or None, rule=rule) from error
+    tree = parse_toml(data, file=file, error=DefinitionError)
+    election = convert_toml(tree, Election, data, file=file, error=DefinitionError)
     _check_election(election, data, file)
     return election
 
@@ -203,7 +187,7 @@ def _check_election(election: Election, data: bytes, file: str | Path) -> None:
     parties = [party.id for party in election.parties]
     contests = (problem for contest in election.contests for problem in _contest_problems(contest, parties))
     for problem, field, rule, word in itertools.chain(_election_problems(election, parties), contests):
-        line = _line_of(data, field.rsplit(".", 1)[-1], word)
+        line = line_of(data, field.rsplit(".", 1)[-1], word)
         raise DefinitionError(problem, file=file, line=line, field=field, rule=rule)
 
 
@@ -258,29 +242,6 @@ def _check_contest_areas(election: Election, areas: Areas, file: Path) -> None:
 
 def _repeated(values: list[str]) -> str | None:
     return next((value for number, value in enumerate(values) if value in values[:number]), None)
-
-
-def _word_at(tree: object, field: str) -> str:
-    """The value at `contests[0].id` as it may stand in the file, to tell its line from others that set the same key."""
-    for part in re.findall(r"[^.\[\]]+", field):
-        if isinstance(tree, list) and part.isdecimal():
-            tree = tree[int(part)]
-        elif isinstance(tree, dict):
-            tree = tree.get(part)
-    return str(tree) if isinstance(tree, str | int) and not isinstance(tree, bool) else ""
-
-
-def _line_of(data: bytes, key: str, word: str = "") -> int | None:
-    """The last line that sets `key` (and holds `word`): TOML readers keep no positions, and the last of two is the one to mend."""
-    if not key:
-        return None
-    found = None
-    for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
-        if re.search(rf"\b{re.escape(key)}\b\s*=", line) and re.search(
-            rf"(?<!\w){re.escape(word)}(?!\w)" if word else "", line
-        ):
-            found = number
-    return found
 
 
 def _read(path: Path, cap: int) -> bytes:

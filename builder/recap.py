@@ -6,7 +6,6 @@ Format: docs/formats.md, "Recap package".
 import hashlib
 import re
 import stat
-import tomllib
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from builder import limits
 from builder.election import Contest
 from builder.errors import PackageError
 from builder.tables import read_strict
+from builder.toml import convert_toml, line_of, parse_toml
 
 __all__ = [
     "REASONS",
@@ -158,22 +158,13 @@ def parse_rows(package: Package, contest: Contest) -> pl.DataFrame:
 
 def parse_cover(data: bytes, file: str) -> Cover:
     """`recap.toml`'s bytes to a checked cover."""
-    try:
-        tree = tomllib.loads(data.decode("utf-8"))
-        cover = msgspec.convert(tree, Cover)
-    except UnicodeDecodeError as error:
-        raise PackageError(f"not UTF-8 at byte {error.start}", file=file, rule="encoding") from error
-    except tomllib.TOMLDecodeError as error:
-        raise PackageError(f"not TOML: {error}", file=file, rule="syntax") from error
-    except msgspec.ValidationError as error:
-        problem, _, where = str(error).partition(" - at ")
-        raise PackageError(
-            problem, file=file, field=where.strip("`").removeprefix("$.") or None, rule="cover"
-        ) from error
+    tree = parse_toml(data, file=file, error=PackageError)
+    cover = convert_toml(tree, Cover, data, file=file, error=PackageError, rule="cover")
     if cover.revision is not None and cover.revision.reason not in REASONS:
         raise PackageError(
             f"unknown reason {cover.revision.reason!r}; known: {', '.join(sorted(REASONS))}",
             file=file,
+            line=line_of(data, "reason"),
             field="revision.reason",
             rule="reason",
         )

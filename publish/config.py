@@ -6,20 +6,20 @@ The names of keys are those of the files in `keys/`. Roles are TUF's (docs/forma
 import datetime
 import os
 import re
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 
+from builder.errors import BuilderError
+from builder.toml import convert_toml, parse_toml
 from publish import limits
 from publish.errors import ConfigError
 
 __all__ = ["DEFAULT_CONFIG_TEXT", "MINISIGN_KEY", "OFFLINE_ROLES", "Config", "Role", "load_config", "parse_config"]
 
 OFFLINE_ROLES = ("root", "targets", "trust")
-T = TypeVar("T")
 MINISIGN_KEY = "minisign"  # signs results files; never metadata
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*\Z", max_length=64)]
@@ -165,12 +165,14 @@ def parse_config(data: bytes, file: str, processors: int) -> Config:
     if len(data) > limits.CONFIG_FILE:
         raise ConfigError(f"{file}: more than {limits.CONFIG_FILE} bytes [size]")
     try:
-        tree = tomllib.loads(data.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{file}: not UTF-8 at byte {error.start} [encoding]") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"{file}: not TOML: {error} [syntax]") from None
-    read = _convert(tree, _File, file, "")
+        tree = parse_toml(data, file=file, error=BuilderError)
+        read = convert_toml(tree, _File, data, file=file, error=BuilderError)
+        tables = {
+            name: convert_toml(table, _RoleTable, data, file=file, error=BuilderError, where=f"roles.{name}")
+            for name, table in read.roles.items()
+        }
+    except BuilderError as error:
+        raise ConfigError(str(error)) from None
     return Config(
         content=Path(read.content),
         templates=Path(read.templates) if read.templates else None,
@@ -180,18 +182,18 @@ def parse_config(data: bytes, file: str, processors: int) -> Config:
         public=Path(read.public),
         keys=Path(read.keys),
         workers=read.workers or min(processors, limits.WORKERS_COUNT),
-        roles=_roles(read.roles, file),
+        roles=_roles(tables, file),
     )
 
 
-def _roles(tables: dict[str, Any], file: str) -> dict[str, Role]:
+def _roles(tables: dict[str, _RoleTable], file: str) -> dict[str, Role]:
     roles = dict(DEFAULT_ROLES)
     # A shard's table adds to its group's, which therefore comes first; both add to `results`.
     for name in sorted(tables, key=lambda name: (name not in DEFAULT_ROLES, "-" in name, name)):
         if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)?", name) or len(name) > 64:
             raise ConfigError(f"{file}: roles: {name!r} is not the name of a role, a group or a shard [role-name]")
         base = roles.get(name) or roles.get(name.partition("-")[0]) or roles["results"]
-        roles[name] = _merge(base, _convert(tables[name], _RoleTable, file, f"roles.{name}"), f"{file}: roles.{name}")
+        roles[name] = _merge(base, tables[name], f"{file}: roles.{name}")
     offline = {key for name in OFFLINE_ROLES for key in roles[name].keys}
     for name, role in roles.items():
         if MINISIGN_KEY in role.keys:
@@ -218,16 +220,6 @@ def _merge(base: Role, table: _RoleTable, where: str) -> Role:
     if threshold > len(keys):
         raise ConfigError(f"{where}.threshold: {threshold} of {len(keys)} keys can never be reached [threshold]")
     return Role(keys, threshold, validity)
-
-
-def _convert(tree: object, kind: type[T], file: str, where: str) -> T:
-    try:
-        return msgspec.convert(tree, kind)
-    except msgspec.ValidationError as error:
-        problem, _, path = str(error).partition(" - at ")
-        key = ".".join(filter(None, (where, path.strip("`").removeprefix("$").removeprefix("."))))
-        rule = "unknown-key" if "unknown field" in problem else "type"
-        raise ConfigError(f"{file}: {key}{': ' if key else ''}{problem} [{rule}]") from None
 
 
 def _key_names(roles: Iterable[Role]) -> tuple[str, ...]:

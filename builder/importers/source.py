@@ -1,7 +1,6 @@
 """What every importer reads: a map file, and a stranger's CSV as columns of text."""
 
 import csv
-import tomllib
 import zlib
 from importlib import resources
 from pathlib import Path
@@ -14,6 +13,7 @@ from builder import limits
 from builder.election import Contest
 from builder.errors import ImporterError
 from builder.tables import read_strict
+from builder.toml import convert_toml, parse_toml
 
 __all__ = ["Map", "ResultsMap", "Slice", "Source", "load_map", "read_source"]
 
@@ -81,16 +81,10 @@ def load_map(name: str, kind: type[M]) -> M:
             maps = ", ".join(sorted(file.name.removesuffix(".toml") for file in folder.iterdir()))
             problem = f"no such map: give a path that ends with .toml, or one of {maps}"
             raise ImporterError(problem, file=name, rule="map")
-        return msgspec.convert(tomllib.loads(data.decode("utf-8")), kind)
     except OSError as error:
         raise ImporterError(f"cannot be read: {error.strerror}", file=path, rule="readable") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ImporterError(f"not TOML in UTF-8: {error}", file=name, rule="syntax") from error
-    except msgspec.ValidationError as error:
-        problem, _, where = str(error).partition(" - at ")
-        rule = "unknown-key" if "unknown field" in problem else "type"
-        field = where.strip("`").removeprefix("$").removeprefix(".") or None
-        raise ImporterError(problem, file=name, field=field, rule=rule) from error
+    tree = parse_toml(data, file=name, error=ImporterError)
+    return convert_toml(tree, kind, data, file=name, error=ImporterError)
 
 
 def read_source(path: Path, columns: set[str]) -> pl.DataFrame:

@@ -358,26 +358,29 @@ def test_map_that_does_not_fit(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "field", "rule"),
+    ("text", "line", "field", "rule"),
     [
-        ('contest = "ppwp"\nseries = "count"\nby = "x"\ncolour = 1\n[columns]\n', None, "unknown-key"),
-        ('contest = "ppwp"\nseries = "poll"\nby = "x"\n[columns]\n', "series", "type"),
+        ('contest = "ppwp"\nseries = "count"\nby = "x"\ncolour = 1\n[columns]\n', 4, "colour", "unknown-key"),
+        ('contest = "ppwp"\nseries = "poll"\nby = "x"\n[columns]\n', 2, "series", "type"),
         (
             'contest = "ppwp"\nseries = "count"\nby = "x"\n[columns]\narea = { column = "x", begin = 1 }\n',
-            "columns[...]",
+            5,
+            "columns[...].begin",
             "unknown-key",
         ),
-        ('contest = "ppwp"\nby = "x"\n', None, "type"),
-        ("contest =", None, "syntax"),
+        ('contest = "ppwp"\nby = "x"\n', None, None, "type"),
+        ('contest = "ppwp"\nseries = count\n', 2, None, "syntax"),
+        ('contest = "\udcff"', 1, None, "encoding"),
     ],
-    ids=["unknown key", "unknown series", "unknown key of a slice", "key missing", "not TOML"],
+    ids=["unknown key", "unknown series", "unknown key of a slice", "key missing", "not TOML", "not UTF-8"],
 )
-def test_broken_map(text: str, field: str | None, rule: str, tmp_path: Path) -> None:
-    """A map with an unknown key or a wrong value is refused with its file, the key and the rule."""
-    path = source(tmp_path, text, "map.toml")
+def test_broken_map(text: str, line: int | None, field: str | None, rule: str, tmp_path: Path) -> None:
+    """A map with an unknown key or a wrong value is refused with its file, the line, the key and the rule."""
+    path = source(tmp_path, text.encode(errors="surrogateescape"), "map.toml")
     with pytest.raises(ImporterError) as caught:
         load_map(str(path), CsvMap)
-    assert (str(caught.value.file), caught.value.field, caught.value.rule) == (str(path), field, rule)
+    error = caught.value
+    assert (str(error.file), error.line, error.field, error.rule) == (str(path), line, field, rule)
 
 
 def test_maps_by_name() -> None:

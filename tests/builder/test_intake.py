@@ -288,6 +288,16 @@ def test_broken_cover(name: str, tmp_path: Path) -> None:
     assert caught.value.rule == "cover"
 
 
+def test_broken_cover_names_the_line(tmp_path: Path) -> None:
+    """A wrong key in recap.toml is told with its line."""
+    broken = folder(tmp_path / "package", GOOD)
+    text = (broken / "recap.toml").read_text()
+    (broken / "recap.toml").write_text(text.replace("[rows]", 'colour = "red"\n[rows]'))
+    with pytest.raises(PackageError) as caught:
+        read_package(broken)
+    assert (caught.value.line, caught.value.field) == (text[: text.index("[rows]")].count("\n") + 1, "colour")
+
+
 def test_unknown_reason(tmp_path: Path) -> None:
     """A reason outside the published list is refused."""
     package = folder(tmp_path / "package", make_package(SMALL, row("111", "7"), reason="because"))
