@@ -66,11 +66,16 @@ class Ledger:
         self.packages: list[PackageRecord] = []
         self.cuts: list[Cut] = []
         self._names: set[str] = set()
+        self._chain: list[str] = []
         self._last = GENESIS
         self._load()
 
     def __contains__(self, package: str) -> bool:
         return package in self._names
+
+    def chain(self, count: int) -> str:
+        """Hash of the record of package `count` (from 1), and by the chain of all before it; zeros for 0."""
+        return self._chain[count - 1] if count else GENESIS.decode()
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -144,23 +149,23 @@ class Ledger:
     def _append(self, records: Sequence[PackageRecord | Cut]) -> None:
         lines, last = [], self._last
         for record in records:
-            line = last + b" " + _encoder.encode(record)
-            last = hashlib.sha256(line).hexdigest().encode()
-            lines.append(line + b"\n")
-        durable.append_lines(self.path, b"".join(lines))
-        for record in records:
-            self._take(record)
-        self._last = last
+            lines.append(last + b" " + _encoder.encode(record))
+            last = hashlib.sha256(lines[-1]).hexdigest().encode()
+        durable.append_lines(self.path, b"".join(line + b"\n" for line in lines))
+        for record, line in zip(records, lines, strict=True):
+            self._take(record, line)
 
-    def _take(self, record: PackageRecord | Cut) -> None:
+    def _take(self, record: PackageRecord | Cut, line: bytes) -> None:
+        self._last = hashlib.sha256(line).hexdigest().encode()
         if isinstance(record, Cut):
             self.cuts.append(record)
         else:
             self.packages.append(record)
             self._names.add(record.package)
+            self._chain.append(self._last.decode())
 
     def _load(self, *, repair: bool = False) -> None:
-        self.packages, self.cuts, self._names, self._last = [], [], set(), GENESIS
+        self.packages, self.cuts, self._names, self._chain, self._last = [], [], set(), [], GENESIS
         if not self.path.exists():
             return
         data = self.path.read_bytes()
@@ -177,8 +182,7 @@ class Ledger:
                 raise LedgerError(f"not a record: {error}", file=self.path, line=number, rule="record") from error
             if _encoder.encode(record) != text:
                 raise LedgerError("not written as terbit writes it", file=self.path, line=number, rule="canonical")
-            self._take(record)
-            self._last = hashlib.sha256(line).hexdigest().encode()
+            self._take(record, line)
         if repair and whole != len(data):
             # A torn last line was never committed: whoever wrote it did not hear "accepted". Only under the lock: it may be a write under way.
             with self.path.open("r+b") as file:

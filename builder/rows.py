@@ -4,12 +4,13 @@ A contest's rows are one frame with the columns `area` (row in `Areas`), `statio
 `revision`, `withdrawn`, `package` (number in the ledger, from 1) and the contest's figures (null is absent).
 """
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import polars as pl
 
-from builder import durable
+from builder import __version__, durable
 from builder.election import Contest, Definition
 from builder.errors import DefinitionError
 from builder.ledger import Ledger
@@ -124,30 +125,38 @@ def save_rows(ledger: Ledger, definition: Definition, rows: dict[str, Rows], cac
     cache.mkdir(parents=True, exist_ok=True)
     mark = cache / "state"
     mark.unlink(missing_ok=True)
-    for name, one in rows.items():
-        one.current.write_ipc(cache / f"{name}.current.arrow")
-        one.replaced.write_ipc(cache / f"{name}.replaced.arrow")
-    durable.write_file(mark, _state(ledger, definition, len(ledger.packages)))
+    hashes = []
+    frames = [frame for one in rows.values() for frame in (one.current, one.replaced)]
+    for path, frame in zip(_frame_paths(rows, cache), frames, strict=True):
+        frame.write_ipc(path)
+        with path.open("rb") as file:
+            hashes.append(hashlib.file_digest(file, "sha256").hexdigest())
+    durable.write_file(mark, _state(ledger, definition, len(ledger.packages), hashes))
 
 
-def _state(ledger: Ledger, definition: Definition, count: int) -> bytes:
-    last = ledger.packages[count - 1].package if count else ""
-    return f"1 {count} {last} {definition.sha256}\n".encode()
+def _frame_paths(contests: Iterable[str], cache: Path) -> Iterator[Path]:
+    """The cache's files: for each contest its current rows, then the replaced ones."""
+    return (cache / f"{name}.{part}.arrow" for name in contests for part in ("current", "replaced"))
+
+
+def _state(ledger: Ledger, definition: Definition, count: int, hashes: Iterable[str]) -> bytes:
+    """What a cache is the fold of, by which program, and the SHA-256 of its files: what is read from it is published."""
+    words = ["2", __version__, str(count), ledger.chain(count), definition.sha256, *hashes]
+    return f"{' '.join(words)}\n".encode()
 
 
 def _read_cache(ledger: Ledger, definition: Definition, cache: Path) -> tuple[int, dict[str, Rows]]:
     try:
         mark = (cache / "state").read_bytes()
-        count = int(mark.split(b" ")[1])
-        if not 0 <= count <= len(ledger.packages) or mark != _state(ledger, definition, count):
+        count = int(mark.split(b" ")[2])
+        if not 0 <= count <= len(ledger.packages):
             return 0, {}
-        return count, {
-            contest.id: Rows(
-                contest,
-                pl.read_ipc(cache / f"{contest.id}.current.arrow"),
-                pl.read_ipc(cache / f"{contest.id}.replaced.arrow"),
-            )
-            for contest in definition.election.contests
-        }
+        contests = {contest.id: contest for contest in definition.election.contests}
+        # Read once: the bytes that were hashed are the ones that are used.
+        files = [path.read_bytes() for path in _frame_paths(contests, cache)]
+        if mark != _state(ledger, definition, count, [hashlib.sha256(data).hexdigest() for data in files]):
+            return 0, {}
+        frames = iter([pl.read_ipc(data) for data in files])
+        return count, {name: Rows(contest, next(frames), next(frames)) for name, contest in contests.items()}
     except (OSError, ValueError, IndexError, pl.exceptions.PolarsError):
         return 0, {}

@@ -14,10 +14,11 @@ import polars as pl
 
 from builder.election import Contest
 
-__all__ = ["FLAG_CODES", "REFUSE_RULES", "FlagRule", "RefuseRule", "Severity", "flag_rules"]
+__all__ = ["FLAG_CODES", "NOT_AN_INTEGER", "REFUSE_RULES", "FlagRule", "RefuseRule", "Severity", "flag_rules"]
 
 INTEGER = r"^(0|[1-9][0-9]{0,8})$"
 STATION = r"^[0-9A-Za-z._-]{1,16}$"
+NOT_AN_INTEGER = "is not an integer from 0 to 999999999, written plainly"
 
 
 class Severity(Enum):
@@ -76,8 +77,12 @@ FLAG_CODES = (
 def flag_rules(contest: Contest) -> tuple[FlagRule, ...]:
     """The flag rules that the contest's form can break, for a frame with its figures and `spare_percent`, `max_registered`."""
     fields = set(contest.fields)
-    votes = pl.sum_horizontal(pl.col(name).cast(pl.Int64) for name in contest.votes)
-    total = pl.col("total") if "total" in fields else pl.col("valid").cast(pl.Int64) + pl.col("invalid")
+
+    def add(*names: str) -> pl.Expr:
+        """Three figures of nine digits do not fit into their own 32 bits. Null where one is absent."""
+        return pl.sum_horizontal(*(pl.col(name).cast(pl.Int64) for name in names), ignore_nulls=False)
+
+    total = pl.col("total") if "total" in fields else add("valid", "invalid")
     rules: list[FlagRule] = []
 
     def equal(code: str, left: pl.Expr, right: pl.Expr, *needed: str) -> None:
@@ -88,16 +93,8 @@ def flag_rules(contest: Contest) -> tuple[FlagRule, ...]:
         if fields.issuperset(needed):
             rules.append(FlagRule(code, left, right, (left > right).fill_null(False)))
 
-    complete = pl.when(pl.all_horizontal(pl.col(name).is_not_null() for name in contest.votes)).then(votes)
-    equal("candidates-valid", complete, pl.col("valid"), "valid")
-    equal(
-        "valid-invalid-total",
-        pl.col("valid").cast(pl.Int64) + pl.col("invalid"),
-        pl.col("total"),
-        "valid",
-        "invalid",
-        "total",
-    )
+    equal("candidates-valid", add(*contest.votes), pl.col("valid"), "valid")
+    equal("valid-invalid-total", add("valid", "invalid"), pl.col("total"), "valid", "invalid", "total")
     equal(
         "voters-total", total, pl.col("voters"), "voters", *(["total"] if "total" in fields else ["valid", "invalid"])
     )
@@ -105,9 +102,9 @@ def flag_rules(contest: Contest) -> tuple[FlagRule, ...]:
     ballots = pl.col("registered") + (pl.col("registered").cast(pl.Int64) * pl.col("spare_percent") + 99) // 100
     at_most("voters-list", pl.col("voters"), pl.when(pl.col("registered") > 0).then(ballots), "voters", "registered")
     parts = ("voters_listed", "voters_moved", "voters_unlisted")
-    equal("voters-parts", pl.sum_horizontal(*parts, ignore_nulls=False), pl.col("voters"), *parts, "voters")
+    equal("voters-parts", add(*parts), pl.col("voters"), *parts, "voters")
     for name in ("registered", "voters_listed", "voters_moved", "voters_unlisted", "voters"):
         sexes = (f"{name}_male", f"{name}_female")
-        equal("sexes-total", pl.sum_horizontal(*sexes, ignore_nulls=False), pl.col(name), *sexes, name)
+        equal("sexes-total", add(*sexes), pl.col(name), *sexes, name)
     at_most("registered-limit", pl.col("registered"), pl.col("max_registered"), "registered")
     return tuple(rules)

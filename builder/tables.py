@@ -74,7 +74,10 @@ def _ragged(data: bytes, width: int, file: str | Path, error: type[BuilderError]
     """Find the line that the fast parser stumbled over, slowly and only now."""
     lines = itertools.count(1)
     for line, text in zip(lines, io.StringIO(data.decode("utf-8"), newline="\n"), strict=False):
-        cells = next(csv.reader([text.removesuffix("\n")]), [])
+        try:
+            cells = next(csv.reader([text.removesuffix("\n")]), [])
+        except csv.Error as refused:  # a cell of more characters than that reader takes, for one
+            return error(f"not CSV: {refused}", file=file, line=line, rule="ragged")
         if len(cells) != width:
             return error(f"{len(cells)} cells; the header has {width}", file=file, line=line, rule="ragged")
     return error(f"not CSV: {problem}", file=file, rule="ragged")

@@ -159,6 +159,11 @@ HOSTILE_FILES: dict[str, tuple[Callable[[bytes], bytes], str, int]] = {
     "a cell too many": (lambda data: data[:-1] + b",1\n", "ragged", 3),
     "a cell too few": (lambda data: data.replace(b",31,30,1,31\n111,8", b",31,30,1\n111,8"), "ragged", 2),
     "one line long, one short": (lambda data: data.replace(b",31\n111", b"\n111")[:-1] + b",1\n", "ragged", 2),
+    "a cell of 200,000 digits, and too few": (
+        lambda data: data.replace(b"111,8", b"1" * 200_000 + b",2\n111,8"),
+        "ragged",
+        3,
+    ),
     "last line cut off": (lambda data: data[:-2], "truncated", 3),
     "header twice": (lambda data: data[: data.index(b"\n") + 1] + data, "not-an-integer", 2),
     "columns swapped": (lambda data: data.replace(b"votes_1,votes_2", b"votes_2,votes_1"), "header", 1),

@@ -45,6 +45,8 @@ def crowd(voters: int) -> dict[str, int | None]:
     return figures | dict.fromkeys(("registered_male", "voters_male", "voters_listed"))
 
 
+MEN_AND_WOMEN = [name for name in RIGHT if name.endswith("male")]
+
 # id: (area, station, what is changed in a right form, findings as (rule, left, right))
 CASES: dict[str, tuple[str, str, dict[str, int | None], list[tuple[str, int, int]]]] = {
     "nothing": ("111", "1", {}, []),
@@ -52,6 +54,10 @@ CASES: dict[str, tuple[str, str, dict[str, int | None], list[tuple[str, int, int
     "valid and invalid": ("111", "1", {"invalid": 3}, [("valid-invalid-total", 153, 152)]),
     "total and voters": ("111", "1", {"total": 153, "invalid": 3}, [("voters-total", 153, 152)]),
     "parts of the voters": ("111", "1", {"voters_listed": 151, "voters_listed_male": 81}, [("voters-parts", 153, 152)]),
+    "parts beyond 32 bits": (
+        "111", "1", dict.fromkeys(("voters_listed", "voters_moved", "voters_unlisted"), 999_999_999) | dict.fromkeys(MEN_AND_WOMEN),
+        [("voters-parts", 2_999_999_997, 152)],
+    ),
     "men and women": ("111", "1", {"registered_male": 99}, [("sexes-total", 199, 200)]),
     "as many voters as ballots": ("111", "1", crowd(104), []),
     "more voters than ballots": ("111", "1", crowd(105), [("voters-list", 105, 104)]),
@@ -65,7 +71,7 @@ CASES: dict[str, tuple[str, str, dict[str, int | None], list[tuple[str, int, int
     "station with a name": ("111", "KSK-1", {}, []),
     "absent figures": ("111", "1", {"invalid": None, "valid": None, "total": None}, []),
     "absent votes": ("111", "1", {"votes_1": None, "invalid": 77}, []),
-}
+}  # fmt: skip
 
 
 def judged(*lines: str, definition: Definition = FORM) -> Tally:
