@@ -17,7 +17,10 @@ from builder.tally import Tally
 
 __all__ = ["RESULTS_FORMAT", "View", "Views", "encode_view"]
 
-RESULTS_FORMAT = 1
+# Counts every change of what a row means in a results file: each area then has a new release. The shape, which readers
+# look at, has its own name.
+RESULTS_FORMAT = 2
+_SHAPE = "terbit-results-1"
 
 View = dict[str, Any]
 Figures = Sequence[int | None]
@@ -93,7 +96,7 @@ class Views:
         release, reported, expected = own[column["release"]], own[column["reported"]], own[column["expected"]]
         votes = [own[place] for place in self._votes]
         recap, below = self._recap(own), self._below(own)
-        official = recap["votes"] if recap and not recap["withdrawn"] else below["votes"] if below else None
+        official = _official(recap, below)
         return {
             **self._static,
             "path": f"{areas.path(self.contest.id, row)}.json",
@@ -182,7 +185,7 @@ class Views:
 
 def _static_part(definition: Definition, contest: Contest) -> View:
     return {
-        "format": f"terbit-results-{RESULTS_FORMAT}",
+        "format": _SHAPE,
         "election": definition.election.id,
         "contest": contest.id,
         "candidates": [{"number": one.number, "name": one.name, "party": one.party} for one in contest.candidates],
@@ -194,6 +197,13 @@ def _status(reported: int, expected: int) -> str:
     if reported == 0:
         return "pre-election"
     return "unofficial-partial" if reported < expected else "unofficial-complete"
+
+
+def _official(recap: View | None, below: View | None) -> Figures | None:
+    """The votes to hold against the count: the recap's, or those below it once all of them are in. A part would look like missing votes."""
+    own: Figures | None = recap["votes"] if recap and not recap["withdrawn"] else None
+    whole: Figures | None = below["votes"] if below and below["handed_in"] == below["expected"] else None
+    return whole if own is None else own
 
 
 def _difference(official: Figures | None, votes: Figures) -> list[int | None] | None:

@@ -59,6 +59,7 @@ def test_what_the_releases_hold(site: Path) -> None:
     assert last["ppwp/11.json"]["recap"]["revision"] == 2
     assert last["ppwp/1101/110101.json"]["recap"] is None
     assert last["ppwp/0.json"]["below"]["handed_in"] == 1
+    assert last["ppwp/0.json"]["difference"] is None
 
 
 CHANGES: dict[str, dict[str, Any]] = {
