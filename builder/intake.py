@@ -9,7 +9,7 @@ from builder.election import Contest, Definition
 from builder.errors import PackageError
 from builder.recap import Package
 from builder.rows import KEY, Rows, package_text, typed_rows
-from builder.rules import INTEGER, REFUSE_RULES
+from builder.rules import INTEGER, NOT_AN_INTEGER, REFUSE_RULES
 
 __all__ = ["Broken", "Verdict", "check_cover", "judge"]
 
@@ -150,7 +150,7 @@ def _broken_integers(
                 (
                     "not-an-integer",
                     name,
-                    "is not an integer from 0 to 999999999 (revision: 1 to 9999), written plainly",
+                    NOT_AN_INTEGER if name != "revision" else "is not an integer from 1 to 9999, written plainly",
                     bad,
                 )
             )

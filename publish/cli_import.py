@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +18,7 @@ __all__ = ["import_group"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 SOURCE = click.Path(exists=True, path_type=Path)
+WITHDRAWALS = 0.05  # of the known rows; a source that lacks more was rather cut off
 
 
 class DeliveryOptions(TypedDict):
@@ -26,6 +28,7 @@ class DeliveryOptions(TypedDict):
     reason: str | None
     note: str
     withdraw_missing: bool
+    yes: bool
     out: Path | None
     as_json: bool
 
@@ -36,6 +39,9 @@ def _delivery_options(command: F) -> F:
         click.option("--json", "as_json", is_flag=True, help="Tell what was done as JSON on stdout."),
         click.option(
             "--out", type=click.Path(file_okay=False, path_type=Path), help="Where packages go. [default: the inbox]"
+        ),
+        click.option(
+            "-y", "--yes", is_flag=True, help="Withdraw them even if they are more than 5 % of the known rows."
         ),
         click.option("--withdraw-missing", is_flag=True, help="Withdraw known rows that the source no longer has."),
         click.option("--note", default="", help="A remark that is published with changed figures."),
@@ -67,14 +73,15 @@ def import_group() -> None:
 def csv_command(*, file: Path, map_name: str, **options: Unpack[DeliveryOptions]) -> None:
     """Write packages with what is new in FILE (.csv or .csv.gz) against the ledger.
 
-    Rows that cannot be taken go to refused/*.rejects.csv beside the packages, with the reason; the rest is taken.
+    Rows that cannot be taken go to refused/*.rejects.csv beside the packages, with the reason; the rest is taken. Exit
+    code 1 when there are some.
 
     Example:  terbit import csv tps.csv.gz --map kpu-2019-ppwp
     """
     from builder.importers.csv import CsvMap
     from builder.importers.source import load_map
 
-    _deliver(file, load_map(map_name, CsvMap), options)
+    _deliver(file, load_map(map_name, CsvMap), map_name, options)
 
 
 @import_group.command("sirekap")
@@ -100,7 +107,7 @@ def sirekap_command(
 
     map_ = load_map(map_name, SirekapMap)
     map_ = msgspec.structs.replace(map_, candidates={**map_.candidates, **dict(map(_candidate, candidates))})
-    _deliver(path, map_, options)
+    _deliver(path, map_, map_name, options)
 
 
 @import_group.command("areas")
@@ -132,22 +139,29 @@ def _candidate(text: str) -> tuple[str, int]:
     return name, int(number)
 
 
-def _deliver(path: Path, map_: ResultsMap, options: DeliveryOptions) -> None:
+def _deliver(path: Path, map_: ResultsMap, map_name: str, options: DeliveryOptions) -> None:
     """Write the packages, and tell what was done."""
+    from builder.errors import ImporterError
     from builder.importers.delivery import import_results
     from publish.workspace import Workspace
+    from verifier.errors import printable
 
     workspace = Workspace(options["directory"].resolve())
-    report = import_results(
-        path,
-        map_,
-        workspace.definition,
-        workspace.rows,
-        reason=options["reason"],
-        note=options["note"],
-        withdraw_missing=options["withdraw_missing"],
-        out=options["out"] or workspace.inbox,
-    )
+    try:
+        report = import_results(
+            path,
+            map_,
+            workspace.definition,
+            workspace.rows,
+            reason=options["reason"],
+            note=options["note"],
+            withdraw_missing=options["withdraw_missing"] and (1 if options["yes"] else WITHDRAWALS),
+            out=options["out"] or workspace.inbox,
+        )
+    except ImporterError as error:
+        if error.file is None and error.field is not None:  # something that the map says
+            raise ImporterError(error.problem, file=map_name, field=error.field, rule=error.rule) from None
+        raise
     if options["as_json"]:
         click.echo(json.dumps(asdict(report), default=str))
     else:
@@ -155,4 +169,9 @@ def _deliver(path: Path, map_: ResultsMap, options: DeliveryOptions) -> None:
             click.echo(package)
     told = [f"{report.rows} rows read", f"{len(report.packages)} packages written", f"{report.unchanged} known already"]
     told += [f"{report.revised} revised", f"{report.withdrawn} withdrawn", f"{report.rejected} rejected"]
-    click.echo(", ".join(told) + (f" (see {report.rejects})" if report.rejects else ""), err=True)
+    click.echo(", ".join(told), err=True)
+    if report.rejects:
+        for problem in report.problems:
+            click.echo(printable(f"  {problem}"), err=True)
+        click.echo(f"All {report.rejected} rejected rows: {report.rejects}", err=True)
+        sys.exit(1)

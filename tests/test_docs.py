@@ -70,7 +70,9 @@ SPECIAL = {
     ),
     "terbit serve": Special("serves until it is stopped", instead="terbit serve --port $PORT"),
     "terbit keys refresh": Special("needs a changed definition, and says what waits", first=EDIT, code=3),
-    "terbit import sirekap tps.zip --candidates 100028=1": Special("needs a source", first=STATION),
+    "terbit import sirekap tps.zip --candidates 100028=1": Special(
+        "needs a source; its station is not in the example", first=STATION, code=1
+    ),
     "terbit import areas wilayah.csv.gz --map kpu-2024-areas -o areas.csv": Special(
         "needs a source", first=r"printf 'kode,nama,max_tps,ext_begin,ext_end\n11,ACEH,,,\n' | gzip > wilayah.csv.gz"
     ),

@@ -38,16 +38,21 @@ class CsvMap(ResultsMap, frozen=True, kw_only=True):
             *(pl.lit(None, dtype=pl.String).alias(name) for name in absent),
         )
 
+    def named(self, column: str) -> str:
+        """The column's name, or the names of those that are added."""
+        return "+".join(_columns(self.columns[column]))
+
 
 def _sources(map_: CsvMap, contest: Contest) -> dict[str, Source]:
     """The map's columns that this contest has, checked."""
     needed = ("area", *(("station",) if map_.series == "count" else ()), *contest.votes)
-    if missing := [name for name in needed if name not in map_.columns]:
-        problem = f"contest {contest.id!r} needs {missing[0]!r}; add it to the map's [columns]"
-        raise ImporterError(problem, field="columns", rule="map")
+    missing = [name for name in needed if name not in map_.columns]
+    lacks = f"the map's [columns] lack {', '.join(missing)}, which contest {contest.id!r} needs" if missing else ""
     if unknown := sorted(set(map_.columns) - {*needed, *BALLOT_COUNTS}):
-        problem = f"{unknown[0]!r} is neither a vote column of contest {contest.id!r} nor a ballot count"
+        problem = f"is neither a vote column of contest {contest.id!r} nor a ballot count{'; ' if lacks else ''}{lacks}"
         raise ImporterError(problem, field=f"columns.{unknown[0]}", rule="map")
+    if missing:
+        raise ImporterError(lacks, field="columns", rule="map")
     return {name: source for name, source in map_.columns.items() if name in (*needed, *contest.fields)}
 
 

@@ -11,15 +11,18 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from builder import durable, limits
+from builder import durable
 from builder.areas import path_name
 from builder.election import Contest, Definition
 from builder.errors import ImporterError, PackageError
 from builder.importers.changes import changed_rows
+from builder.importers.rejects import judge_rows, rejected_rows
 from builder.importers.source import ResultsMap
+from builder.inbox import find_packages
 from builder.recap import (
     REASONS,
     Attestation,
@@ -28,15 +31,17 @@ from builder.recap import (
     RevisionReason,
     package_files,
     parse_cover,
+    read_package,
     row_columns,
 )
-from builder.rows import Rows
-from builder.rules import STATION
+from builder.rows import Rows, package_text
 
 __all__ = ["ImportReport", "import_results"]
 
 ROOT = "root"
 REJECTS_FOLDER = "refused"  # intake looks for packages beside it, not in it
+SHOWN = 5
+NAMES_CHARACTERS = 300
 
 
 @dataclass(frozen=True)
@@ -48,12 +53,15 @@ class _Delivery:
     source: str
     reason: str | None
     note: str
-    withdraw_missing: bool
+    withdraw_missing: float
 
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What became of a source's rows: `unchanged` are known already, `rejects` is the file with those not taken."""
+    """What became of a source's rows: `unchanged` are known already, `rejects` is the file with those not taken.
+
+    `problems` tells the first of these.
+    """
 
     packages: tuple[Path, ...]
     rows: int
@@ -62,6 +70,7 @@ class ImportReport:
     withdrawn: int
     rejected: int
     rejects: Path | None
+    problems: tuple[str, ...] = ()
 
 
 def import_results(
@@ -72,13 +81,14 @@ def import_results(
     *,
     reason: str | None = None,
     note: str = "",
-    withdraw_missing: bool = False,
+    withdraw_missing: float = 0,
     out: Path,
 ) -> ImportReport:
     """Write packages into `out` with what is new in the source at `path` against `rows`, the ledger's current rows.
 
-    `reason` and `note` go with rows that change published figures. With `withdraw_missing`, rows that the source no
-    longer has are withdrawn in the areas that it speaks of.
+    `reason` and `note` go with rows that change published figures. Rows that the source no longer has are withdrawn in
+    the areas that it speaks of, if they are at most `withdraw_missing` (0: none, 1: all) of those known there: a source
+    that was cut off must not empty the site.
 
     Raises:
         ImporterError: with file, line or key, and rule. Nothing is left behind.
@@ -87,7 +97,7 @@ def import_results(
     if contest is None:
         known = ", ".join(contest.id for contest in definition.election.contests)
         problem = f"the election has no contest {map_.contest!r}; it has {known[:300]}"
-        raise ImporterError(problem, file=path.name, field="contest", rule="unknown-contest")
+        raise ImporterError(problem, field="contest", rule="unknown-contest")
     delivery = _Delivery(map_, contest, path.name, reason, note, withdraw_missing)
     return _deliver(map_.read(path, contest), delivery, definition, rows.get(contest.id), out)
 
@@ -100,51 +110,68 @@ def _deliver(
     if delivery.reason is not None and delivery.reason not in REASONS:
         raise ImporterError(f"unknown reason {delivery.reason!r}; known: {', '.join(sorted(REASONS))}", rule="reason")
     covers = pl.Series("cover", _covers(delivery, definition), dtype=pl.Int32)
-    judged = _judged(text, delivery, definition, covers)
+    judged = judge_rows(text, delivery.map_, contest, definition, covers)
     recap = delivery.map_.series == "recap"
     rows, unchanged = changed_rows(judged, known, contest, covers, recap=recap, reason=delivery.reason)
+    _check_withdrawals(rows, _known_in(known, covers, judged, recap), delivery, definition)
     if not delivery.withdraw_missing:
         rows = rows.filter(pl.col("state") == "")
     if unexplained := rows.filter(pl.col("reason").is_null()).height:
-        problem = f"{unexplained} rows change figures that are known already; give the reason"
+        problem = f"{unexplained} rows change figures that are known already; give --reason"
         raise ImporterError(problem, file=delivery.source, rule="reason-missing")
-    rejects = pl.concat([text.drop("reject", "time", strict=False), judged.select("reject")], how="horizontal")
-    rejects = rejects.filter(pl.col("reject").is_not_null())
-    written, beside = _write(_packages(rows, delivery, definition), rejects, delivery, out)
+    packages = _packages(rows, delivery, definition)
+    _check_waiting(rows, {name for name, _ in packages}, delivery, definition, out)
+    rejects = rejected_rows(text, judged, delivery.map_, contest)
+    written, beside = _write(packages, rejects, delivery, out)
     revised = rows.filter((pl.col("revision") > 1) & (pl.col("state") == "")).height
     withdrawn = rows.filter(pl.col("state") == "withdrawn").height
-    return ImportReport(written, text.height, unchanged, revised, withdrawn, rejects.height, beside)
+    problems = tuple(_told(row) for row in rejects.head(SHOWN).iter_rows(named=True))
+    return ImportReport(written, text.height, unchanged, revised, withdrawn, rejects.height, beside, problems)
 
 
-def _judged(text: pl.DataFrame, delivery: _Delivery, definition: Definition, covers: pl.Series) -> pl.DataFrame:
-    """Rows with `place` (row in `Areas`), `cover` (place of the area that their package covers), figures, `reject`."""
-    contest, areas = delivery.contest, definition.areas
-    codes, count = pl.Enum(areas.codes), delivery.map_.series == "count"
-    figures = text.select(pl.col(name).cast(pl.Int32, strict=False) for name in contest.figures)
-    # A cell must read back as what was written: `-0`, ` 42`, `4_2`, `007` and 2^63 all fall out.
-    odd = pl.any_horizontal(
-        figures[name].cast(pl.String).ne_missing(text[name]) | ~figures[name].fill_null(0).is_between(0, limits.FIGURE)
-        for name in contest.figures
-    )
-    place = text["area"].cast(codes, strict=False).to_physical().cast(pl.Int32).alias("place")
-    top = areas.index[contest.area] if contest.area else 0
-    last = pl.Series([level == len(definition.election.levels) - 1 for level in areas.levels])
-    frame = pl.DataFrame([place, text["station"].fill_null("").alias("station"), *figures.get_columns()]).with_columns(
-        covers.gather(place),
-        (text["time"] if "time" in text.columns else pl.lit(None, dtype=pl.String)).alias("time"),
-    )
-    given = text["reject"] if "reject" in text.columns else pl.lit(None, dtype=pl.String)
-    station_fits = pl.col("station").str.contains(STATION) if count else pl.col("station") == ""
-    tests = (
-        ("unknown-area", pl.col("place").is_null()),
-        ("contest-area", (pl.col("place") < top) | (pl.col("place") >= areas.ends[top])),
-        ("wrong-level", ~last.gather(place.fill_null(0)) & count),
-        ("station", ~station_fits),
-        ("not-an-integer", odd),
-        ("duplicate-row", pl.struct("place", "station").is_duplicated()),
-    )
-    reasons = (pl.when(broken).then(pl.lit(code)) for code, broken in tests)
-    return frame.with_columns(pl.coalesce(given, *reasons).alias("reject"))
+def _told(row: dict[str, Any]) -> str:
+    place = f"line {row['source']}" if str(row["source"]).isdecimal() else row["source"]
+    field = f", field {row['field']}" if row["field"] else ""
+    return f"{place}{field}: {row['problem']} [{row['reject']}]"
+
+
+def _known_in(known: Rows | None, covers: pl.Series, judged: pl.DataFrame, recap: bool) -> int:
+    """How many rows are known, and not withdrawn, in the areas that the source speaks of."""
+    if known is None:
+        return 0
+    spoken_of = covers.gather(known.current["area"]).is_in(judged["cover"].drop_nulls().unique().implode())
+    return known.current.filter((pl.col("recap") == recap) & ~pl.col("withdrawn") & spoken_of).height
+
+
+def _check_withdrawals(rows: pl.DataFrame, before: int, delivery: _Delivery, definition: Definition) -> None:
+    """A source that lost many rows was rather cut off or filtered than mended."""
+    gone = rows.filter(pl.col("state") == "withdrawn")
+    if delivery.withdraw_missing and gone.height > delivery.withdraw_missing * before:
+        names = ", ".join(definition.areas.names[cover] for cover in gone["cover"].unique(maintain_order=True))
+        problem = f"{gone.height} of {before} known rows are not in it any more, in {names[:NAMES_CHARACTERS]}"
+        raise ImporterError(f"{problem}; give --yes to withdraw them all", file=delivery.source, rule="withdraw-many")
+
+
+def _check_waiting(rows: pl.DataFrame, made: set[str], delivery: _Delivery, definition: Definition, out: Path) -> None:
+    """What waits in `out` is not known yet: a second package with the same revision of a row would be refused, and
+    which of the two is the second only their names would decide."""
+    codes = pl.Series("area", definition.areas.codes).gather(rows["place"])
+    keys = rows.select(codes, "station", "revision")
+    for path in find_packages(out) if out.is_dir() else []:
+        try:
+            package = read_package(path) if path.name not in made else None
+        except PackageError:
+            continue  # intake will say so
+        wanted = (delivery.contest.id, delivery.map_.series)
+        if package is None or (package.cover.contest, package.cover.series) != wanted:
+            continue
+        waiting = package_text([(0, package)], delivery.contest).select(
+            "area", pl.col("station").fill_null(""), pl.col("revision").cast(pl.Int32, strict=False)
+        )
+        shared = keys.join(waiting, on=keys.columns, how="semi").height
+        if shared:
+            problem = f"waits with {shared} of the same rows; publish it or remove it first, then import again"
+            raise ImporterError(problem, file=path, rule="waiting")
 
 
 def _covers(delivery: _Delivery, definition: Definition) -> list[int]:

@@ -67,6 +67,12 @@ class SirekapMap(ResultsMap, frozen=True, kw_only=True):
             raise ImporterError("no station's JSON in it (names such as 3101011002013.json)", file=path, rule="files")
         return pl.DataFrame(rows, schema=schema, orient="row")
 
+    def named(self, column: str) -> str:
+        """The figure's key in a station's JSON."""
+        keys = {f"votes_{number}": f"chart.{name}" for name, number in self.candidates.items()}
+        keys |= {name: f"administrasi.{key}" for key, name in FIELDS.items()}
+        return keys.get(column, "file name")
+
 
 class Station(msgspec.Struct, frozen=True):
     """The parts of a station's file that are figures."""
@@ -83,7 +89,7 @@ def _row(name: str, data: bytes, map_: SirekapMap, contest: Contest) -> list[str
         station = _parse_station(data)
         row["time"] = _utc(station.ts)
     except (ValueError, RecursionError) as error:
-        row["reject"] = f"json: {error}"[:200]
+        row["reject"] = str(error)[:200]
         station = Station(None, None)
     for candidate, votes in (station.chart or {}).items():
         number = map_.candidates.get(candidate)

@@ -18,6 +18,8 @@ from builder.toml import convert_toml, parse_toml
 __all__ = ["Map", "ResultsMap", "Slice", "Source", "load_map", "read_source"]
 
 BOM = b"\xef\xbb\xbf"
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 class Map(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,6 +49,10 @@ class ResultsMap(Map, frozen=True, kw_only=True):
             ImporterError: with file, line or key, and rule.
         """
         raise NotImplementedError
+
+    def named(self, column: str) -> str:
+        """What the source calls a column of `read`, for whoever has to mend it there."""
+        return column
 
 
 class Slice(Map, frozen=True):
@@ -97,6 +103,10 @@ def read_source(path: Path, columns: set[str]) -> pl.DataFrame:
         ImporterError: unreadable, or not such a CSV; with file, line and rule.
     """
     data = _read(path).removeprefix(BOM)
+    if not data:
+        raise ImporterError("the file is empty", file=path, rule="header")
+    if data.startswith(UTF_16):
+        raise ImporterError("not UTF-8 but UTF-16; save it as CSV UTF-8", file=path, line=1, rule="encoding")
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n")
     end = data.find(b"\n")
@@ -105,7 +115,9 @@ def read_source(path: Path, columns: set[str]) -> pl.DataFrame:
         problem = "a column's name stands twice or holds a comma or quote"
         raise ImporterError(problem, file=path, line=1, rule="header")
     if missing := sorted(columns - set(header)):
-        problem = f"no column {missing[0]!r}; the file has {', '.join(header)[:300]}"
+        other = next((name for mark, name in SEPARATORS.items() if len(header) == 1 and mark in header[0]), None)
+        problem = f"no column {missing[0]!r}; the file has {', '.join(header)[:300]!r}"
+        problem = f"the columns are separated by {other}; save it with commas" if other else problem
         raise ImporterError(problem, file=path, line=1, rule="header")
     if b'"' in data[:end]:
         data = ",".join(header).encode() + data[end:]

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -148,6 +149,24 @@ def test_rejected_row(name: str, tmp_path: Path) -> None:
     assert len(cells(taken(report), "station")) == 4
 
 
+def test_rejects_speak_of_the_source(tmp_path: Path) -> None:
+    """A reject names the source's own column, the cell, and what it must be: in the file and in the report."""
+    bad = "111003,9999999999,1,,,,\n111004,1,1,5,six,,\n119001,1,1,,,,\n"
+    report = imported(tmp_path, HEADER + ROWS + bad)
+    integer = "is not an integer from 0 to 999999999, written plainly"
+    assert report.problems == (
+        f"line 6, field a: '9999999999' {integer} [not-an-integer]",
+        f"line 7, field men+women: '5+six' {integer} [not-an-integer]",
+        "line 8, field code: '119' no such area in areas.csv [unknown-area]",
+    )
+    assert report.rejects is not None
+    assert pl.read_csv(report.rejects, infer_schema=False).select("reject", "field", "problem").rows()[2] == (
+        "unknown-area",
+        "code",
+        "'119' no such area in areas.csv",
+    )
+
+
 def test_row_twice_is_rejected_twice(tmp_path: Path) -> None:
     """Of two rows for one station neither is taken: which one is right is not ours to say."""
     report = imported(tmp_path, HEADER + ROWS + "111001,11,20,,,,\n")
@@ -189,6 +208,23 @@ def test_broken_source(name: str, tmp_path: Path) -> None:
         imported(tmp_path, data)
     assert caught.value.rule == rule
     assert not (tmp_path / "inbox").exists()
+
+
+MISTAKEN_SOURCES: dict[str, tuple[bytes, str]] = {
+    "nothing": (b"", "data.csv: the file is empty"),
+    "semicolons": ((HEADER + ROWS).replace(",", ";").encode(), "separated by semicolons; save it with commas"),
+    "tabs": ((HEADER + ROWS).replace(",", "\t").encode(), "separated by tabs; save it with commas"),
+    "UTF-16": ((HEADER + ROWS).encode("utf-16"), "UTF-16; save it as CSV UTF-8"),
+    "another table": (b"x,y\n1,2\n", "no column 'a'; the file has 'x, y'"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKEN_SOURCES)
+def test_mistaken_source(name: str, tmp_path: Path) -> None:
+    """What a spreadsheet saves by default is called by its name, with the remedy."""
+    data, said = MISTAKEN_SOURCES[name]
+    with pytest.raises(ImporterError, match=re.escape(said)):
+        imported(tmp_path, data)
 
 
 def test_gzip_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,6 +277,19 @@ def test_changed_votes_with_a_reason(tmp_path: Path) -> None:
     assert imported(tmp_path, changed, rows=rows).packages == ()
 
 
+def test_import_before_the_last_one_was_taken_in(tmp_path: Path) -> None:
+    """An import whose rows wait in the inbox already is refused with the package's name, until that is taken in or removed."""
+    first = imported(tmp_path, HEADER + ROWS)
+    other = HEADER + ROWS.replace("10,20", "11,20")
+    before = files(tmp_path / "inbox")
+    with pytest.raises(ImporterError, match=re.escape(f"{first.packages[0]}: waits with 3 of the same rows")):
+        imported(tmp_path, other)
+    assert files(tmp_path / "inbox") == before
+    more = HEADER + "111009,1,2,,,3,\n"
+    assert len(imported(tmp_path, more).packages) == 1
+    assert imported(tmp_path, other, rows=taken(first), reason="source").revised == 1
+
+
 def test_late_figures(tmp_path: Path) -> None:
     """Figures for a row that had no votes, or none of that kind, come as `late` without being asked."""
     rows = first_rows(tmp_path)
@@ -264,6 +313,18 @@ def test_missing_rows(tmp_path: Path) -> None:
     assert gone == [(SMALL.areas.index["111"], "002"), (SMALL.areas.index["112"], "001")]
 
 
+def test_many_withdrawals_are_asked_for(tmp_path: Path) -> None:
+    """More withdrawals than were allowed are refused with their number and the areas, and nothing is written."""
+    rows = first_rows(tmp_path)
+    before = files(tmp_path / "inbox")
+    with pytest.raises(ImporterError, match="2 of 3 known rows are not in it any more, in Sebelas; give --yes"):
+        imported(tmp_path, HEADER + ROWS.splitlines(keepends=True)[0], rows=rows, withdraw_missing=0.6)
+    assert files(tmp_path / "inbox") == before
+    assert (
+        imported(tmp_path, HEADER + ROWS.replace("121001,", "129001,"), rows=rows, withdraw_missing=0.05).rejected == 1
+    )
+
+
 def test_rejected_row_is_not_missing(tmp_path: Path) -> None:
     """A row that cannot be read is there all the same: it is not withdrawn."""
     broken = HEADER + ROWS.replace("10,20", "1O,20")
@@ -285,7 +346,7 @@ def test_withdrawn_row_comes_back_with_a_reason(tmp_path: Path) -> None:
     rows = first_rows(tmp_path)
     blank = HEADER + ROWS.replace("10,20", ",")
     taken(imported(tmp_path, blank, rows=rows, withdraw_missing=True), rows=rows, known=2)
-    with pytest.raises(ImporterError, match="give the reason"):
+    with pytest.raises(ImporterError, match="give --reason"):
         imported(tmp_path, HEADER + ROWS, rows=rows)
     taken(imported(tmp_path, HEADER + ROWS, rows=rows, reason="source"), rows=rows, known=3)
     assert cells(rows, "revision", "withdrawn", "votes_1")[0] == ("111", 3, False, 10)
@@ -355,6 +416,14 @@ def test_map_that_does_not_fit(name: str, tmp_path: Path) -> None:
     with pytest.raises(ImporterError) as caught:
         imported(tmp_path, HEADER + ROWS, msgspec.structs.replace(MAP, **changes))
     assert caught.value.rule == rule
+
+
+def test_misspelt_vote_column(tmp_path: Path) -> None:
+    """Of a misspelt vote column both are told: the key that is wrong and the one that is lacking."""
+    columns = {**{key: value for key, value in MAP.columns.items() if key != "votes_1"}, "vote_1": "a"}
+    said = "field columns.vote_1: is neither a vote column of contest 'ppwp' nor a ballot count; the map's [columns] lack votes_1"
+    with pytest.raises(ImporterError, match=re.escape(said)):
+        imported(tmp_path, HEADER + ROWS, msgspec.structs.replace(MAP, columns=columns))
 
 
 @pytest.mark.parametrize(
@@ -480,7 +549,7 @@ def test_rejected_json(name: str, tmp_path: Path) -> None:
     assert report.rejects is not None
     (row,) = pl.read_csv(report.rejects, infer_schema=False).rows(named=True)
     assert row["source"] == "1101011001002.json"
-    assert row["reject"].split(":")[0] in ("json", "not-an-integer")
+    assert row["reject"] in ("unreadable", "not-an-integer")
     assert len(taken(report, CODES)["ppwp"].current) == 1
 
 

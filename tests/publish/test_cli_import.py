@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from builder.errors import ImporterError
+from builder.importers.delivery import ImportReport
 from publish.cli_import import import_group
 from tests.builder.elections import SMALL_AREAS, SMALL_TOML
 
@@ -43,14 +44,15 @@ def import_data(workspace: Path, *more: str | Path) -> Result:
 
 
 def test_packages_on_stdout(workspace: Path) -> None:
-    """The packages' paths go to stdout, what happened to stderr, and the rejects lie beside."""
+    """The packages' paths go to stdout, what happened to stderr; the rejects lie beside, and for them it exits with 1."""
     result = import_data(workspace)
-    assert result.exit_code == 0
+    assert result.exit_code == 1
     folders = [Path(text) for text in result.stdout.splitlines()]
     assert [folder.parent for folder in folders] == [workspace / "inbox"] * 2
     assert all((folder / "recap.toml").exists() for folder in folders)
     rejects = workspace / "inbox" / "refused" / "ppwp-count-data.csv.rejects.csv"
     assert "3 rows read, 2 packages written" in result.stderr
+    assert "line 4, field area: '999' no such area in areas.csv [unknown-area]" in result.stderr
     assert str(rejects) in result.stderr
     assert rejects.exists()
 
@@ -67,6 +69,29 @@ def test_unknown_map(workspace: Path) -> None:
     result = run("csv", workspace / "data.csv", "--map", "kpu-2014", "-C", workspace)
     assert isinstance(result.exception, ImporterError)
     assert "kpu-2019-ppwp" in str(result.exception)
+
+
+def test_wrong_map_is_named(workspace: Path) -> None:
+    """A map that does not fit the election is named with its key."""
+    path = workspace / "map.toml"
+    path.write_text(MAP.replace("votes_1", "vote_1"))
+    said = str(import_data(workspace).exception)
+    assert said.startswith(f"{path}, field columns.vote_1: ")
+    assert "lack votes_1" in said
+
+
+def test_withdrawals_want_yes(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--withdraw-missing allows 5 % of the known rows, and all of them with --yes."""
+    allowed = []
+
+    def note(*_: object, withdraw_missing: float, **__: object) -> ImportReport:
+        allowed.append(withdraw_missing)
+        return ImportReport((), 0, 0, 0, 0, 0, None)
+
+    monkeypatch.setattr("builder.importers.delivery.import_results", note)
+    for options in ([], ["--withdraw-missing"], ["--withdraw-missing", "--yes"], ["--yes"]):
+        import_data(workspace, *options)
+    assert allowed == [0, 0.05, 1, 0]
 
 
 def test_areas(workspace: Path) -> None:
