@@ -6,12 +6,15 @@ Exit codes: 0 done, 1 error, 2 usage, 3 changes pending, 4 verification failed, 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from verifier.printable import PrintableGroup, say
 
 if TYPE_CHECKING:
     from builder.inbox import IntakeReport
@@ -27,8 +30,10 @@ ELSEWHERE = {
     "import": "publish.cli_import:import_group",
 }
 
+SHOWN = 10  # parts of the site that `build` names
 
-class _Lazy(click.Group):
+
+class _Lazy(PrintableGroup):
     def list_commands(self, context: click.Context) -> list[str]:
         return sorted([*super().list_commands(context), *ELSEWHERE])
 
@@ -59,7 +64,9 @@ passphrase_option = click.option(
 
 
 @click.group(
-    cls=_Lazy, epilog="Example:  terbit init hasil && cd hasil && terbit keys init --no-passphrase && terbit publish"
+    cls=_Lazy,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Example:  terbit init hasil && cd hasil && terbit keys init --no-passphrase && terbit publish",
 )
 @click.version_option(package_name="terbit")
 def terbit() -> None:
@@ -113,6 +120,7 @@ def build(directory: Path, out: Path | None, quiet: bool) -> None:
 
     Example:  terbit build --out preview
     """
+    from builder.pack import pack_names, read_index
     from publish.flow import Flow, unpack
 
     workspace, stages = _start(directory, quiet)
@@ -120,7 +128,15 @@ def build(directory: Path, out: Path | None, quiet: bool) -> None:
         draft = flow.build()
         if out is not None:
             unpack(draft, out)
-    click.echo(draft.directory)
+    click.echo(out or draft.directory)
+    if flow.cut.release == flow.base.release:
+        stages.say(f"Release {flow.cut.release} is public already, and nothing has changed since.")
+        return
+    counts = {name: len(read_index(draft.files, name)) for name in pack_names(draft.files)}
+    parts = [f"{name} {count}" for name, count in counts.items()][:SHOWN]
+    more = f", and {len(counts) - SHOWN} other parts" if len(counts) > SHOWN else ""
+    stages.say(f"Release {flow.cut.release} would bring {sum(counts.values())} files: {', '.join(parts)}{more}.")
+    stages.say("Nothing of it is public or signed yet; next: terbit push")
 
 
 @terbit.command()
@@ -256,9 +272,9 @@ def _tell_intake(report: IntakeReport, as_json: bool) -> None:
 
 def _tell_refused(report: IntakeReport) -> None:
     for path, lines in report.refused.items():
-        click.echo(f"refused {path}", err=True)
+        say(f"refused {path}", err=True)
         for line in lines:
-            click.echo(f"  {line}", err=True)
+            say(f"  {line}", err=True)
 
 
 def _now() -> datetime:
@@ -274,8 +290,15 @@ def main() -> None:
     try:
         terbit(standalone_mode=False)
     except (BuilderError, PublishError, VerifierError) as error:
-        click.echo(f"terbit: {error}", err=True)
+        say(f"terbit: {error}", err=True)
         sys.exit(error.exit_code)
+    except BrokenPipeError:  # whoever read our output has read enough
+        os._exit(1)
+    except OSError as error:
+        what = ": ".join(str(part) for part in (error.filename, error.strerror or error) if part)
+        kept = "What was published stays whole; mend this and run the same command again."
+        say(f"terbit: {what}. {kept}", err=True)
+        sys.exit(1)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.Abort:

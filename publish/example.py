@@ -3,8 +3,6 @@
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +12,9 @@ from publish.config import DEFAULT_CONFIG_TEXT
 from publish.errors import PublishError
 
 __all__ = ["make_workspace", "run_demo"]
+
+MARK = "terbit-demo.txt"
+MARK_TEXT = "`terbit demo` made this folder, and deletes everything in it when it is run here again.\n"
 
 
 def make_workspace(directory: Path) -> list[Path]:
@@ -36,28 +37,30 @@ def run_demo(directory: Path) -> None:
     from publish.progress import Stages
     from publish.workspace import Workspace
 
-    with _fresh(directory):
-        make_workspace(directory)
-        workspace = Workspace(directory.resolve())
-        create_keys(workspace, _now())
-        example = directory / "content" / "example"
-        for data, mapping, reason in (
-            ("count", "count", None),
-            ("recap", "recap", None),
-            ("correction", "count", "transcription"),
-        ):
-            workspace, stages = Workspace(directory.resolve()), Stages(quiet=True)
-            csv_map = load_map(str(example / f"{mapping}.toml"), CsvMap)
-            import_results(
-                example / f"{data}.csv", csv_map, workspace.definition, workspace.rows,
-                reason=reason, note="", withdraw_missing=False, out=workspace.inbox,
-            )  # fmt: skip
-            with workspace.lock(), Flow(workspace, stages, _now()) as flow:
-                report = take_in_packages(workspace, (), stages)
-                told = flow.publish()
-            _say(
-                f"Release {told['release']}: {len(report.accepted)} packages with {report.rows} rows, {told['files']} files"
-            )
+    directory = directory.resolve()
+    _clear(directory)
+    make_workspace(directory)
+    (directory / MARK).write_text(MARK_TEXT)
+    workspace = Workspace(directory)
+    create_keys(workspace, _now())
+    example = directory / "content" / "example"
+    for data, mapping, reason in (
+        ("count", "count", None),
+        ("recap", "recap", None),
+        ("correction", "count", "transcription"),
+    ):
+        workspace, stages = Workspace(directory), Stages(quiet=True)
+        csv_map = load_map(str(example / f"{mapping}.toml"), CsvMap)
+        import_results(
+            example / f"{data}.csv", csv_map, workspace.definition, workspace.rows,
+            reason=reason, out=workspace.inbox,
+        )  # fmt: skip
+        with workspace.lock(), Flow(workspace, stages, _now()) as flow:
+            report = take_in_packages(workspace, (), stages)
+            told = flow.publish()
+        _say(
+            f"Release {told['release']}: {len(report.accepted)} packages with {report.rows} rows, {told['files']} files"
+        )
     _verify(directory)
 
 
@@ -70,7 +73,7 @@ def _verify(directory: Path) -> None:
     from verifier.fetcher import DirectoryFetcher
     from verifier.site import check_site
 
-    workspace = Workspace(directory.resolve())
+    workspace = Workspace(directory)
     root = workspace.keys / "metadata" / "1.root.json"
     fetcher = DirectoryFetcher(workspace.public / workspace.definition.election.id)
     with tempfile.TemporaryDirectory() as state, ThreadPoolExecutor(2) as executor:
@@ -90,17 +93,15 @@ def _verify(directory: Path) -> None:
     )
 
 
-@contextmanager
-def _fresh(directory: Path) -> Iterator[None]:
-    """Put an earlier demo aside, and take it away once the new one stands; anything else in that place is left alone."""
-    old = directory.with_name(f".{directory.name}.old")
-    if directory.exists() and any(directory.iterdir()):
-        if not (directory / "terbit.toml").exists():
-            raise PublishError(f"{directory} is not a demo; name another folder")
-        shutil.rmtree(old, ignore_errors=True)
-        directory.rename(old)
-    yield
-    shutil.rmtree(old, ignore_errors=True)
+def _clear(directory: Path) -> None:
+    """Delete an earlier demo. What is not marked as one may hold keys and a ledger, and is left alone."""
+    entries = list(directory.iterdir()) if directory.exists() else []
+    mark = directory / MARK
+    if entries and mark not in entries:
+        raise PublishError(f"{directory} is not empty and not a demo; name another folder")
+    # The mark goes last, so that a stopped run can be repeated; the folder stays, since we may stand in it.
+    for entry in sorted(entries, key=lambda entry: entry == mark):
+        shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
 
 
 def _packaged_content() -> Path:

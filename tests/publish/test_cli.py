@@ -1,14 +1,16 @@
 """`terbit` as an operator runs it: stage by stage, and with wrong input. tests/test_docs.py has the way from nothing to a public site."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import builder
 from tests.election import correction, package, row, write_package
-from tests.publish.workspace import deliver, make_workspace, publish
+from tests.publish.workspace import deliver, make_workspace, publish, tree
 
 
 def terbit(*words: object) -> subprocess.CompletedProcess[str]:
@@ -89,3 +91,56 @@ def test_same_package_again(tmp_path: Path) -> None:
     told = json.loads(second.stdout)
     assert second.returncode == 0
     assert (len(first["accepted"]), len(told["accepted"]), len(told["known"])) == (1, 0, 1)
+
+
+def test_build_tells_what_would_change(tmp_path: Path) -> None:
+    """`terbit build` prints the folder, and says which parts of the site the release would change, or that none would."""
+    workspace = make_workspace(tmp_path)
+    deliver(workspace)
+    assert terbit("intake", "-C", workspace).returncode == 0
+    done = terbit("build", "-C", workspace, "--out", tmp_path / "preview")
+    assert done.stdout == f"{tmp_path / 'preview'}\n"
+    assert "Release 1 would bring" in done.stderr
+    assert "ppwp-1101 6" in done.stderr
+    assert terbit("push", "-C", workspace).returncode == 0
+    assert "Release 1 is public already" in terbit("build", "-C", workspace).stderr
+
+
+def test_demo_leaves_a_workspace_alone(tmp_path: Path) -> None:
+    """`terbit demo` deletes nothing in a folder that it did not make, whatever lies there."""
+    workspace = make_workspace(tmp_path / "workspace")
+    before = tree(workspace)
+    done = terbit("demo", workspace)
+    assert (done.returncode, tree(workspace)) == (1, before)
+    assert "not a demo; name another folder" in done.stderr
+
+
+def test_demo_again_where_we_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`terbit demo .` works, and again, in the folder that it made."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(Path(builder.__file__).parents[1]))
+    for _ in range(2):
+        done = terbit("demo", ".")
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "public" / "contoh-2029" / "latest.json").exists()
+
+
+def test_no_permission_to_write(tmp_path: Path) -> None:
+    """A folder that cannot be written ends in one line that names it, not in a traceback, and what is public stays."""
+    workspace = make_workspace(tmp_path)
+    deliver(workspace)
+    publish(workspace)
+    before = tree(workspace / "public")
+    deliver(workspace, {"new": correction()})
+    shutil.rmtree(workspace / "build")
+    (workspace / "build").write_text("in the way")
+    done = terbit("publish", "-C", workspace)
+    assert done.returncode == 1
+    assert f"terbit: {workspace / 'build'}: File exists. What was published stays whole" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert tree(workspace / "public") == before
+
+
+def test_short_help() -> None:
+    """`-h` is `--help`."""
+    assert "Example:" in terbit("-h").stdout
