@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 import click
 
 from verifier import limits
-from verifier.errors import VerificationError, VerifierError, printable
+from verifier.errors import VerificationError, VerifierError
+from verifier.printable import PrintableGroup, say
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -34,7 +35,7 @@ HTTP_CONNECTIONS = 8
 QUIET_SECONDS = 2
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=PrintableGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="terbit")
 def main() -> None:
     """Check election results that were published with Terbit.
@@ -262,7 +263,7 @@ def _reported(as_json: bool) -> Iterator[None]:
     except (VerifierError, OSError) as error:
         if as_json:
             _write_json({"verified": False, "error": str(error)})
-        click.echo(printable(f"terbit-verify: {error}"), err=True)
+        say(f"terbit-verify: {error}", err=True)
         sys.exit(error.exit_code if isinstance(error, VerifierError) else VerifierError.exit_code)
 
 
@@ -296,8 +297,8 @@ def _report_as_json(report: SiteReport) -> dict[str, object]:
 def _write_report(place: str, report: SiteReport, *, aliases: bool, signatures: bool) -> None:
     for failure in report.failures:
         compared = f": expected {failure.expected}, got {failure.got}" if failure.expected else ""
-        click.echo(printable(f"FAILED {failure.path}: {failure.what}{compared}"))
-    click.echo(printable(f"{place}: release {report.release}, signed as current until {_time(report.expires)}"))
+        say(f"FAILED {failure.path}: {failure.what}{compared}")
+    say(f"{place}: release {report.release}, signed as current until {_time(report.expires)}")
     checked = [
         f"{report.roles} signed lists",
         f"{report.packages} recap packages",

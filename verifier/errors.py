@@ -1,6 +1,6 @@
-"""The verifier's errors: one root, four leaves, each with its exit code; and how a message is shown."""
+"""The verifier's errors: one root, four leaves, each with its exit code."""
 
-__all__ = ["FetchError", "FormatError", "StaleError", "VerificationError", "VerifierError", "printable"]
+__all__ = ["FetchError", "FormatError", "StaleError", "VerificationError", "VerifierError"]
 
 
 class VerifierError(Exception):
@@ -29,8 +29,3 @@ class StaleError(VerifierError):
 
 class FetchError(VerifierError):
     """A file could not be had (network, disk, missing): this says nothing about what was published."""
-
-
-def printable(text: str) -> str:
-    """Names come from strangers: no escape sequence or direction mark of theirs reaches the terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
