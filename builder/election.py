@@ -58,6 +58,8 @@ RESERVED_NAMES = frozenset(
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.NAME_CHARACTERS)]
 Identifier = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*\Z", max_length=64)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=limits.FIGURE)]
+# A link on every page: one with another scheme could run as a script.
+Contact = Annotated[str, msgspec.Meta(pattern=r"^(mailto:|https://)[!-~]+\Z", max_length=limits.NAME_CHARACTERS)]
 
 
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -127,7 +129,7 @@ class Election(_Part, frozen=True):
     kinds: dict[str, Kind]
     parties: tuple[Party, ...] = ()
     station_title: Title = Title(id="TPS", en="Polling station")
-    contact: str | None = None
+    contact: Contact | None = None
     test: bool = False
 
     @property

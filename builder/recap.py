@@ -7,6 +7,7 @@ import hashlib
 import re
 import stat
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -42,9 +43,17 @@ REASONS = frozenset(
 )
 FORMAT = "terbit-recap-1"
 
-Line = Annotated[str, msgspec.Meta(max_length=limits.TEXT_CHARACTERS, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
+# Pages and terminals show these texts: no control character of either set, no line separator, nothing that turns the order of reading.
+Line = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=limits.TEXT_CHARACTERS,
+        pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*\Z",
+    ),
+]
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
-FileName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")]
+# A package is published file by file as it came: nothing in it may be a page or a script.
+FileName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,93}\.(?i:csv|jpe?g|pdf|png|webp)\Z")]
 
 
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -107,6 +116,8 @@ def read_package(path: Path) -> Package:
     Raises:
         PackageError: unreadable, wrong names, hashes or lengths; nothing of it was trusted.
     """
+    if path.is_symlink():
+        raise PackageError("is a symbolic link; hand in the folder or zip itself", file=path, rule="files")
     try:
         return _read_zip(path) if path.suffix == ".zip" else _read_folder(path)
     except OSError as error:
@@ -129,6 +140,12 @@ def parse_package(names: set[str], read: Callable[[str, int], bytes], source: st
             f"{extra[0]!r} is not named in recap.toml; take it out or name it with its sha256",
             file=source,
             rule="files",
+        )
+    if (total := sum(entry.length for entry, _ in listed)) > limits.PACKAGE_FILES:
+        raise PackageError(
+            f"its files have {total} bytes; at most {limits.PACKAGE_FILES} are allowed: hand in scans that are smaller",
+            file=source,
+            rule="size",
         )
     for entry, cap in listed:
         if entry.file not in names:
@@ -205,12 +222,15 @@ def _read_zip(path: Path) -> Package:
                 raise PackageError("a name stands twice in it, or it has too many files", file=path, rule="files")
 
             def read(name: str, cap: int) -> bytes:
+                # Only these two methods unpack piece by piece; bzip2 and LZMA give all that a few bytes hold at once.
+                if by_name[name].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise PackageError(f"{name!r} is packed in an unusual way; use deflate", file=path, rule="zip")
                 # The stated size may lie (zip bomb): read no more than the cap whatever it says.
                 with archive.open(by_name[name]) as file:
                     return _capped(file.read(cap + 1), cap, f"{path}/{name}")
 
             return parse_package(set(by_name), read, str(path))
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
         raise PackageError(f"not a zip that can be read: {error}", file=path, rule="zip") from error
 
 

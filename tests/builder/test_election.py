@@ -99,6 +99,14 @@ BROKEN_TOML = {
     ),
     "key twice": ("date =", 'id = "x"\ndate =', None, None, "syntax"),
     "no contest": ("[[contests]]", "[[contest]]", None, "contest", "unknown-key"),
+    "contact that is a script": (
+        "date =",
+        'contact = "javascript:alert(1)"\ndate =',
+        "contact",
+        "contact",
+        "type",
+    ),
+    "contact with a space": ("date =", 'contact = "https://x y"\ndate =', "contact", "contact", "type"),
     "NUL": ("small-2029", "small\0", None, None, "syntax"),
 }
 
