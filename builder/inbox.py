@@ -15,10 +15,11 @@ from builder.ledger import Ledger
 from builder.recap import Package, read_package
 from builder.rows import Rows
 
-__all__ = ["IntakeReport", "find_packages", "take_in"]
+__all__ = ["IntakeReport", "find_packages", "find_strays", "take_in"]
 
 # Packages are judged together up to this many bytes of rows: enough for columns to pay, little enough for a small machine.
 BATCH_BYTES = 12_000_000
+REFUSED = "refused"
 
 
 @dataclass
@@ -28,6 +29,7 @@ class IntakeReport:
     accepted: dict[str, str] = field(default_factory=dict)
     known: dict[str, str] = field(default_factory=dict)
     refused: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    aside: dict[str, Path] = field(default_factory=dict)  # where each refused one lies now
     rows: int = 0
 
 
@@ -37,10 +39,20 @@ def find_packages(path: Path) -> list[Path]:
         raise PackageError("is not there", file=path, rule="readable")
     if path.is_file() or (path / "recap.toml").exists():
         return [path]
+    return sorted(entry for entry in path.iterdir() if _is_package(entry))
+
+
+def _is_package(entry: Path) -> bool:
+    return not entry.name.startswith(".") and (entry.suffix == ".zip" or (entry / "recap.toml").exists())
+
+
+def find_strays(inbox: Path) -> list[Path]:
+    """What lies in the inbox and is no package, though somebody may have meant it: a bare CSV, a folder without cover."""
+    entries = inbox.iterdir() if inbox.is_dir() else ()
     return sorted(
         entry
-        for entry in path.iterdir()
-        if not entry.name.startswith(".") and (entry.suffix == ".zip" or (entry / "recap.toml").exists())
+        for entry in entries
+        if not _is_package(entry) and not entry.name.startswith(".") and entry.name != REFUSED
     )
 
 
@@ -63,20 +75,7 @@ def take_in(
             packages: list[Package] = []
             for path, package in batch:
                 if isinstance(package, PackageError):
-                    _refuse(
-                        path,
-                        (
-                            Broken(
-                                package.rule or "package",
-                                package.field or "recap.toml",
-                                package.line,
-                                None,
-                                str(package),
-                            ),
-                        ),
-                        inbox,
-                        report,
-                    )
+                    _refuse(path, (Broken.of(package, str(path)),), inbox, report)
                 elif package.name in ledger or package.name in [other.name for other in packages]:
                     report.known[package.source] = package.name
                     _clear(path, inbox)
@@ -118,7 +117,7 @@ def _settle(verdict: Verdict, inbox: Path, report: IntakeReport) -> None:
 
 
 def _refuse(path: Path, broken: tuple[Broken, ...], inbox: Path, report: IntakeReport) -> None:
-    refused = inbox / "refused"
+    refused = inbox / REFUSED
     refused.mkdir(parents=True, exist_ok=True)
     place = next(
         place
@@ -142,6 +141,7 @@ def _refuse(path: Path, broken: tuple[Broken, ...], inbox: Path, report: IntakeR
         refused / f"{place.name}.report.json", msgspec.json.format(msgspec.json.encode(told), indent=1) + b"\n"
     )
     report.refused[str(path)] = lines
+    report.aside[str(path)] = place
 
 
 def _clear(path: Path, inbox: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import polars as pl
 
@@ -16,17 +17,25 @@ __all__ = ["Broken", "Verdict", "check_cover", "judge"]
 
 @dataclass(frozen=True)
 class Broken:
-    """A rule that refuses: the first line that breaks it, and how many do."""
+    """A rule that refuses: the first line that breaks it, and how many do. `file` is one of the package's."""
 
     rule: str
-    field: str
+    field: str | None
     line: int | None
     value: str | None
     problem: str
     lines: int = 1
+    file: str | None = None
+
+    @classmethod
+    def of(cls, error: PackageError, package: str) -> Self:
+        """What is wrong with a package, found at `package`, that could not be read; wherever it lies later."""
+        file = str(error.file or package).removeprefix(package).lstrip("/") or "package"
+        return cls(error.rule or "package", error.field, error.line, None, error.problem, file=file)
 
     def __str__(self) -> str:
-        place = f"rows.csv, line {self.line}, field {self.field}" if self.line else f"recap.toml, field {self.field}"
+        place = self.file or ("rows.csv" if self.line else "recap.toml")
+        place += (f", line {self.line}" if self.line else "") + (f", field {self.field}" if self.field else "")
         more = f" (and {self.lines - 1} more lines)" if self.lines > 1 else ""
         return f"{place}: {'' if self.value is None else repr(self.value) + ' '}{self.problem} [{self.rule}]{more}"
 
@@ -70,8 +79,7 @@ def judge(packages: Sequence[Package], rows: dict[str, Rows], definition: Defini
             try:
                 waiting.append((package, package_text([(0, package)], contest)))
             except PackageError as error:
-                rule, field = error.rule or "rows", error.field or "rows"
-                verdicts.append(Verdict(package, 0, (Broken(rule, field, error.line, None, error.problem),)))
+                verdicts.append(Verdict(package, 0, (Broken.of(error, package.source),)))
         while waiting:
             now, waiting = _first_wave(waiting)
             verdicts += _judge_wave(

@@ -105,6 +105,7 @@ def intake(paths: tuple[Path, ...], directory: Path, as_json: bool, quiet: bool)
     with workspace.lock():
         report = take_in_packages(workspace, paths, stages)
     _tell_intake(report, as_json)
+    _tell_strays(workspace)
     if report.refused:
         sys.exit(1)
 
@@ -229,6 +230,7 @@ def _publish(
             report = take_in_packages(workspace, paths, stages, flow.workers)
             refused = bool(report.refused)
             _tell_refused(report)
+            _tell_strays(workspace)
         told = flow.publish()
     if as_json:
         click.echo(json.dumps({**told, "seconds": {name: round(value, 3) for name, value in stages.seconds.items()}}))
@@ -272,9 +274,16 @@ def _tell_intake(report: IntakeReport, as_json: bool) -> None:
 
 def _tell_refused(report: IntakeReport) -> None:
     for path, lines in report.refused.items():
-        say(f"refused {path}", err=True)
+        say(f"refused {path}, which lies in {report.aside[path]} now", err=True)
         for line in lines:
             say(f"  {line}", err=True)
+
+
+def _tell_strays(workspace: Workspace) -> None:
+    from builder.inbox import find_strays
+
+    for path in find_strays(workspace.inbox):
+        say(f"{path} is left alone: it is no package (a zip, or a folder with recap.toml)", err=True)
 
 
 def _now() -> datetime:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from builder import limits
 from builder.election import Definition
 from builder.errors import PackageError
-from builder.inbox import find_packages, take_in
+from builder.inbox import find_packages, find_strays, take_in
 from builder.intake import judge
 from builder.ledger import Ledger
 from builder.recap import Package, read_package
@@ -350,6 +350,48 @@ def test_refused_lies_aside_with_its_report(tmp_path: Path) -> None:
     refused = tmp_path / "inbox" / "refused"
     assert read_package(refused / "bad").name == bad.name
     assert "unknown-area" in (refused / "bad.report.json").read_text()
+
+
+UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no cover in the zip": (
+        lambda place: zipped(place, [("rows.csv", b"")]),
+        "package: there is no recap.toml in it [cover]",
+    ),
+    "wrong key": (
+        lambda place: zipped(
+            place, [("recap.toml", b"\ncolour = 1\n" + GOOD.files["recap.toml"]), ("rows.csv", GOOD.rows)]
+        ),
+        "recap.toml, line 2, field colour: Object contains unknown field `colour` [cover]",
+    ),
+    "other rows": (
+        lambda place: zipped(place, [("recap.toml", GOOD.files["recap.toml"]), ("rows.csv", GOOD.rows[:-1] + b"8")]),
+        "rows.csv: is not the file that recap.toml names",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_report_of_what_cannot_be_read(name: str, tmp_path: Path) -> None:
+    """A package that cannot be read is told once: its file, line and field, the problem, the rule, and where it lies now."""
+    make, said = UNREADABLE[name]
+    inbox, ledger = tmp_path / "inbox", Ledger(tmp_path / "ledger")
+    inbox.mkdir()
+    make(inbox / "bad.zip")
+    report = take_in(find_packages(inbox), inbox, ledger, load_rows(ledger, SMALL, None), SMALL, lambda _: None)
+    place = str(inbox / "bad.zip")
+    ((line,),) = report.refused.values()
+    assert line.startswith(said)
+    assert str(tmp_path) not in line
+    assert report.aside == {place: inbox / "refused" / "bad.zip"}
+
+
+def test_strays_in_the_inbox(tmp_path: Path) -> None:
+    """What lies in the inbox and is no package is found, so that it can be told; refused ones and hidden files are not."""
+    folder(tmp_path / "package", GOOD)
+    for name in ("empty", "refused", ".import-x"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "rows.csv").write_text("")
+    assert find_strays(tmp_path) == [tmp_path / "empty", tmp_path / "rows.csv"]
 
 
 def test_revision_keeps_the_old_value() -> None:
