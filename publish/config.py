@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -17,7 +17,16 @@ from builder.toml import convert_toml, parse_toml
 from publish import limits
 from publish.errors import ConfigError
 
-__all__ = ["DEFAULT_CONFIG_TEXT", "MINISIGN_KEY", "OFFLINE_ROLES", "Config", "Role", "load_config", "parse_config"]
+__all__ = [
+    "DEFAULT_CONFIG_TEXT",
+    "MINISIGN_KEY",
+    "OFFLINE_ROLES",
+    "Config",
+    "Role",
+    "TargetConfig",
+    "load_config",
+    "parse_config",
+]
 
 OFFLINE_ROLES = ("root", "targets", "trust")
 MINISIGN_KEY = "minisign"  # signs results files; never metadata
@@ -33,6 +42,21 @@ class Role(msgspec.Struct, frozen=True):
     keys: tuple[str, ...]
     threshold: int
     validity: datetime.timedelta
+
+
+class TargetConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where to push: a local `folder`, or a `bucket` of S3-compatible object storage."""
+
+    folder: Folder | None = None
+    bucket: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")] | None = None
+    endpoint: Annotated[str, msgspec.Meta(pattern=r"^https?://[^/]+/?\Z")] | None = None
+    region: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,64}\Z")] = "us-east-1"
+    prefix: Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9._-]+/)*\Z", max_length=256)] = ""
+    path_style: bool = True
+    profile: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] | None = None
+    without_conditions: Literal["refuse", "lock"] = "refuse"
+    compress_aliases: bool = False
+    urls: tuple[Annotated[str, msgspec.Meta(pattern=r"^https?://[^?#]+/\Z")], ...] = ()
 
 
 _OFFLINE = Role(("root-1", "root-2", "root-3"), 2, datetime.timedelta(days=3650))
@@ -93,6 +117,22 @@ DEFAULT_CONFIG_TEXT = """\
 # keys = ["timestamp"]
 # threshold = 1
 # minutes = 30
+
+# Where releases go. Without any [targets.…] they go to the folder `public` above.
+
+# [targets.public]
+# folder = "public"
+
+# [targets.bucket]           # S3-compatible object storage; credentials by AWS's usual chain
+# bucket = "hasil"
+# endpoint = "https://s3.example.id"   # leave it out for AWS
+# region = "ap-southeast-3"
+# prefix = ""                # ends with "/"
+# path_style = true
+# profile = "terbit"         # of ~/.aws/credentials
+# without_conditions = "refuse"        # or "lock": for servers without conditional writes
+# compress_aliases = false
+# urls = ["https://hasil.example.id/"] # where the public reads it: for guard and doctor
 """
 
 
@@ -108,6 +148,7 @@ class Config(msgspec.Struct, frozen=True):
     keys: Path
     workers: int
     roles: dict[str, Role]
+    targets: dict[str, TargetConfig]
 
     def role(self, name: str) -> Role:
         """The role `name`: its own table, else its group's (`ppwp` for `ppwp-1101`), else `results`."""
@@ -142,6 +183,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keys: Folder = "keys"
     workers: Annotated[int, msgspec.Meta(ge=1, le=limits.WORKERS_COUNT)] | None = None
     roles: dict[str, Any] = {}
+    targets: dict[Name, TargetConfig] = {}
 
 
 def load_config(path: Path) -> Config:
@@ -183,7 +225,15 @@ def parse_config(data: bytes, file: str, processors: int) -> Config:
         keys=Path(read.keys),
         workers=read.workers or min(processors, limits.WORKERS_COUNT),
         roles=_roles(tables, file),
+        targets=_targets(read, file),
     )
+
+
+def _targets(read: _File, file: str) -> dict[str, TargetConfig]:
+    for name, target in read.targets.items():
+        if (target.folder is None) == (target.bucket is None):
+            raise ConfigError(f"{file}: targets.{name}: give either a folder or a bucket [target]")
+    return read.targets or {"public": TargetConfig(folder=read.public)}
 
 
 def _roles(tables: dict[str, _RoleTable], file: str) -> dict[str, Role]:

@@ -1,15 +1,18 @@
 """A draft: one release on disk, made and signed but not public yet. It survives any stop; the next run pushes the same bytes."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from builder import durable
+from builder.pack import Entry, read_pack
 from publish.repository import RoleFile
+from publish.targets import Alias
 
-__all__ = ["Draft", "DraftState", "timestamp_version"]
+__all__ = ["Draft", "DraftState", "object_path", "timestamp_version"]
 
 
 class _Signed(msgspec.Struct):
@@ -71,6 +74,27 @@ class Draft:
         """Called before the commit: a stop after it is then known for what it is."""
         durable.write_file(self.metadata / "timestamp.json", data)
 
+    def has_signatures(self, pack: str) -> bool:
+        """True if the pack of files `pack` has one of signatures beside it."""
+        return (self.signatures / f"{pack}.index").exists()
+
+    def objects(self, pack: str) -> Iterator[tuple[str, bytes]]:
+        """The objects of a pack, files and then their signatures, as (path at the target, bytes)."""
+        for entry, data in read_pack(self.files, pack):
+            yield object_path(entry), data
+        if self.has_signatures(pack):
+            yield from ((entry.path, data) for entry, data in read_pack(self.signatures, pack))
+
+    def aliases(self, pack: str) -> Iterator[Alias]:
+        """The aliases of a pack, each results file followed by its signature."""
+        signed = read_pack(self.signatures, pack) if self.has_signatures(pack) else ()
+        signatures = {entry.path: data for entry, data in signed}
+        for entry, data in read_pack(self.files, pack):
+            source = object_path(entry)
+            yield Alias(entry.path, source, data)
+            if (signature := signatures.get(f"{source}.minisig")) is not None:
+                yield Alias(f"{entry.path}.minisig", f"{source}.minisig", signature)
+
     def timestamp_version(self) -> int:
         return timestamp_version(self.timestamp) if self.timestamp else 0
 
@@ -81,6 +105,12 @@ class Draft:
         # The marker goes first: half a draft must never look like one.
         (self.directory / "draft.json").unlink(missing_ok=True)
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def object_path(entry: Entry) -> str:
+    """Where the object of a TUF target lies (TUF specification 6.2, consistent snapshots)."""
+    folder, slash, name = entry.path.rpartition("/")
+    return f"targets/{folder}{slash}{entry.sha256}.{name}"
 
 
 def timestamp_version(data: bytes) -> int:

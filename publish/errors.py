@@ -1,6 +1,6 @@
-"""The publisher's errors: one root, four leaves. Each ends a command with exit code 1."""
+"""The publisher's errors: one root, few leaves. Each ends a command with exit code 1."""
 
-__all__ = ["ConfigError", "KeyFileError", "PublishError", "SigningError", "TargetError"]
+__all__ = ["ConfigError", "KeyFileError", "PublishError", "RaceError", "SigningError", "TargetError"]
 
 
 class PublishError(Exception):
@@ -23,3 +23,7 @@ class SigningError(PublishError):
 
 class TargetError(PublishError):
     """The place we publish to refused, or holds something else than we put there."""
+
+
+class RaceError(TargetError):
+    """Another publisher was faster: what stands there is his, and nothing of ours was mixed into it."""

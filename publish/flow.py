@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -13,14 +14,16 @@ from builder.ledger import Cut
 from builder.pack import pack_names, read_index, read_pack
 from builder.site import Site
 from publish import release
+from publish.check import DraftFetcher, check_draft
 from publish.draft import Draft, DraftState
-from publish.errors import SigningError
-from publish.jobs import FEW_ROLES, Jobs, Plan, Runner, Workers, save_tallies
+from publish.errors import SigningError, TargetError
+from publish.jobs import FEW_ROLES, Job, Jobs, Plan, Runner, Workers, save_tallies
 from publish.keyring import Keyring
 from publish.progress import Stages
-from publish.push import TIMESTAMP, Push
-from publish.record import RecordStore
-from publish.targets.local import LocalTarget
+from publish.push import SNAPSHOT, Push
+from publish.record import Base, RecordStore
+from publish.targets import TIMESTAMP
+from publish.targets.open import open_targets
 from publish.workspace import Workspace
 
 __all__ = ["Flow", "take_in_packages", "unpack"]
@@ -67,15 +70,16 @@ class Flow:
     ) -> None:
         self.workspace, self.stages, self.now = workspace, stages, now
         self.keyring = Keyring(workspace, passphrase_file)
-        self.target = LocalTarget(workspace.public / workspace.definition.election.id)
-        self.store = RecordStore(workspace.build / "targets" / "public")
+        self.targets = {target.name: target for target in open_targets(workspace)}
         self.workers = Workers(workspace.directory, workspace.config.workers)
+        self.failed: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.workers.stop()
+        self.stages.close()
 
     @cached_property
     def cut(self) -> Cut:
@@ -92,20 +96,39 @@ class Flow:
             return self.workspace.site()
 
     @cached_property
-    def base(self) -> release.Base:
-        base = release.Base(self.store, self.target.read(TIMESTAMP))
-        if base.timestamp is not None and base.record is None:
-            self.stages.say("The target does not show what we last put there: everything is built and compared again.")
-        return base
+    def bases(self) -> dict[str, Base]:
+        """What each target holds; one that is down is left out, and caught up at the next run."""
+        found = {}
+        for name, target in self.targets.items():
+            try:
+                base = Base(RecordStore(self.workspace.build / "targets" / name), target.read(TIMESTAMP))
+            except TargetError as error:
+                self._fail(name, error)
+                continue
+            if base.seen is not None and base.record is None:
+                self.stages.say(f"{name} does not show what we last put there: everything is built and compared again.")
+            found[name] = base
+        if not found:
+            raise TargetError("; ".join(self.failed.values()))
+        return found
+
+    @cached_property
+    def behind(self) -> dict[str, Base]:
+        """The targets that do not hold the release of the cut, those that lack most first."""
+        behind = {name: base for name, base in self.bases.items() if base.release != self.cut.release}
+        return dict(sorted(behind.items(), key=lambda item: item[1].release))
+
+    @cached_property
+    def base(self) -> Base:
+        """What a draft starts from: what the target that lacks most holds."""
+        return next(iter(self.behind.values())) if self.behind else next(iter(self.bases.values()))
 
     @cached_property
     def draft(self) -> Draft:
-        """The draft of the cut's release: the one that a stopped run left, if it serves this target, or a fresh one."""
+        """The draft of the cut's release: the one that a stopped run left, if it serves these targets, or a fresh one."""
         draft = Draft(self.workspace.build / "draft" / str(self.cut.release))
         state = draft.state()
-        # The draft's own timestamp at the target: the last run was stopped between its commit and its end.
-        committed = draft.timestamp is not None and draft.timestamp == self.base.timestamp
-        if state is None or not (committed or state.since <= self.base.release):
+        if state is None or not all(_serves(draft, state, base) for base in self.behind.values()):
             for old in self.workspace.build.glob("draft/*"):
                 Draft(old).discard()
             draft.start()
@@ -117,7 +140,7 @@ class Flow:
         jobs = Jobs(plan, self.workspace, self.site)
         return Runner(self.workers, jobs, lambda: save_tallies(self.draft, self.site.tallies))
 
-    def build(self, jobs: Sequence[str] = ("render",)) -> Draft:
+    def build(self, jobs: Sequence[Job] = (("render",),)) -> Draft:
         """Make the draft's files, unsigned unless `jobs` go further."""
         if self.draft.state() is None:
             trust = self.keyring.trust.files
@@ -126,7 +149,9 @@ class Flow:
 
     def sign(self) -> DraftState:
         """Build if needed, then sign. Objects may go out before the release is whole: no one is told of them yet."""
-        state = self.build(("render", "sign", "put_objects")).state()
+        folders = [target.name for target in self.workspace.local_targets() if target.name in self.behind]
+        jobs: list[Job] = [("render",), ("sign",), *(("put_objects", name) for name in folders)]
+        state = self.build(jobs).state()
         if state is None or state.stage != "signed":
             state = release.sign(
                 self.workspace, self.site, self.base, self.draft, self.keyring, self.runner, self.stages
@@ -134,22 +159,88 @@ class Flow:
         return state
 
     def publish(self) -> dict[str, Any]:
-        """Make the ledger's state public; with nothing new, renew the timestamp. Tells what was done."""
+        """Make the ledger's state public; with nothing new, renew the timestamp. Tells what was done.
+
+        Raises:
+            TargetError: at some target it could not be done; at the others it was.
+        """
         self.keyring.unlock()
-        push = Push(self.workspace, self.target, self.store, self.keyring, self.stages, self.now)
         try:
             self.keyring.check()
         except SigningError:
             # The last release is still the newest: clients must not be told "stale" while offline signatures are awaited.
-            if self.base.record is not None:
-                push.renew(self.base.record)
+            self.renew(max(self.bases.values(), key=lambda base: base.release).release)
             raise
         expires = self.now + self.keyring.validity("timestamp")
         told = {"release": self.cut.release, "expires": expires.strftime(release.TIME_FORMAT), "files": 0}
-        if self.base.record is not None and self.base.release == self.cut.release:
-            push.renew(self.base.record)
-            return told
-        state = self.sign()
-        told["files"] = sum(len(read_index(self.draft.files, name)) for name in pack_names(self.draft.files))
-        push.release(self.draft, state, self.runner)
+        if self.behind:
+            state = self.sign()
+            told["files"] = sum(len(read_index(self.draft.files, name)) for name in pack_names(self.draft.files))
+            snapshot = (self.draft.metadata / f"{state.release}.{SNAPSHOT}.json").read_bytes()
+            timestamp = self._timestamp(snapshot, state.release, self.draft.timestamp_version())
+            self.draft.keep_timestamp(timestamp)
+            with self.stages.stage("verify"):
+                self._check(timestamp)
+            self._each(self.behind, timestamp, lambda push: push.release(self.draft, state, self.runner))
+            if not self.behind.keys() & self.failed.keys():
+                self.draft.discard()
+        self.renew(self.cut.release)
+        if self.failed:
+            raise TargetError("; ".join(self.failed.values()))
         return told
+
+    def renew(self, number: int) -> None:
+        """Sign the timestamp anew for the targets that held release `number` when this run began."""
+        current = {name: base for name, base in self.bases.items() if base.record and base.release == number}
+        if not current:
+            return
+        timestamp = self._timestamp(next(iter(current.values())).store.role(SNAPSHOT), number)
+        self._each(current, timestamp, lambda push: push.renew())
+
+    def _each(self, bases: dict[str, Base], timestamp: bytes, push: Callable[[Push], None]) -> None:
+        """Push to each of some targets, all at once; one that fails does not stop the others."""
+
+        def work(name: str) -> None:
+            try:
+                push(
+                    Push(
+                        self.workspace,
+                        self.targets[name],
+                        bases[name],
+                        self.keyring,
+                        self.stages,
+                        self.now,
+                        timestamp,
+                        name if len(self.targets) > 1 else "",
+                    )
+                )
+            except TargetError as error:
+                self._fail(name, error)
+
+        with ThreadPoolExecutor(len(bases)) as threads:
+            list(threads.map(work, bases))
+
+    def _timestamp(self, snapshot: bytes, number: int, kept: int = 0) -> bytes:
+        # Unix time needs no state that could be lost; the versions before it guard against two in one second.
+        records = [base.record.timestamp_version for base in self.bases.values() if base.record]
+        previous = max([kept, *records])
+        return self.keyring.timestamp(max(int(self.now.timestamp()), previous + 1), self.now, snapshot, number)
+
+    def _check(self, timestamp: bytes) -> None:
+        fetcher = DraftFetcher(
+            self.draft.directory,
+            self.base.store.directory,
+            self.workspace.keys / "metadata",
+            self.workspace.ledger.directory / "packages",
+        )
+        root = self.keyring.trust.metadata["1.root.json"]
+        check_draft(self.draft, fetcher, root, timestamp, self.now, self.runner)
+
+    def _fail(self, name: str, error: TargetError) -> None:
+        self.failed[name] = f"{name}: {error}" if len(self.targets) > 1 else str(error)
+        self.stages.say(f"FAILED {self.failed[name]}")
+
+
+def _serves(draft: Draft, state: DraftState, base: Base) -> bool:
+    """True if a draft has all that a target lacks, or the target already shows its timestamp: the last run was stopped after its commit."""
+    return state.since <= base.release or (base.seen is not None and draft.timestamp == base.seen.data)

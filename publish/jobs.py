@@ -19,14 +19,15 @@ import polars as pl
 from builder.pack import Entry, read_index, read_pack, write_pack
 from builder.site import Part, Site, entry_of, parts
 from builder.tally import Tally
-from publish.draft import Draft
+from publish.draft import Draft, object_path
 from publish.keys import SecretKey
-from publish.targets.local import LocalTarget
 from publish.workspace import Workspace
 from verifier.formats.minisign import TrustedComment
 
-__all__ = ["FEW_ROLES", "Jobs", "MinisignKey", "Plan", "Runner", "Workers", "object_path", "save_tallies"]
+__all__ = ["FEW_ROLES", "Job", "Jobs", "MinisignKey", "Plan", "Runner", "Workers", "save_tallies"]
 
+# A method of `Jobs`, with what it takes after the role.
+Job = tuple[str, *tuple[str, ...]]
 FRAMES = ("areas", "stations", "findings", "history")
 # Below this many roles a second process costs more than it saves.
 FEW_ROLES = 12
@@ -60,7 +61,7 @@ class Jobs:
     def __init__(self, plan: Plan, workspace: Workspace, site: Site | None = None) -> None:
         self.plan, self.workspace = plan, workspace
         self.draft = Draft(plan.draft)
-        self.target = LocalTarget(self.workspace.public / self.workspace.definition.election.id)
+        self._targets = {target.name: target for target in self.workspace.local_targets()}
         self.site = site or Site(
             self.workspace.inputs, self.workspace.ledger, _read_tallies(self.workspace, self.draft)
         )
@@ -77,25 +78,23 @@ class Jobs:
         """Sign each results file of a role's pack with minisign; returns the number of signatures."""
         return len(write_pack(self.draft.signatures, role, self._signatures(role)))
 
-    def put_objects(self, role: str) -> int:
-        """Put a role's files and signatures at the target as objects; returns how many stood there with other bytes."""
-        replaced = 0
-        for entry, data in read_pack(self.draft.files, role):
-            replaced += self.target.put_object(object_path(entry), data)
-        if role in self._parts:
-            for entry, data in read_pack(self.draft.signatures, role):
-                replaced += self.target.put_object(entry.path, data)
-        return replaced
+    def put_objects(self, role: str, target: str) -> int:
+        """Put a role's files and signatures at a local target as objects; returns how many stood there with other bytes."""
+        conflicts = self._targets[target].put_objects(self.draft.objects(role), _ignore)
+        for conflict in conflicts:
+            self._targets[target].replace(conflict)
+        return len(conflicts)
 
-    def put_aliases(self, role: str) -> int:
+    def put_aliases(self, role: str, target: str) -> int:
         """Make the paths that people use show the new objects, each results file together with its signature."""
-        signatures = {entry.path for entry in read_index(self.draft.signatures, role)} if role in self._parts else set()
-        entries = read_index(self.draft.files, role)
+        signed = self.draft.has_signatures(role)
+        signatures = {entry.path for entry in read_index(self.draft.signatures, role)} if signed else set()
+        entries, link = read_index(self.draft.files, role), self._targets[target].link
         for entry in entries:
             source = object_path(entry)
-            self.target.put_alias(entry.path, source)
+            link(entry.path, source)
             if f"{source}.minisig" in signatures:
-                self.target.put_alias(f"{entry.path}.minisig", f"{source}.minisig")
+                link(f"{entry.path}.minisig", f"{source}.minisig")
         return len(entries)
 
     def _signatures(self, role: str) -> Iterator[tuple[Entry, bytes]]:
@@ -108,12 +107,6 @@ class Jobs:
             comment = TrustedComment(seconds, told.path, told.election, told.release, entry.sha256).encode()
             key = next(one.key for one in reversed(self.plan.minisign) if one.first <= told.release)
             yield entry_of(f"{object_path(entry)}.minisig", key.sign_file(data, comment))
-
-
-def object_path(entry: Entry) -> str:
-    """Where the object of a TUF target lies (TUF specification 6.2, consistent snapshots)."""
-    folder, slash, name = entry.path.rpartition("/")
-    return f"targets/{folder}{slash}{entry.sha256}.{name}"
 
 
 class Workers:
@@ -155,11 +148,11 @@ class Runner:
     def __init__(self, workers: Workers, jobs: Jobs, prepare: Callable[[], None]) -> None:
         """`prepare` leaves on disk what worker processes will read; it is called before the first of them works."""
         self._workers, self._jobs, self._prepare = workers, jobs, prepare
-        self._done: dict[tuple[str, str], int] = {}
+        self._done: dict[tuple[Job, str], int] = {}
         self._prepared = False
 
-    def run(self, jobs: Sequence[str], roles: Sequence[str], advance: Callable[[int], None]) -> None:
-        """Do `jobs` (methods of `Jobs`) in their order for each role."""
+    def run(self, jobs: Sequence[Job], roles: Sequence[str], advance: Callable[[int], None]) -> None:
+        """Do `jobs` in their order for each role."""
         tasks = [(role, left) for role in roles if (left := [job for job in jobs if (job, role) not in self._done])]
         pool = self._workers.pool if len(tasks) >= FEW_ROLES else None
         if pool is not None and not self._prepared:
@@ -171,9 +164,9 @@ class Runner:
             self._done.update(((job, role), count) for job, count in zip(left, counts, strict=True))
             advance(1)
 
-    def count(self, job: str) -> int:
+    def count(self, *job: str) -> int:
         """The sum of what `job` returned so far."""
-        return sum(count for (name, _), count in self._done.items() if name == job)
+        return sum(count for (done, _), count in self._done.items() if done == job)
 
     @contextmanager
     def executor(self) -> Iterator[Executor]:
@@ -202,15 +195,19 @@ def _ready() -> None:
     pass
 
 
-def _work(plan: Plan, task: tuple[str, Sequence[str]]) -> list[int]:
+def _work(plan: Plan, task: tuple[str, Sequence[Job]]) -> list[int]:
     global _jobs  # noqa: PLW0603
     if _jobs is None or _jobs.plan != plan:
         _jobs = Jobs(plan, _workspace)
     return _run(_jobs, *task)
 
 
-def _run(jobs: Jobs, role: str, names: Sequence[str]) -> list[int]:
-    return [getattr(jobs, name)(role) for name in names]
+def _run(jobs: Jobs, role: str, names: Sequence[Job]) -> list[int]:
+    return [getattr(jobs, name)(role, *arguments) for name, *arguments in names]
+
+
+def _ignore(steps: int) -> None:
+    pass
 
 
 def save_tallies(draft: Draft, tallies: dict[str, Tally]) -> None:

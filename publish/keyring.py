@@ -89,6 +89,10 @@ class Keyring:
             version, now + self.validity("timestamp"), release, snapshot, self._signers("timestamp")
         )
 
+    def signed_snapshot(self, data: bytes, release: int) -> bool:
+        """True if `data` is the snapshot of `release`, signed with one of our keys."""
+        return repository.is_snapshot(data, release, [self._public(name) for name in self.config.role("snapshot").keys])
+
     def unlock(self) -> None:
         """Open every key that a release needs, so that a missing or wrong one stops the run before anything is done."""
         _ = self.trust, self.minisign

@@ -1,148 +1,156 @@
-"""Push: a signed draft to the target, in the order that keeps the last release whole whatever happens.
+"""Push: a signed draft to one target, in the order that keeps the last release whole whatever happens.
 
-Objects, then versioned metadata, then our own check as any client would do it, then `timestamp.json` (the one commit point), then aliases. Every step can be
-repeated: a stop anywhere leaves the last release whole, and the next run carries on with the same bytes.
+Objects, then versioned metadata, then `timestamp.json` (the one commit point), then aliases. Every step can be repeated: a stop anywhere leaves the last
+release whole, and the next run carries on with the same bytes.
 """
 
 import hashlib
-import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 import msgspec
 
-from builder.pack import pack_names, read_index
+from builder.pack import pack_names, read_pack
 from publish.draft import Draft, DraftState, timestamp_version
-from publish.errors import SigningError
+from publish.errors import RaceError
 from publish.jobs import Runner
 from publish.keyring import Keyring
 from publish.progress import Stages
-from publish.record import Record, RecordStore
+from publish.record import Base, Record
 from publish.repository import RoleFile
+from publish.targets import Conflict, Target
 from publish.targets.local import LocalTarget
 from publish.workspace import Workspace
-from verifier.client import Client
-from verifier.fetcher import DirectoryFetcher, OverlayFetcher
-from verifier.site import check_site
 
-__all__ = ["SNAPSHOT", "TIMESTAMP", "Push"]
+__all__ = ["SNAPSHOT", "Push"]
 
 SNAPSHOT = "snapshot"
-TIMESTAMP = "metadata/timestamp.json"
-SIGNATURES_CHECKED = 5_000
 # These belong to the whole domain, so they are shown outside the election's folder too.
-DOMAIN_ALIASES = {"portal.html": "index.html", "security.txt": ".well-known/security.txt"}
+DOMAIN_HINTS = {"portal.html": "../index.html", "security.txt": "../.well-known/security.txt"}
 
 
 @dataclass(frozen=True)
 class Push:
-    """One target, and what is needed to sign for it at time `now`."""
+    """One target with what it holds (`base`), and the timestamp that this run has signed at `now`. `label` tells several targets' stages apart."""
 
     workspace: Workspace
-    target: LocalTarget
-    store: RecordStore
+    target: Target
+    base: Base
     keyring: Keyring
     stages: Stages
     now: datetime
+    timestamp: bytes
+    label: str = ""
 
     def release(self, draft: Draft, state: DraftState, runner: Runner) -> None:
-        """Make a signed draft public."""
+        """Make a signed and checked draft public."""
         packs = pack_names(draft.files)
-        with self.stages.stage("push objects", len(packs)) as advance:
-            runner.run(["put_objects"], packs, advance)
-            replaced = runner.count("put_objects") + self._put_packages(state) + self._put_metadata(draft)
+        with self._stage("push objects", len(packs)) as advance:
+            conflicts = self._put_objects(draft, packs, runner, advance)
+            conflicts += self.target.put_objects(self._packages(state), _ignore)
+            for conflict in conflicts:
+                self.target.replace(conflict)
+            replaced = (
+                len(conflicts)
+                + runner.count("put_objects", self.target.name)
+                + self._put_metadata(draft, state.release)
+            )
             self.target.settle()
         if replaced:
             self.stages.say(
-                f"WARNING: {replaced} immutable files had other bytes and were replaced: a broken write, or tampering"
+                f"WARNING: {self.target.name}: {replaced} immutable files had other bytes and were replaced: a broken write, or tampering"
             )
-        snapshot = (draft.metadata / f"{state.release}.{SNAPSHOT}.json").read_bytes()
-        record = self.store.read()
-        timestamp = self._timestamp(
-            snapshot, state.release, max(draft.timestamp_version(), record.timestamp_version if record else 0)
-        )
-        draft.keep_timestamp(timestamp)
-        with self.stages.stage("verify"):
-            self._verify(draft, packs, timestamp, runner)
-        self.target.put_pointer(TIMESTAMP, timestamp)
-        with self.stages.stage("push aliases", len(packs)) as advance:
-            runner.run(["put_aliases"], packs, advance)
-            self._put_pointers(state.release)
+        self.target.commit(self.timestamp, self.base.seen)
+        with self._stage("push aliases", len(packs)) as advance:
+            self._put_aliases(draft, packs, runner, advance)
+            self._put_hints(state.release)
+            for name, data in _domain_files(draft).items():
+                self.target.put_hint(DOMAIN_HINTS[name], data)
             self.target.settle()
         changed = {
             role: (draft.metadata / f"{state.roles[role].version}.{role}.json").read_bytes() for role in state.changed
         }
-        self._record(state.release, self._cut_through(state.release), timestamp, state.roles, changed)
-        draft.discard()
+        self._record(state.release, self._cut_through(state.release), state.roles, changed)
 
-    def renew(self, record: Record) -> None:
-        """Sign the recorded snapshot again: it is still the newest."""
-        timestamp = self._timestamp(self.store.role(SNAPSHOT), record.release, record.timestamp_version)
-        self.target.put_pointer(TIMESTAMP, timestamp)
-        self._put_pointers(record.release)
-        self._record(record.release, record.packages, timestamp, record.roles, {})
+    def renew(self) -> None:
+        """The recorded release is still the newest: show its new timestamp."""
+        record = self.base.record
+        assert record is not None
+        self.target.commit(self.timestamp, self.base.seen)
+        self._put_hints(record.release)
+        self._record(record.release, record.packages, record.roles, {})
 
-    def _put_packages(self, state: DraftState) -> int:
-        """Put the packages that the target lacks; returns how many files stood there with other bytes."""
-        replaced = 0
-        for record in self.workspace.ledger.packages[state.packages : self._cut_through(state.release)]:
-            package = self.workspace.ledger.read(record)
-            for name, data in package.files.items():
-                replaced += self.target.put_object(f"packages/{record.package}/{name}", data)
-        return replaced
+    def _stage(self, name: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+        return self.stages.stage(name, total, of=self.label)
 
-    def _put_metadata(self, draft: Draft) -> int:
-        replaced = 0
-        for name, data in self.keyring.trust.metadata.items():
-            replaced += self.target.put_object(f"metadata/{name}", data)
-        for path in sorted(draft.metadata.glob("[0-9]*.json")):
-            replaced += self.target.put_object(f"metadata/{path.name}", path.read_bytes())
-        return replaced
+    def _put_objects(
+        self, draft: Draft, packs: list[str], runner: Runner, advance: Callable[[int], None]
+    ) -> list[Conflict]:
+        if isinstance(self.target, LocalTarget):
+            runner.run([("put_objects", self.target.name)], packs, advance)
+            return []
+        found = []
+        for pack in packs:
+            found += self.target.put_objects(draft.objects(pack), _ignore)
+            advance(1)
+        return found
 
-    def _timestamp(self, snapshot: bytes, release: int, previous: int) -> bytes:
-        # Unix time needs no state that could be lost; the version before it guards against two in one second.
-        version = max(int(self.now.timestamp()), previous + 1)
-        return self.keyring.timestamp(version, self.now, snapshot, release)
+    def _put_aliases(self, draft: Draft, packs: list[str], runner: Runner, advance: Callable[[int], None]) -> None:
+        if isinstance(self.target, LocalTarget):
+            runner.run([("put_aliases", self.target.name)], packs, advance)
+            return
+        for pack in packs:
+            self.target.put_aliases(draft.aliases(pack), _ignore)
+            advance(1)
 
-    def _verify(self, draft: Draft, packs: list[str], timestamp: bytes, runner: Runner) -> None:
-        """Check what is about to be public as any client would, from the first root on; refuse what the public would refuse."""
-        fetcher = OverlayFetcher({TIMESTAMP: timestamp}, DirectoryFetcher(self.target.root))
-        changed = {name: {entry.path for entry in read_index(draft.files, name)} for name in packs}
-        # A minisign check costs twenty hashes. All are checked when they are few, else those of some roles: signing is one code path for all.
-        few = sum(map(len, changed.values())) <= SIGNATURES_CHECKED
-        sampled = (
-            changed
-            if few
-            else {name: changed[name] for name in packs if "-" not in name}
-            | {name: changed[name] for name in packs[:: len(packs) // 16]}
-        )
-        with tempfile.TemporaryDirectory() as state, runner.executor() as executor:
-            client = Client(fetcher, Path(state), self.now, root=self.keyring.trust.metadata["1.root.json"])
-            client.refresh()
-            failures = check_site(client, fetcher, executor, aliases=False, signatures=few, only=changed).failures
-            if not few:
-                failures += check_site(client, fetcher, executor, aliases=False, signatures=True, only=sampled).failures
-        if failures:
-            raise SigningError(
-                f"our own check refuses this release ({len(failures)} failures, the first: {failures[0].path}: {failures[0].what}); nothing was committed"
+    def _packages(self, state: DraftState) -> Iterator[tuple[str, bytes]]:
+        """The packages that the target lacks."""
+        for record in self.workspace.ledger.packages[self.base.packages : self._cut_through(state.release)]:
+            for name, data in self.workspace.ledger.read(record).files.items():
+                yield f"packages/{record.package}/{name}", data
+
+    def _put_metadata(self, draft: Draft, release: int) -> int:
+        """Put versioned metadata; returns how many stood there with other bytes and were replaced.
+
+        Raises:
+            RaceError: another publisher with our keys has made this release.
+        """
+        files = {path.name: path.read_bytes() for path in sorted(draft.metadata.glob("[0-9]*.json"))}
+        files |= self.keyring.trust.metadata
+        # The snapshot goes first, and its name is where two publishers meet: nobody else can have signed one of this number.
+        snapshot = f"{release}.{SNAPSHOT}.json"
+        conflicts = self.target.put_objects([(f"metadata/{snapshot}", files.pop(snapshot))], _ignore)
+        if conflicts and self.keyring.signed_snapshot(conflicts[0].found, release):
+            raise RaceError(
+                f"{self.target.name}: {snapshot} is there already, signed with our keys but not by us: another publisher made this "
+                "release. Stop one of the two; nothing of ours was committed"
             )
+        conflicts += self.target.put_objects(((f"metadata/{name}", data) for name, data in files.items()), _ignore)
+        for conflict in conflicts:
+            self.target.replace(conflict)
+        return len(conflicts)
 
-    def _put_pointers(self, release: int) -> None:
-        """`latest.json` is a hint that nobody signs; what belongs to the domain is shown at its root."""
+    def _put_hints(self, release: int) -> None:
+        """`latest.json` is a hint that nobody signs."""
         cut = self.workspace.ledger.cuts[release - 1]
         expires = self.now + self.keyring.validity("timestamp")
         hint = {"release": release, "released": cut.time, "expires": expires.strftime("%Y-%m-%dT%H:%M:%SZ")}
-        self.target.put_pointer("latest.json", msgspec.json.encode(hint) + b"\n")
-        for name, domain_name in DOMAIN_ALIASES.items():
-            if (data := self.target.read(name)) is not None:
-                LocalTarget(self.target.root.parent).put_pointer(domain_name, data)
+        self.target.put_hint("latest.json", msgspec.json.encode(hint) + b"\n")
 
-    def _record(
-        self, release: int, packages: int, timestamp: bytes, roles: dict[str, RoleFile], changed: dict[str, bytes]
-    ) -> None:
-        version = timestamp_version(timestamp)
-        self.store.write(Record(release, packages, hashlib.sha256(timestamp).hexdigest(), version, roles), changed)
+    def _record(self, release: int, packages: int, roles: dict[str, RoleFile], changed: dict[str, bytes]) -> None:
+        version, sha256 = timestamp_version(self.timestamp), hashlib.sha256(self.timestamp).hexdigest()
+        self.base.store.write(Record(release, packages, sha256, version, roles), changed)
 
     def _cut_through(self, release: int) -> int:
         return self.workspace.ledger.cuts[release - 1].through
+
+
+def _domain_files(draft: Draft) -> dict[str, bytes]:
+    """The signed bytes of what is shown at the domain's root too: never what stands at the target, where a stranger may have put it."""
+    return {entry.path: data for entry, data in read_pack(draft.files, "site") if entry.path in DOMAIN_HINTS}
+
+
+def _ignore(steps: int) -> None:
+    pass

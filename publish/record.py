@@ -11,8 +11,9 @@ import msgspec
 
 from builder import durable
 from publish.repository import RoleFile
+from publish.targets import Seen
 
-__all__ = ["Record", "RecordStore"]
+__all__ = ["Base", "Record", "RecordStore"]
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -85,3 +86,25 @@ class RecordStore:
         for role, data in changed.items():
             (self.directory / f"{role}.json").write_bytes(data)
         durable.write_file(self.directory / "record.json", msgspec.json.encode(record))
+
+
+class Base:
+    """What a target holds: release `release` whole (0: unknown), `record` says with which roles. `seen` is its timestamp."""
+
+    def __init__(self, store: RecordStore, seen: Seen | None) -> None:
+        record = store.read()
+        shown = hashlib.sha256(seen.data).hexdigest() if seen else None
+        self.store, self.seen = store, seen
+        self.record = record if record and record.timestamp_sha256 == shown and store.whole(record) else None
+
+    @property
+    def release(self) -> int:
+        return self.record.release if self.record else 0
+
+    @property
+    def packages(self) -> int:
+        return self.record.packages if self.record else 0
+
+    def role_targets(self, role: str) -> dict[str, tuple[int, str]]:
+        """Length and SHA-256 of each file that a role lists at the target."""
+        return self.store.role_targets(role) if self.record and role in self.record.roles else {}

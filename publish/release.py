@@ -4,7 +4,6 @@ A release is a function of the ledger through its cut, the inputs and the keys, 
 release that the target holds is made: files by the releases that the ledger computes, roles by their files.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -17,43 +16,17 @@ from builder.results import RESULTS_FORMAT
 from builder.site import Site, entry_of, parts
 from builder.tally import definition_cut
 from publish.draft import Draft, DraftState
-from publish.jobs import Runner
+from publish.jobs import Job, Runner
 from publish.keyring import Keyring
 from publish.progress import Stages
-from publish.record import Record, RecordStore
+from publish.record import Base
 from publish.repository import RoleFile, role_file
 from publish.workspace import Workspace
 
-__all__ = ["TIME_FORMAT", "Base", "build", "make_cut", "sign"]
+__all__ = ["TIME_FORMAT", "build", "make_cut", "sign"]
 
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 SITE, TRUST, SNAPSHOT = "site", "trust", "snapshot"
-
-
-class Base:
-    """What the target holds: release `release` whole (0: unknown), `record` says with which roles."""
-
-    def __init__(self, store: RecordStore, timestamp: bytes | None) -> None:
-        record = store.read()
-        known = (
-            record is not None
-            and timestamp is not None
-            and hashlib.sha256(timestamp).hexdigest() == record.timestamp_sha256
-        )
-        self.store = store
-        self.record: Record | None = record if known and record is not None and store.whole(record) else None
-        self.timestamp = timestamp
-
-    @property
-    def release(self) -> int:
-        return self.record.release if self.record else 0
-
-    @property
-    def packages(self) -> int:
-        return self.record.packages if self.record else 0
-
-    def role_targets(self, role: str) -> dict[str, tuple[int, str]]:
-        return self.store.role_targets(role) if self.record and role in self.record.roles else {}
 
 
 def make_cut(workspace: Workspace, trust: str, now: datetime, renew_after: timedelta) -> Cut:
@@ -84,7 +57,7 @@ def build(
     draft: Draft,
     runner: Runner,
     stages: Stages,
-    jobs: Sequence[str] = ("render",),
+    jobs: Sequence[Job],
 ) -> None:
     """Make the files that changed since `base` into the draft; `jobs` after the first do in the same go what would come later."""
     cut = workspace.ledger.cuts[-1]
@@ -106,7 +79,7 @@ def sign(
     if state is None:
         raise BuilderError("there is no built draft to sign; run: terbit build", file=draft.directory)
     with stages.stage("sign results", len(state.rendered)) as advance:
-        runner.run(["sign"], state.rendered, advance)
+        runner.run([("sign",)], state.rendered, advance)
     with stages.stage("sign metadata"):
         roles, changed = _sign_roles(workspace, site, base, draft, keyring, state)
         cut = workspace.ledger.cuts[-1]

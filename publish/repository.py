@@ -11,6 +11,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from securesystemslib.exceptions import UnverifiedSignatureError
 from tuf.api.metadata import (
     DelegatedRole,
     Delegations,
@@ -25,16 +26,19 @@ from tuf.api.metadata import (
     Targets,
     Timestamp,
 )
+from tuf.api.serialization import DeserializationError
 
 from publish.errors import SigningError
 from publish.keys import SecretKey
 from verifier.formats import canonical_json, minisign
+from verifier.formats.keyid import keyid
 
 __all__ = [
     "RoleFile",
     "RoleKeys",
     "delegated_paths",
     "group_metadata",
+    "is_snapshot",
     "role_file",
     "root_metadata",
     "shard_metadata",
@@ -84,8 +88,7 @@ def role_file(version: int, data: bytes) -> RoleFile:
 def tuf_key(public: minisign.PublicKey) -> Key:
     """The key as TUF knows it. Its keyid is the hash of its canonical JSON, in which minisign's key id has no part."""
     description = {"keytype": "ed25519", "keyval": {"public": public.key.hex()}, "scheme": "ed25519"}
-    canonical = json.dumps(description, separators=(",", ":"), sort_keys=True)
-    return Key.from_dict(hashlib.sha256(canonical.encode()).hexdigest(), description)
+    return Key.from_dict(keyid(description), description)
 
 
 def delegated_paths(role: str) -> list[str]:
@@ -173,6 +176,28 @@ def timestamp_metadata(
     """Timestamp metadata for the bytes `snapshot`, signed by `keys`."""
     meta = _meta_file(role_file(snapshot_version, snapshot))
     return _signed(Timestamp(version=version, expires=expires, snapshot_meta=meta), keys)
+
+
+def is_snapshot(data: bytes, version: int, keys: Iterable[minisign.PublicKey]) -> bool:
+    """True if `data` is snapshot metadata of this version with a signature by one of `keys`."""
+    try:
+        metadata: Metadata[Any] = Metadata.from_bytes(data)
+        payload = canonical_json.encode(metadata.signed.to_dict())
+    except (DeserializationError, ValueError):
+        return False
+    if not isinstance(metadata.signed, Snapshot) or metadata.signed.version != version:
+        return False
+    return any(_signs(metadata.signatures.get(tuf_key(key).keyid), key, payload) for key in keys)
+
+
+def _signs(signature: Signature | None, key: minisign.PublicKey, payload: bytes) -> bool:
+    if signature is None:
+        return False
+    try:
+        tuf_key(key).verify_signature(signature, payload)
+    except UnverifiedSignatureError:
+        return False
+    return True
 
 
 def sign(data: bytes, keys: Iterable[SecretKey]) -> bytes:

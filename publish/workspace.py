@@ -12,6 +12,7 @@ from builder.rows import Rows, load_rows, save_rows
 from builder.site import Inputs, Site, make_tallies, packaged_templates
 from publish.config import Config, load_config
 from publish.errors import PublishError
+from publish.targets.local import LocalTarget
 
 __all__ = ["Workspace"]
 
@@ -54,6 +55,15 @@ class Workspace:
     @property
     def public(self) -> Path:
         return self.directory / self.config.public
+
+    def local_targets(self) -> list[LocalTarget]:
+        """The targets that are folders here."""
+        election = self.definition.election.id
+        return [
+            LocalTarget(name, self.directory / target.folder / election)
+            for name, target in self.config.targets.items()
+            if target.folder is not None
+        ]
 
     @property
     def state(self) -> Path:

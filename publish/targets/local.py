@@ -1,55 +1,77 @@
 """A local directory as target: a public tree that a web server, a mirror or a USB stick takes as it is.
 
-The contract:
-- *objects* (`targets/…`, `metadata/N.…`, `packages/…`) are immutable. Writing one that is there compares the bytes; other bytes under that name mean a broken write or a tampered disk:
-  they are replaced, and the caller is told so.
-- *aliases* are hard links to objects, replaced by rename: a reader sees the old file or the new one. The tree must be read-only to everyone else, since
-  a link shares its bytes with the object.
-- *pointers* (`metadata/timestamp.json`, `latest.json`) are replaced by rename, durably.
-- `settle()` makes everything before it durable. Nothing is deleted.
+Aliases are hard links to objects, replaced by rename: a reader sees the old file or the new one. The tree must be read-only to everyone else, since a link
+shares its bytes with the object. Objects are created exclusively; timestamp and hints are replaced by rename, durably.
 """
 
 import contextlib
+import fcntl
+import hashlib
 import os
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from builder import durable
-from publish.errors import TargetError
+from publish.errors import RaceError, TargetError
+from publish.targets import TIMESTAMP, Alias, Conflict, Seen
 
 __all__ = ["LocalTarget"]
 
 
 class LocalTarget:
-    """The public tree of one election; `root` is its folder."""
+    """The public tree of one election; `root` is its folder. The contract: `publish.targets.Target`."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, name: str, root: Path) -> None:
+        self.name, self.root = name, root
         self._folders: set[str] = set()
 
-    def put_object(self, path: str, data: bytes) -> bool:
-        """Write an immutable file; True if other bytes stood under its name and were replaced."""
-        name = self._prepare(path)
+    def read(self, path: str) -> Seen | None:
+        """See Target."""
         try:
-            descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
-        except FileExistsError:
-            return self._replace_if_other(path, name, data)
+            data = (self.root / path).read_bytes()
+        except FileNotFoundError:
+            return None
         except OSError as error:
             raise self._failed(path, error) from error
-        try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(descriptor, view) :]
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                os.unlink(name)
-            raise self._failed(path, error) from error
-        finally:
-            os.close(descriptor)
-        return False
+        return Seen(data, hashlib.sha256(data).hexdigest())
 
-    def put_alias(self, path: str, object_path: str) -> None:
-        """Make `path` show the bytes of an object."""
-        name, source = self._prepare(path), f"{self.root}/{object_path}"
+    def put_objects(self, files: Iterable[tuple[str, bytes]], advance: Callable[[int], None]) -> list[Conflict]:
+        """See Target."""
+        conflicts = []
+        for path, data in files:
+            if (found := self._put_object(path, data)) is not None:
+                conflicts.append(Conflict(path, data, found))
+            advance(1)
+        return conflicts
+
+    def replace(self, conflict: Conflict) -> None:
+        """See Target. The wrong bytes go to `.set-aside/` beside the election's folder, which no client reads."""
+        aside = self.root.parent / ".set-aside" / self.root.name
+        try:
+            aside.mkdir(parents=True, exist_ok=True)
+            name = f"{hashlib.sha256(conflict.found).hexdigest()}.{os.path.basename(conflict.path)}"
+            durable.write_file(aside / name, conflict.found)
+            durable.write_file(Path(self._prepare(conflict.path)), conflict.data)
+        except OSError as error:
+            raise self._failed(conflict.path, error) from error
+
+    def commit(self, timestamp: bytes, seen: Seen | None) -> None:
+        """See Target."""
+        with self._locked():
+            now = self.read(TIMESTAMP)
+            if (now and now.tag) != (seen and seen.tag) and (now is None or now.data != timestamp):
+                raise RaceError(f"{self.root / TIMESTAMP} was replaced by another publisher meanwhile; publish again")
+            self._replace(TIMESTAMP, timestamp)
+
+    def put_aliases(self, aliases: Iterable[Alias], advance: Callable[[int], None]) -> None:
+        """See Target."""
+        for alias in aliases:
+            self.link(alias.path, alias.source)
+            advance(1)
+
+    def link(self, path: str, source_path: str) -> None:
+        """Make the alias `path` a hard link to an object."""
+        name, source = self._prepare(path), f"{self.root}/{source_path}"
         try:
             os.link(source, name, follow_symlinks=False)
         except FileExistsError:
@@ -63,25 +85,60 @@ class LocalTarget:
         except OSError as error:
             raise self._failed(path, error) from error
 
-    def put_pointer(self, path: str, data: bytes) -> None:
-        """Replace the one kind of file that changes, durably."""
+    def put_hint(self, path: str, data: bytes) -> None:
+        """See Target."""
+        self._replace(path, data)
+
+    def settle(self) -> None:
+        """See Target."""
+        os.sync()
+
+    def _put_object(self, path: str, data: bytes) -> bytes | None:
+        """Write an immutable file; the other bytes if such stand under its name."""
+        name = self._prepare(path)
+        try:
+            descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+        except FileExistsError:
+            return self._other(path, name, data)
+        except OSError as error:
+            raise self._failed(path, error) from error
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.unlink(name)
+            raise self._failed(path, error) from error
+        finally:
+            os.close(descriptor)
+        return None
+
+    def _other(self, path: str, name: str, data: bytes) -> bytes | None:
+        try:
+            if os.path.islink(name):
+                return os.readlink(name).encode()
+            found = Path(name).read_bytes()
+        except OSError as error:
+            raise self._failed(path, error) from error
+        return None if found == data else found
+
+    def _replace(self, path: str, data: bytes) -> None:
         try:
             durable.write_file(Path(self._prepare(path)), data)
         except OSError as error:
             raise self._failed(path, error) from error
 
-    def read(self, path: str) -> bytes | None:
-        """A file's bytes, None if there is none."""
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Two publishers with one folder: the second waits until the first has looked and replaced."""
+        self._prepare(TIMESTAMP)
+        descriptor = os.open(self.root / "metadata", os.O_RDONLY | os.O_DIRECTORY)
         try:
-            return (self.root / path).read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise self._failed(path, error) from error
-
-    def settle(self) -> None:
-        """Make all writes so far durable: what a commit points at must survive a power cut."""
-        os.sync()
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def _prepare(self, path: str) -> str:
         folder, _, name = path.rpartition("/")
@@ -92,15 +149,6 @@ class LocalTarget:
                 raise self._failed(path, error) from error
             self._folders.add(folder)
         return f"{self.root}/{folder}/{name}" if folder else f"{self.root}/{name}"
-
-    def _replace_if_other(self, path: str, name: str, data: bytes) -> bool:
-        try:
-            if not os.path.islink(name) and Path(name).read_bytes() == data:
-                return False
-            durable.write_file(Path(name), data)
-        except OSError as error:
-            raise self._failed(path, error) from error
-        return True
 
     def _failed(self, path: str, error: OSError) -> TargetError:
         return TargetError(

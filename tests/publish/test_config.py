@@ -37,8 +37,14 @@ def test_default_text_is_the_defaults():
 
 def test_comments_of_the_default_text_show_the_defaults():
     """The commented lines of that file, uncommented without the two examples of overrides, are the defaults too."""
-    lines = [line.removeprefix("# ") for line in DEFAULT_CONFIG_TEXT.splitlines() if " = " in line or "[roles." in line]
-    text = "\n".join(lines).replace('templates = "templates"', "")
+    kept = [
+        line
+        for line in DEFAULT_CONFIG_TEXT.splitlines()
+        if " = " in line or line.startswith(("# [roles.", "# [targets."))
+    ]
+    text = "\n".join(line.removeprefix("# ") for line in kept).replace('templates = "templates"', "")
+    text, _, bucket = text.partition("[targets.bucket]")
+    assert parse("[targets.bucket]" + bucket).targets["bucket"].bucket == "hasil"
     before, _, rest = text.partition("[roles.ppwp]")
     assert parse(before + rest[rest.index("[roles.snapshot]") :]) == DEFAULT
 
