@@ -11,6 +11,9 @@ __all__ = ["judge_rows", "rejected_rows"]
 
 # Fields and wording are intake's; where two rules have one code, the first is the series count's.
 RULES = {rule.code: rule for rule in reversed(REFUSE_RULES)}
+CELLS = pl.col(pl.String)
+# A spreadsheet would compute such a cell when the operator opens the file: a link, a call of a program. A plain number stays.
+IS_FORMULA = CELLS.str.contains(r"^[=+@\t\r-]") & ~CELLS.str.contains(r"^-[0-9]+$")
 
 
 def judge_rows(
@@ -60,10 +63,11 @@ def rejected_rows(text: pl.DataFrame, judged: pl.DataFrame, map_: ResultsMap, co
         pl.when(pl.col("field") == name).then(pl.lit(map_.named(name))) for name in found["field"].unique() if name
     )
     # pl.format in place of concat_str panics here (polars 2.1.0, 31 rows of test_overseas_2024).
-    return found.with_columns(
+    found = found.with_columns(
         pl.coalesce(*named, pl.lit("")).alias("field"),
         pl.coalesce("own", pl.concat_str(pl.lit("'"), value, pl.lit("' "), problem)).alias("problem"),
-    ).drop("own")
+    )
+    return found.drop("own").with_columns(pl.when(IS_FORMULA).then(pl.lit("'") + CELLS).otherwise(CELLS).name.keep())
 
 
 def _odd(cells: pl.Series) -> pl.Series:

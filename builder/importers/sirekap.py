@@ -12,9 +12,10 @@ import os
 import re
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 import msgspec
 import polars as pl
@@ -25,6 +26,8 @@ from builder.errors import ImporterError
 from builder.importers.source import ResultsMap
 
 __all__ = ["SirekapMap"]
+
+T = TypeVar("T")
 
 WIB = datetime.timezone(datetime.timedelta(hours=7), "WIB")
 FILE_NAME = re.compile(r"[0-9]{11,20}\.json")
@@ -88,7 +91,7 @@ def _row(name: str, data: bytes, map_: SirekapMap, contest: Contest) -> list[str
     try:
         station = _parse_station(data)
         row["time"] = _utc(station.ts)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, OverflowError, RecursionError) as error:  # OverflowError: a time before the year 1 in UTC
         row["reject"] = str(error)[:200]
         station = Station(None, None)
     for candidate, votes in (station.chart or {}).items():
@@ -140,49 +143,53 @@ def _files(path: Path) -> Iterator[tuple[str, bytes]]:
     except OSError as error:
         problem = f"cannot be read: {error.strerror or error}"
         raise ImporterError(problem, file=error.filename or path, rule="readable") from error
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
         raise ImporterError(f"not a zip that can be read: {error}", file=path, rule="zip") from error
 
 
 def _folder_files(folder: Path) -> Iterator[tuple[str, bytes]]:
     found = [
-        Path(parent) / name
+        (name, Path(parent) / name)
         for parent, _, names in os.walk(folder, onerror=_raise)
         for name in names
         if FILE_NAME.fullmatch(name)
     ]
-    for path in _each_once(found, folder):
+    for name, path in _each_once(found, folder):
         # A link in a folder of a stranger could make us read a file of this machine.
         if not stat.S_ISREG(path.lstat().st_mode):
             raise ImporterError("is not a plain file", file=path, rule="files")
         with path.open("rb") as file:
-            yield path.name, _capped(file.read(limits.SIREKAP_FILE + 1), path)
+            yield name, _capped(file.read(limits.SIREKAP_FILE + 1), path)
 
 
 def _zip_files(path: Path) -> Iterator[tuple[str, bytes]]:
     with zipfile.ZipFile(path) as archive:
-        names = [info.filename for info in archive.infolist() if not info.is_dir()]
-        if bad := [name for name in names if name.startswith("/") or "\\" in name or ".." in name.split("/")]:
+        members = [(info.filename, info) for info in archive.infolist() if not info.is_dir()]
+        if bad := [name for name, _ in members if name.startswith("/") or "\\" in name or ".." in name.split("/")]:
             raise ImporterError(f"{bad[0][:80]!r} is not a plain path inside the zip", file=path, rule="files")
         total = 0
-        for member in _each_once([Path(name) for name in names if FILE_NAME.fullmatch(name.rsplit("/", 1)[-1])], path):
+        found = [(name.rsplit("/", 1)[-1], info) for name, info in members]
+        for name, info in _each_once([(name, info) for name, info in found if FILE_NAME.fullmatch(name)], path):
+            # Only these two methods unpack piece by piece; bzip2 and LZMA give all that a few bytes hold at once.
+            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise ImporterError(f"{name!r} is packed in an unusual way; use deflate", file=path, rule="zip")
             # The stated size may lie (zip bomb): read no more than the cap whatever it says.
-            with archive.open(member.as_posix()) as file:
-                data = _capped(file.read(limits.SIREKAP_FILE + 1), path / member)
+            with archive.open(info) as file:
+                data = _capped(file.read(limits.SIREKAP_FILE + 1), path / info.filename)
             total += len(data)
             if total > limits.IMPORT_FILE:
                 raise ImporterError(f"unpacks to more than {limits.IMPORT_FILE} bytes", file=path, rule="size")
-            yield member.name, data
+            yield name, data
 
 
-def _each_once(found: list[Path], where: Path) -> list[Path]:
+def _each_once(found: list[tuple[str, T]], where: Path) -> list[tuple[str, T]]:
     """Files sorted by name; a station may have one only."""
     if len(found) > limits.IMPORT_MEMBERS_COUNT:
         raise ImporterError(f"more than {limits.IMPORT_MEMBERS_COUNT} files", file=where, rule="size")
-    ordered = sorted(found, key=lambda path: path.name)
-    for one, other in itertools.pairwise(ordered):
-        if one.name == other.name:
-            raise ImporterError(f"station file {one.name} stands in it twice", file=where, rule="files")
+    ordered = sorted(found, key=lambda pair: pair[0])
+    for (one, _), (other, _) in itertools.pairwise(ordered):
+        if one == other:
+            raise ImporterError(f"station file {one} stands in it twice", file=where, rule="files")
     return ordered
 
 

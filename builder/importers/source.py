@@ -110,7 +110,10 @@ def read_source(path: Path, columns: set[str]) -> pl.DataFrame:
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n")
     end = data.find(b"\n")
-    header = next(csv.reader([data[:end].decode("utf-8", "replace")]), [])
+    try:
+        header = next(csv.reader([data[:end].decode("utf-8", "replace")]), [])
+    except csv.Error as error:  # a CR within the line, or a name of more characters than that reader takes
+        raise ImporterError(f"not a line of CSV: {error}", file=path, line=1, rule="header") from error
     if len(set(header)) != len(header) or any("," in name or '"' in name for name in header):
         problem = "a column's name stands twice or holds a comma or quote"
         raise ImporterError(problem, file=path, line=1, rule="header")

@@ -167,6 +167,26 @@ def test_rejects_speak_of_the_source(tmp_path: Path) -> None:
     )
 
 
+FORMULAS = {
+    "equals": ("=1+1", "'=1+1"),
+    "plus": ("+1", "'+1"),
+    "minus": ("-1+1", "'-1+1"),
+    "at": ("@SUM(1)", "'@SUM(1)"),
+    "tab": ("\t=1", "'\t=1"),
+    "link": ('"=HYPERLINK(""http://x"")"', '\'=HYPERLINK("http://x")'),
+    "negative number": ("-2", "-2"),
+}
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_rejects_hold_no_formula(name: str, tmp_path: Path) -> None:
+    """A cell that a spreadsheet would compute stands in the rejects as text; a negative number stays one."""
+    given, shown = FORMULAS[name]
+    report = imported(tmp_path, HEADER + ROWS + f"111003,{given},1,,,,\n")
+    assert report.rejects is not None
+    assert pl.read_csv(report.rejects, infer_schema=False)["votes_1"].to_list() == [shown]
+
+
 def test_row_twice_is_rejected_twice(tmp_path: Path) -> None:
     """Of two rows for one station neither is taken: which one is right is not ours to say."""
     report = imported(tmp_path, HEADER + ROWS + "111001,11,20,,,,\n")
@@ -197,6 +217,9 @@ BROKEN_SOURCES: dict[str, tuple[bytes, str]] = {
     "column missing": ((HEADER.replace(",a,", ",c,") + ROWS).encode(), "header"),
     "column twice": ((HEADER.replace(",b,", ",a,") + ROWS).encode(), "header"),
     "nothing": (b"", "header"),
+    "CR in the header": ((HEADER.replace("code", "co\rde") + ROWS).encode(), "header"),
+    "column of 200,000 characters": ((f'"{"a" * 200_000}",' + HEADER + ROWS).encode(), "header"),
+    "cell of 200,000 characters, and too few": ((HEADER + "1" * 200_000 + ",1\n" + ROWS).encode(), "ragged"),
 }
 
 
@@ -517,7 +540,7 @@ def test_zip_of_json(tmp_path: Path) -> None:
     """A zip, with or without a folder in it, gives the packages that the folder gives."""
     report = import_json(station_files(tmp_path / "tps", s001=STATION))
     with zipfile.ZipFile(tmp_path / "tps.zip", "w") as archive:
-        archive.writestr("some/folder/1101011001001.json", json.dumps(STATION))
+        archive.writestr("some//folder/1101011001001.json", json.dumps(STATION))
     assert [path.name for path in import_json(tmp_path / "tps.zip").packages] == [path.name for path in report.packages]
 
 
@@ -534,6 +557,7 @@ REJECTED_JSON: dict[str, Any] = {
     "not UTF-8": b'{"chart": null, "administrasi": null, "ts": "\xff"}',
     "deeply nested": b"[" * 100_000,
     "5,000 digits": b'{"chart": {"100025": ' + b"9" * 5_000 + b'}, "administrasi": null}',
+    "ts of the year 1": {**STATION, "ts": "0001-01-01 00:00:00"},
     "ts of another kind": {**STATION, "ts": "15/02/2029"},
     "negative": {**STATION, "chart": {"100025": -1, "100026": 1}},
     "2^63": {**STATION, "chart": {"100025": 2**63, "100026": 1}},
@@ -575,6 +599,23 @@ def _zip(*names: str, size: int = 2) -> Callable[[Path], Path]:
     return write
 
 
+def _packed(method: int) -> Callable[[Path], Path]:
+    def write(folder: Path) -> Path:
+        with zipfile.ZipFile(folder / "tps.zip", "w", method) as archive:
+            archive.writestr("1101011001001.json", json.dumps(STATION))
+        return folder / "tps.zip"
+
+    return write
+
+
+def _damaged(folder: Path) -> Path:
+    path = _packed(zipfile.ZIP_DEFLATED)(folder)
+    data = path.read_bytes()
+    at = 30 + len("1101011001001.json")
+    path.write_bytes(data[:at] + b"\xff" * 4 + data[at + 4 :])
+    return path
+
+
 def _link(folder: Path) -> Path:
     (folder / "secret").write_text("{}")
     station_files(folder / "tps")
@@ -589,6 +630,9 @@ HOSTILE_JSON: dict[str, tuple[Callable[[Path], Path], str]] = {
     "station in two folders": (_zip("a/1101011001001.json", "b/1101011001001.json"), "files"),
     "bomb": (_zip("1101011001001.json", size=limits.SIREKAP_FILE + 1), "size"),
     "no stations": (_zip("README.md"), "files"),
+    "damaged deflate stream": (_damaged, "zip"),
+    "bzip2": (_packed(zipfile.ZIP_BZIP2), "zip"),
+    "LZMA": (_packed(zipfile.ZIP_LZMA), "zip"),
     "link in a folder": (_link, "files"),
     "not a zip": (lambda folder: source(folder, b"PK\3\4", "tps.zip"), "zip"),
     "not there": (lambda folder: folder / "nowhere", "readable"),
