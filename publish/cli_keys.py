@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from getpass import GetPassWarning
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,19 +82,16 @@ def init(
 
     workspace, store, _ = _open(directory, offline_dir)
     passphrases = Passphrases(
-        None
-        if no_offline_passphrase
-        else _passphrase(offline_passphrase_file, "Passphrase for the offline keys", new=True),
-        None if no_passphrase else _passphrase(passphrase_file, "Passphrase for the online keys", new=True),
+        _new_passphrase(offline_passphrase_file, no_offline_passphrase, "the offline keys", "offline-"),
+        _new_passphrase(passphrase_file, no_passphrase, "the online keys"),
     )
     with workspace.lock():
         waiting = create_keys(workspace, _now(), offline_dir, passphrases)
     for name in store.names():
         click.echo(f"{name}\t{store.public(name).encode()}")
-    if waiting:
-        click.echo(f"Waiting for more signatures: {', '.join(waiting)}. Next: terbit sign --key FILE", err=True)
-    else:
+    if not waiting:
         click.echo(f"In force. Move {store.secret_path(store.config.offline_keys[0]).parent} away from here.", err=True)
+    _tell_pending(waiting)
 
 
 @keys.command()
@@ -119,7 +118,7 @@ def rotate(
     """Replace the key NAME, and draft what the offline keys must sign for it.
 
     Until they have, the old key stays in force; it is kept as NAME.1 and so on. A new minisign key signs the files of
-    the next release and later ones.
+    the next release and later ones. Exit code 3, since something waits then.
 
     Example:  terbit keys rotate timestamp && terbit sign --key /media/stick/root-1.key --key /media/stick/root-2.key
     """
@@ -129,16 +128,14 @@ def rotate(
     if name not in store.names():
         raise click.UsageError(f"terbit.toml names no key {name!r}, only {', '.join(store.names())}")
     if name in store.config.offline_keys:
-        asked = (
-            None if no_offline_passphrase else _passphrase(offline_passphrase_file, f"Passphrase for {name}", new=True)
-        )
+        asked = _new_passphrase(offline_passphrase_file, no_offline_passphrase, name, "offline-")
     else:
-        asked = None if no_passphrase else _passphrase(passphrase_file, f"Passphrase for {name}", new=True)
+        asked = _new_passphrase(passphrase_file, no_passphrase, name)
     with workspace.lock():
         store.rotate(name, Passphrases(asked, asked), os.urandom, from_release or _next_release(workspace))
         _refresh(workspace, store)
     click.echo(f"{name}\t{store.public(name).encode()}")
-    _tell_pending(offline)
+    _tell_pending([file.name for file in offline.pending()])
 
 
 @keys.command()
@@ -150,14 +147,12 @@ def refresh(directory: Path) -> None:
 
     Example:  terbit keys refresh; terbit sign
     """
-    workspace, store, offline = _open(directory)
+    workspace, store, _ = _open(directory)
     with workspace.lock():
         names = _refresh(workspace, store)
     for name in names:
         click.echo(name)
-    _tell_pending(offline)
-    if names:
-        sys.exit(3)
+    _tell_pending(names)
 
 
 @keys.command(name="list")
@@ -177,11 +172,14 @@ def list_keys(directory: Path, offline_dir: Path | None, as_json: bool) -> None:
         click.echo(json.dumps({"keys": listed, "expires": in_force, "pending": pending}))
         return
     for key in listed:
-        click.echo(f"{key['name']:<12} {key['public'] or '(none yet)'}  {key['secret'] or 'elsewhere'}  {key['roles']}")
+        secret = key["secret"] or ("elsewhere" if key["public"] else "-")
+        click.echo(f"{key['name']:<12} {key['public'] or '(none yet)'}  {secret}  {key['roles']}")
     for name, expires in in_force.items():
         click.echo(f"{name:<18} good until {expires}")
     for name in pending:
         click.echo(f"{name:<18} waits for signatures; see: terbit sign")
+    if not in_force and not pending:
+        click.echo("No keys are in force; next: terbit keys init", err=True)
 
 
 @click.command()
@@ -193,7 +191,7 @@ def sign(directory: Path, key_files: tuple[Path, ...], passphrase_file: Path | N
     """Sign what waits: metadata in keys/pending with offline keys, else the draft of `terbit build` with the online keys.
 
     Metadata that has enough signatures comes into force. First shows what is to be signed: the roles and their keys, the hashes of the definition's files; `*` marks what
-    changes. Compare the keys with those on paper. Without --key it only shows, and exits with 3 if something waits.
+    changes. Compare the keys with those on paper. Without --key it only shows. Exit code 3 while something waits.
 
     Example:  terbit sign --key /media/stick/root-1.key --key /media/stick/root-2.key
     """
@@ -217,7 +215,7 @@ def sign(directory: Path, key_files: tuple[Path, ...], passphrase_file: Path | N
         promoted = ceremony.promote(offline, _next_release(workspace))
     if promoted:
         click.echo(f"In force: {', '.join(promoted)}", err=True)
-    _tell_pending(offline)
+    _tell_pending([file.name for file in offline.pending()])
 
 
 def _sign_draft(workspace: Workspace, passphrase_file: Path | None) -> None:
@@ -273,9 +271,11 @@ def _next_release(workspace: Workspace) -> int:
     return cuts[-1].release + 1 if cuts else 1
 
 
-def _tell_pending(offline: Offline) -> None:
-    if names := [file.name for file in offline.pending()]:
+def _tell_pending(names: Sequence[str]) -> None:
+    """Exit code 3 if something waits: what the command was for is not in force."""
+    if names:
         click.echo(f"Waiting for offline signatures: {', '.join(names)}. Next: terbit sign --key FILE", err=True)
+        sys.exit(3)
 
 
 def _told_key(store: KeyStore, name: str) -> dict[str, str | None]:
@@ -293,17 +293,32 @@ def _read_keys(files: Sequence[Path], passphrase_file: Path | None) -> list[Secr
 
     found = []
     for path in files:
-        asked = _passphrase(passphrase_file, f"Passphrase for {path}") if is_encrypted(path) else None
+        asked = (
+            _passphrase(passphrase_file, f"Passphrase for {path}", "--passphrase-file FILE")
+            if is_encrypted(path)
+            else None
+        )
         found.append(read_secret_key(path, asked))
     return found
 
 
-def _passphrase(file: Path | None, prompt: str, new: bool = False) -> bytes:
+def _new_passphrase(file: Path | None, none: bool, of: str, prefix: str = "") -> bytes | None:
+    """The passphrase for a new key; `prefix` is that of the options that give it."""
+    options = f"--{prefix}passphrase-file FILE or --no-{prefix}passphrase"
+    return None if none else _passphrase(file, f"Passphrase for {of}", options, new=True)
+
+
+def _passphrase(file: Path | None, prompt: str, options: str, new: bool = False) -> bytes:
     """The passphrase in `file`, without the end of its line, or what is typed (twice for a new key)."""
     from publish import limits
 
     if file is None:
-        typed: str = click.prompt(prompt, hide_input=True, confirmation_prompt=new, err=True)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", GetPassWarning)  # it would show what is typed, or read an empty input
+                typed: str = click.prompt(prompt, hide_input=True, confirmation_prompt=new, err=True)
+        except GetPassWarning:
+            raise KeyFileError(f"{prompt}: there is no terminal to ask at; give {options}") from None
         return typed.encode()
     try:
         with file.open("rb") as opened:

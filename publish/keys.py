@@ -193,7 +193,7 @@ def _decode(data: bytes, passphrase: bytes | None, path: Path) -> SecretKey:
     encrypted = header.kdf == KDF_SCRYPT
     if encrypted:
         if passphrase is None:
-            raise KeyFileError(f"{path} is encrypted: give its passphrase")
+            raise KeyFileError(f"{path} is encrypted: give its passphrase with --passphrase-file FILE")
         cost = ScryptCost(header.operations, header.memory)
         sealed = _exclusive_or(sealed, _stretch(passphrase, header.salt, cost))
     key = SecretKey(key_id=sealed[:8], seed=sealed[8:40])

@@ -69,6 +69,7 @@ SPECIAL = {
         instead="terbit keys init --offline-dir ../../stick --no-passphrase --no-offline-passphrase",
     ),
     "terbit serve": Special("serves until it is stopped", instead="terbit serve --port $PORT"),
+    "terbit keys rotate timestamp --no-passphrase": Special("says what waits", code=3),
     "terbit keys refresh": Special("needs a changed definition, and says what waits", first=EDIT, code=3),
     "terbit import sirekap tps.zip --candidates 100028=1": Special(
         "needs a source; its station is not in the example", first=STATION, code=1

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn, cast
 
 from tuf.api import exceptions
-from tuf.api.metadata import Metadata, Root, Signature, Snapshot, T, TargetFile, Targets, Timestamp
+from tuf.api.metadata import Metadata, Root, Signature, Signed, Snapshot, T, TargetFile, Targets, Timestamp
 from tuf.api.serialization import DeserializationError
 from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 
@@ -28,6 +28,7 @@ from verifier.delegation import Chain, Delegation, SignedRole
 from verifier.errors import FetchError, FormatError, StaleError, VerificationError, VerifierError
 from verifier.fetcher import Fetcher, MissingError, check_path, too_long
 from verifier.formats import canonical_json, strict_json
+from verifier.formats.keyid import misnamed_keys
 
 __all__ = ["Client"]
 
@@ -78,6 +79,20 @@ def _load(
     return metadata.signed, signed_bytes, metadata.signatures
 
 
+def _load_with_keyids(
+    role: type[T], data: bytes, delegator: Root | Targets | None = None, role_name: str | None = None
+) -> tuple[T, bytes, dict[str, Signature]]:
+    loaded = _load(role, data, delegator, role_name)
+    _check_keyids(loaded[0], f"{role_name or role.type} metadata")
+    return loaded
+
+
+def _check_keyids(signed: Signed, what: str) -> None:
+    delegations = signed.delegations if isinstance(signed, Targets) else signed if isinstance(signed, Root) else None
+    if delegations is not None and (misnamed := misnamed_keys(delegations.keys)):
+        raise exceptions.RepositoryError(f"{what}: keyid {misnamed[0]} is not the hash of the key that stands there")
+
+
 class Client:
     """One check of one site: `refresh()` once, then as many reads as you like.
 
@@ -105,14 +120,27 @@ class Client:
             self._updater = Updater(
                 str(state), "metadata/", fetcher=_TufFetcher(fetcher), config=config, bootstrap=root
             )
-        self._trusted = self._updater._trusted_set
-        self._trusted._load_data = _load
+            self._trusted = self._updater._trusted_set
+            if not any_keyids:
+                _check_keyids(self._trusted.root, "root metadata")
+        self._trusted._load_data = _load if any_keyids else _load_with_keyids
         self._trusted.reference_time = now
 
     def refresh(self) -> None:
         """Verify the newest root, timestamp, snapshot and top-level targets."""
-        with _explained():
-            self._updater.refresh()
+        try:
+            with _explained():
+                self._updater.refresh()
+        except StaleError as error:
+            raise StaleError(f"{error} ({self._age()})") from error
+
+    def _age(self) -> str:
+        """Which state has expired, and when; all of it was signed."""
+        now = self._trusted.reference_time
+        roles = [role for name in (Root.type, Timestamp.type, Snapshot.type) if (role := self._trusted.get(name))]
+        ended = "; ".join(f"{one.type} ended {one.expires:%Y-%m-%d %H:%M} UTC" for one in roles if one.is_expired(now))
+        timestamp = self._trusted.get(Timestamp.type)
+        return f"release {timestamp.snapshot_meta.version}; {ended}" if isinstance(timestamp, Timestamp) else ended
 
     @property
     def root(self) -> Root:

@@ -1,5 +1,6 @@
 """A site behind HTTP: keep-alive, a time limit on the whole answer, a cap on its length."""
 
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -149,5 +150,7 @@ class HttpFetcher:
 
 
 def _reason(error: urllib3.exceptions.HTTPError) -> str:
+    """In plain words: urllib3 puts the connection's or pool's own description before its message."""
     cause = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) and error.reason else error
-    return str(cause) or type(cause).__name__
+    text = str(cause.args[-1]) if cause.args else ""
+    return re.sub(r"^<?_?\w*(Connection|Pool)\(.*?\)>?: ", "", text) or type(cause).__name__

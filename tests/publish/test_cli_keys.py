@@ -1,7 +1,9 @@
 """`terbit keys` and `terbit sign` as an operator runs them."""
 
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from click.testing import CliRunner, Result
 from publish import keystore
 from publish.cli_keys import keys, sign
 from publish.errors import KeyFileError
-from publish.keys import ONLINE_COST, read_secret_key
+from publish.keys import ONLINE_COST, SecretKey, read_secret_key, write_secret_key
 from publish.offline import Offline
 from tests.election import write_definition
 from tests.programs import require
@@ -103,8 +105,10 @@ def test_new_definition_is_drafted_shown_signed_and_in_force(workspace):
     assert "* trust/election.toml: sha256 " in shown.stdout
     one = run(workspace, "sign", "--yes", *offline_keys(workspace, "root-1"))
     assert "Waiting for offline signatures: 2.trust.json" in one.stderr
+    assert one.exit_code == 3
     two = run(workspace, "sign", "--yes", *offline_keys(workspace, "root-2"))
     assert "In force: 2.trust.json" in two.stderr
+    assert two.exit_code == 0
     signed = Offline(workspace / "keys").current().files["trust/election.toml"]
     assert signed == (workspace / "content" / "election.toml").read_bytes()
     assert run(workspace, "sign").stderr == "Nothing waits for a signature.\n"
@@ -136,12 +140,13 @@ def test_sign_asks_for_the_passphrase_of_encrypted_keys_only(workspace):
 
 
 def test_rotate_drafts_what_the_new_key_needs(workspace):
-    """Rotating prints the new public key and what waits; the old one is kept."""
+    """Rotating prints the new public key and what waits, and exits with 3 for that; the old one is kept."""
     before = (workspace / "keys" / "public" / "timestamp.pub").read_text()
     result = run(workspace, "keys", "rotate", "timestamp", "--no-passphrase")
     after = (workspace / "keys" / "public" / "timestamp.pub").read_text()
     assert result.stdout == f"timestamp\t{after.splitlines()[1]}\n"
     assert "2.root.json, 2.trust.json" in result.stderr
+    assert result.exit_code == 3
     assert (workspace / "keys" / "public" / "timestamp.1.pub").read_text() == before != after
 
 
@@ -150,6 +155,34 @@ def test_rotate_of_an_unknown_key_is_a_usage_error(workspace):
     result = run(workspace, "keys", "rotate", "timestmp", "--no-passphrase")
     assert result.exit_code == 2
     assert "only root-1, root-2, root-3, site, results, snapshot, timestamp, minisign" in result.stderr
+
+
+def test_no_terminal_to_ask_at(empty):
+    """Where nobody can type a passphrase the options that give it are named, and nothing is made."""
+    program = "from publish.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "keys", "init", "-C", str(empty)],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, start_new_session=True,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "give --offline-passphrase-file FILE or --no-offline-passphrase" in done.stderr
+    assert "Warning" not in done.stderr
+    assert not (empty / "keys").exists()
+
+
+def test_list_before_init(empty):
+    """Before there are keys the list says so, and what to run."""
+    result = run(empty, "keys", "list")
+    assert "(none yet)  -  root" in result.stdout
+    assert result.stderr == "No keys are in force; next: terbit keys init\n"
+
+
+def test_encrypted_key_without_passphrase_names_the_option(tmp_path):
+    """An encrypted key that is opened without a passphrase says which option gives it."""
+    path = tmp_path / "site.key"
+    write_secret_key(path, SecretKey.generate(os.urandom), b"near", ONLINE_COST, os.urandom)
+    with pytest.raises(KeyFileError, match="--passphrase-file FILE"):
+        read_secret_key(path, None)
 
 
 def test_missing_passphrase_file_names_it(empty):

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 from nacl.signing import SigningKey
 
-from tests.verifier.site_simulator import ELECTION, NOW, A, B, SiteSimulator, serving, sha256
+from tests.verifier.site_simulator import ELECTION, NOW, A, B, SiteSimulator, rotate, serving, sha256
 from verifier.cli import main
 from verifier.trust import state_home
 
@@ -158,10 +158,12 @@ def test_a_wrong_fingerprint_is_refused(site: SiteSimulator, tmp_path: Path, env
 
 
 def test_a_site_that_fails_is_not_remembered(site: SiteSimulator, tmp_path: Path, environment: dict[str, str]) -> None:
-    """A place is remembered only after its metadata has verified."""
+    """A place is remembered only after its metadata has verified; an expired one is told with its release and its end."""
     folder = site.write(tmp_path / "public")
     late = ["--now", f"{NOW + timedelta(days=2):%Y-%m-%dT%H:%M:%SZ}"]
-    assert run("site", folder, "--root-sha256", fingerprint(site), *late, env=environment).exit_code == STALE
+    result = run("site", folder, "--root-sha256", fingerprint(site), *late, env=environment)
+    assert result.exit_code == STALE
+    assert "(release 1; timestamp ended 2026-11-21 05:30 UTC" in result.stderr
     assert run("site", folder, *at(site), env=environment).exit_code == USAGE
 
 
@@ -175,6 +177,59 @@ def test_a_mirror_may_not_be_older(site: SiteSimulator, tmp_path: Path, environm
     result = run("site", mirror, *trust, *at(site), env=environment)
     assert result.exit_code == FAILED
     assert "rolled back" in result.stderr
+
+
+def respelled(root: bytes) -> bytes:
+    return json.dumps(json.loads(root), indent=1).encode()
+
+
+def with_another_signature(root: bytes) -> bytes:
+    document = json.loads(root)
+    document["signatures"].append({"keyid": "0" * 64, "sig": "00"})
+    return json.dumps(document).encode()
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("spell", [bytes, respelled, with_another_signature])
+def test_another_spelling_of_the_root_forgets_nothing(
+    spell: Callable[[bytes], bytes], version: int, site: SiteSimulator, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """Who saw release 2 refuses release 1 from whichever root of the same line, in whichever bytes, is named later."""
+    rotate(site)
+    mirror = site.write(tmp_path / "mirror")
+    site.next_release()
+    origin = site.write(tmp_path / "origin")
+    assert run("site", origin, "--root-sha256", fingerprint(site), *at(site), env=environment).exit_code == OK
+    root = tmp_path / "root.json"
+    root.write_bytes(spell(site.tree[f"metadata/{version}.root.json"]))
+    result = run("site", mirror, "--root", root, *at(site), env=environment)
+    assert result.exit_code == FAILED
+    assert "rolled back" in result.stderr
+
+
+def changed(root: bytes) -> bytes:
+    document = json.loads(root)
+    document["signed"]["expires"] = "2036-01-01T00:00:00Z"
+    return json.dumps(document).encode()
+
+
+@pytest.mark.parametrize(
+    "root",
+    [b"", b"[]", b'{"signed":{"version":1}}', b'{"signed":{"version":"../1"}}', b'{"signed":{"version":1,"x":"\\ud800"}}',
+     changed(SiteSimulator().tree["metadata/1.root.json"])],
+    ids=["empty", "list", "no-keys", "version-is-a-path", "lone-surrogate", "forged"],
+)  # fmt: skip
+def test_a_root_that_is_none_reaches_no_state(
+    root: bytes, site: SiteSimulator, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """A root that says something else, or nothing, is refused and changes no state of an earlier check."""
+    folder = site.write(tmp_path / "public")
+    assert run("site", folder, "--root-sha256", fingerprint(site), *at(site), env=environment).exit_code == OK
+    states = tmp_path / "state" / "terbit" / "roots"
+    before = {file: file.read_bytes() for file in states.rglob("*.json")}
+    (tmp_path / "root.json").write_bytes(root)
+    assert run("site", folder, "--root", tmp_path / "root.json", *at(site), env=environment).exit_code == FAILED
+    assert {file: file.read_bytes() for file in states.rglob("*.json")} == before
 
 
 def test_a_rehearsals_root_is_not_used_elsewhere(tmp_path: Path, environment: dict[str, str]) -> None:
@@ -242,6 +297,15 @@ def test_an_unreachable_site_could_not_be_checked(
         result = run("site", server.url, "--root", root, "--json", env=environment)
     assert result.exit_code == ERROR
     assert json.loads(result.stdout)["verified"] is False
+
+
+def test_a_dead_host_is_told_in_plain_words(site: SiteSimulator, tmp_path: Path, environment: dict[str, str]) -> None:
+    """A host that does not answer is an error with the system's reason, without the insides of the HTTP library."""
+    with serving({}) as server:
+        url = server.url
+    result = run("site", url, "--root-sha256", fingerprint(site), env=environment)
+    assert result.exit_code == ERROR
+    assert "could not be fetched: Failed to establish a new connection: [Errno 111] Connection refused" in result.stderr
 
 
 def test_the_report_says_what_was_left_out(site: SiteSimulator, tmp_path: Path, environment: dict[str, str]) -> None:
