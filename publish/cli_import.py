@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 import click
 
+from verifier.printable import say
+
 if TYPE_CHECKING:
     from builder.importers.source import ResultsMap
 
@@ -144,7 +146,6 @@ def _deliver(path: Path, map_: ResultsMap, map_name: str, options: DeliveryOptio
     from builder.errors import ImporterError
     from builder.importers.delivery import import_results
     from publish.workspace import Workspace
-    from verifier.errors import printable
 
     workspace = Workspace(options["directory"].resolve())
     try:
@@ -172,6 +173,6 @@ def _deliver(path: Path, map_: ResultsMap, map_name: str, options: DeliveryOptio
     click.echo(", ".join(told), err=True)
     if report.rejects:
         for problem in report.problems:
-            click.echo(printable(f"  {problem}"), err=True)
-        click.echo(f"All {report.rejected} rejected rows: {report.rejects}", err=True)
+            say(f"  {problem}", err=True)
+        say(f"All {report.rejected} rejected rows: {report.rejects}", err=True)
         sys.exit(1)
