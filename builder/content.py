@@ -25,6 +25,8 @@ _ATTRIBUTES = {
     "ol": {"start"},
     "*": {"id", "lang"},
 }
+# A line of code may be wider than the screen: the keyboard must be able to scroll it.
+_SET_ATTRIBUTES = {"pre": {"tabindex": "0"}}
 _SCHEMES = {"http", "https", "mailto"}
 _TAGS = nh3.ALLOWED_TAGS - {"center", "map", "area", "strike", "tt"}
 
@@ -86,5 +88,12 @@ def parse_page(data: bytes, slug: str, language: str, file: str | Path) -> Conte
     if not first.startswith("# ") or not title:
         raise ContentError("the first line must be the title: '# Title'", file=file, line=1, rule="title")
     html: str = markdown.markdown(text, extensions=["tables", "fenced_code"], output_format="html")
-    clean = nh3.clean(html, tags=_TAGS, attributes=_ATTRIBUTES, url_schemes=_SCHEMES, link_rel="noopener noreferrer")
+    clean = nh3.clean(
+        html,
+        tags=_TAGS,
+        attributes=_ATTRIBUTES,
+        set_tag_attribute_values=_SET_ATTRIBUTES,
+        url_schemes=_SCHEMES,
+        link_rel="noopener noreferrer",
+    )
     return ContentPage(slug, language, title, clean)

@@ -7,7 +7,8 @@ has 90,000 pages; rows reach the templates as tuples to be unpacked: an attribut
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from itertools import pairwise, repeat
+from itertools import groupby, pairwise, repeat
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ Row = Sequence[Any]
 
 _DIRECTION_MARKS = dict.fromkeys([0x200E, 0x200F, 0x061C, *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
 _HASH_SHOWN = 12
+_GUIDE = "periksa.html"
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class Pages:
             "children_head": shared.children_heads[area["level"]],
             "station_rows": self._stations(results["polling_stations"]["rows"]),
             "revision_rows": [self._revision(revision, shared, up) for revision in results["revisions"]],
-            "source_rows": [self._source(source, up) for source in results["sources"]],
+            "source_rows": self._sources_of(results, up),
             "check_command": self._words["check_command"].format(file=file),
         }
         return self._area_templates.render("area.html", values).encode()
@@ -123,6 +125,7 @@ class Pages:
         content: Iterable[ContentPage] = (),
     ) -> bytes:
         """The front page: release and its UTC time, each contest with the results of its own area, links to content."""
+        content = list(content)
         values = {
             **self._frame,
             "up": "",
@@ -132,7 +135,8 @@ class Pages:
             "released": released,
             "released_local": self._time(released),
             "contests": [self._index_contest(contest, results) for contest, results in contests],
-            "content": [(page.path, page.language, page.title) for page in content],
+            "content": self._content_links(content),
+            "guide": next((page.path for page in content if page.path == _GUIDE), None),
         }
         return self._templates.render("index.html", values).encode()
 
@@ -217,9 +221,11 @@ class Pages:
         if recap:
             return self._words["recap_withdrawn"] if recap["withdrawn"] else ""
         if below:
-            return self._words["no_recap_below"].format(
-                handed_in=self._figures[below["handed_in"]], expected=self._figures[below["expected"]]
+            handed_in, expected = below["handed_in"], below["expected"]
+            note = self._words["no_recap_below"].format(
+                handed_in=self._figures[handed_in], expected=self._figures[expected]
             )
+            return note if handed_in == expected else f"{note} {self._words['difference_waits']}"
         return self._words["no_recap"]
 
     def _votes(self, results: Results) -> tuple[list[str], list[tuple[Any, ...]]]:
@@ -320,10 +326,17 @@ class Pages:
             package[:_HASH_SHOWN], f"{up}packages/{package}/recap.toml", revision["release"],
         )  # fmt: skip
 
-    def _source(self, source: Mapping[str, Any], up: str) -> tuple[str, ...]:
-        words, package = self._words, source["package"]
+    def _sources_of(self, results: Results, up: str) -> list[tuple[str, ...]]:
+        """The packages with rows of this area: each covers the area itself or one of its parents."""
+        if not results["sources"]:
+            return []
+        names = {area["code"]: area["name"] for area in (*results["parents"], results["area"])}
+        return [self._source(source, names, up) for source in results["sources"]]
+
+    def _source(self, source: Mapping[str, Any], names: Mapping[str, str], up: str) -> tuple[str, ...]:
+        words, package, area = self._words, source["package"], source["area"]
         return (
-            words[source["series"]].capitalize(), self._levels.get(source["tier"], source["tier"]), source["area"],
+            words[source["series"]].capitalize(), self._levels.get(source["tier"], source["tier"]), names.get(area, area),
             source["form"] or words["none_given"], source["document"] or words["none_given"], self._authority(source),
             package[:_HASH_SHOWN], f"{up}packages/{package}/recap.toml",
         )  # fmt: skip
@@ -345,6 +358,13 @@ class Pages:
             heads,
             rows,
         )
+
+    def _content_links(self, content: Iterable[ContentPage]) -> list[tuple[str, str, list[tuple[str, str]]]]:
+        """Links to content pages, language by language as they come, each under the language's own name."""
+        return [
+            (language, self._texts["languages"][language], [(page.path, page.title) for page in pages])
+            for language, pages in groupby(content, key=attrgetter("language"))
+        ]
 
     def _date(self, election: Election) -> str:
         return f"{election.date.day} {self._texts['calendar']['months'][election.date.month - 1]} {election.date.year}"

@@ -1,5 +1,6 @@
-// An unsigned hint that a newer release exists. Pages are complete without it, and nobody should trust it: who verifies
-// takes the release from signed metadata. Text goes in by textContent alone, so Trusted Types need no policy.
+// An unsigned hint that this page has changed since it was loaded: an area's page asks its own JSON, the front page
+// latest.json. Pages are complete without it, and nobody should trust it: who verifies takes the release from signed
+// metadata. Text goes in by textContent alone, so Trusted Types need no policy.
 "use strict";
 const hint = document.getElementById("newer");
 fetch(hint.dataset.latest, { cache: "no-cache", credentials: "omit" })

@@ -4,6 +4,7 @@ import os
 import posixpath
 import re
 import sys
+from collections.abc import Callable
 from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
@@ -170,7 +171,7 @@ def test_links_are_relative_and_resolve(pages: Pages) -> None:
     areas = {parent["path"] for parent in village()["parents"]} | {
         row[2] for make in (nation, province) for row in make()["children"]["rows"]
     }
-    known = {*every_page(pages), "latest.json", *(f"{path}.html" for path in areas)}
+    known = {*every_page(pages), "latest.json", "keys/minisign.pub", *(f"{path}.html" for path in areas)}
     known |= {f"assets/{path.name}" for path in (TEMPLATES / "assets").iterdir()}
     known |= {f"packages/{one['package']}/recap.toml" for one in village()["sources"]}
     known |= {f"{make()['path']}{end}" for make in SAMPLES.values() for end in ("", ".minisig")}
@@ -224,6 +225,7 @@ def test_every_flag_has_words(sources: dict[str, str]) -> None:
     for rule in rules.values():
         sentence = rule["sentence"].format(left="12", right="10")
         assert rule["label"]
+        assert not set("≠<>") & set(rule["label"])  # in bold such a sign runs into the next word
         assert "12" in sentence
         assert "10" in sentence
 
@@ -245,6 +247,64 @@ def test_below_never_takes_the_recaps_place(pages: Pages) -> None:
     assert re.search("Rekapitulasi</th>.*Jumlah rekap di bawah .23 dari 23.</th>.*Selisih</th>", both)
 
 
+def test_a_part_below_has_no_difference_yet(pages: Pages) -> None:
+    """While recaps below are missing, the page says that the difference waits for them; with all of them in it does not."""
+    below = nation()["below"] | {"handed_in": 2}
+    waits = "Selisih baru dihitung setelah semuanya masuk."
+    assert waits in pages.area_page(nation()).decode()
+    assert waits not in pages.area_page(nation(below=below, difference=[1, 2])).decode()
+
+
+@pytest.mark.parametrize("make", [nation, province])
+def test_sums_change_with_the_areas_below(pages: Pages, make: Callable[[], dict[str, Any]]) -> None:
+    """Above the last level no page says that none of its figures changed, but where changes below are listed."""
+    page = pages.area_page(make()).decode()
+    assert "Belum ada angka di wilayah ini yang diubah" not in page
+    assert "Perubahan di wilayah bawahannya ikut terhitung di sini" in page
+
+
+def test_unchanged_village(pages: Pages) -> None:
+    """At the last level, where every figure is listed, a page may say that none has changed."""
+    page = pages.area_page(village(revisions=[])).decode()
+    assert "Belum ada angka di wilayah ini yang diubah sejak pertama kali terbit." in page
+    assert "bawahannya" not in page
+
+
+def test_hint_asks_for_what_the_page_was_made_from(pages: Pages) -> None:
+    """An area's page is compared with its own JSON, whose release changes with its figures; the front page with the site."""
+    for page, latest in (
+        (pages.area_page(village()), "1101012001.json"),
+        (every_page(pages)["index.html"], "latest.json"),
+    ):
+        (hint,) = [attributes for _, attributes in Page(page).elements if attributes.get("id") == "newer"]
+        assert (hint["data-latest"], hint["data-release"]) == (latest, "3")
+    assert "<p>Terakhir berubah pada rilis 3, <time" in pages.area_page(village()).decode()
+
+
+def test_sources_by_name(pages: Pages) -> None:
+    """A source is named by the area that handed in, which is the page's own or one of its parents."""
+    assert "Hitungan, Kabupaten <bdi>Rawa Indah</bdi>" in pages.area_page(village()).decode()
+
+
+def test_front_page_leads_to_the_key_and_the_guide(pages: Pages) -> None:
+    """The section on checking links the public key, and the page `periksa` where there is one."""
+    guide = parse_page(b"# Periksa sendiri", "periksa", "id", "x")
+    for content, expected in (([guide], True), ([], False)):
+        page = pages.index_page(3, RELEASED, [], content).decode()
+        section = page[page.index('id="periksa"') :]
+        assert '<a href="keys/minisign.pub">' in section
+        assert ('<a href="periksa.html">' in section) == expected
+
+
+def test_content_is_listed_by_language(pages: Pages) -> None:
+    """Pages of each language stand under that language's name."""
+    front = every_page(pages)["index.html"].decode()
+    places = [
+        front.index(text) for text in ("Bahasa Indonesia</h3>", "cara-membaca.html", "English</h3>", "en/how.html")
+    ]
+    assert places == sorted(places)
+
+
 def test_nothing_in_yet(pages: Pages) -> None:
     """An area without any figure shows dashes, not zeros, and no share."""
     nothing = {"status": "pre-election", "votes": [None, None], "fields": [None] * 4}
@@ -258,6 +318,8 @@ def test_banner_of_a_rehearsal() -> None:
     rehearsal, real = every_page(Pages(TEMPLATES, election(test=True))), every_page(Pages(TEMPLATES, election()))
     assert all(b"UJI COBA" in page or b">TEST<" in page for page in rehearsal.values())
     assert not any(b"UJI COBA" in page or b">TEST<" in page for page in real.values())
+    landmarks = [re.search(rb"<header>(.*?)</header>", page, re.DOTALL) for page in rehearsal.values()]
+    assert all(found and b'class="test"' in found[1] for found in landmarks)
 
 
 def test_portal_lists_newest_first(pages: Pages) -> None:
