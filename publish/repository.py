@@ -4,7 +4,6 @@ Specification: TUF 1.0; roles, paths and versions: docs/formats.md, "TUF metadat
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime

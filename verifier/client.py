@@ -101,11 +101,14 @@ class Client:
     never before; so a run that fails later keeps the newer, verified root or timestamp. That is what the
     specification wants (rollback protection must not be lost because an attacker breaks a later step), and it is
     the only way in which a failed run changes the state. `now` is an aware datetime; expiry is judged by it.
+    `any_keyids`: do not ask that each keyid is its key's hash, for repositories that Terbit did not make.
 
     VerificationError, StaleError, FetchError and FormatError are raised as verifier.errors describes them.
     """
 
-    def __init__(self, fetcher: Fetcher, state: Path, now: datetime, root: bytes | None = None) -> None:
+    def __init__(
+        self, fetcher: Fetcher, state: Path, now: datetime, root: bytes | None = None, *, any_keyids: bool = False
+    ) -> None:
         self._fetcher = fetcher
         config = UpdaterConfig(
             max_root_rotations=limits.ROOT_ROTATIONS_COUNT,
