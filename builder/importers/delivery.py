@@ -158,18 +158,18 @@ def _check_waiting(rows: pl.DataFrame, made: set[str], delivery: _Delivery, defi
     codes = pl.Series("area", definition.areas.codes).gather(rows["place"])
     keys = rows.select(codes, "station", "revision")
     for path in find_packages(out) if out.is_dir() else []:
+        if path.name in made:
+            continue
         try:
-            package = read_package(path) if path.name not in made else None
+            package = read_package(path)
+            if (package.cover.contest, package.cover.series) != (delivery.contest.id, delivery.map_.series):
+                continue
+            waiting = package_text([(0, package)], delivery.contest)
         except PackageError:
             continue  # intake will say so
-        wanted = (delivery.contest.id, delivery.map_.series)
-        if package is None or (package.cover.contest, package.cover.series) != wanted:
-            continue
-        waiting = package_text([(0, package)], delivery.contest).select(
-            "area", pl.col("station").fill_null(""), pl.col("revision").cast(pl.Int32, strict=False)
-        )
-        shared = keys.join(waiting, on=keys.columns, how="semi").height
-        if shared:
+        revision = pl.col("revision").cast(pl.Int32, strict=False)
+        waiting = waiting.select("area", pl.col("station").fill_null(""), revision)
+        if shared := keys.join(waiting, on=keys.columns, how="semi").height:
             problem = f"waits with {shared} of the same rows; publish it or remove it first, then import again"
             raise ImporterError(problem, file=path, rule="waiting")
 

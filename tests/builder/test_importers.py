@@ -311,6 +311,9 @@ def test_import_before_the_last_one_was_taken_in(tmp_path: Path) -> None:
     more = HEADER + "111009,1,2,,,3,\n"
     assert len(imported(tmp_path, more).packages) == 1
     assert imported(tmp_path, other, rows=taken(first), reason="source").revised == 1
+    for package in first.packages:
+        (package / "rows.csv").write_text("broken")
+    assert imported(tmp_path, other).revised == 0
 
 
 def test_late_figures(tmp_path: Path) -> None:
