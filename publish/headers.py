@@ -29,7 +29,8 @@ SECURITY_HEADERS = {
 
 IMMUTABLE = "public, max-age=31536000, immutable"
 POINTER = "public, max-age=10"
-ALIAS = "public, max-age=60"
+# A dead origin must not take the pages away: caches may show the old one for a day.
+ALIAS = "public, max-age=60, stale-while-revalidate=60, stale-if-error=86400"
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -55,7 +56,7 @@ _VERSIONED = re.compile(r"[1-9][0-9]*\..+")
 def headers_for(path: str) -> dict[str, str]:
     """All headers of a file but its length and ETag."""
     suffix = PurePosixPath(path).suffix
-    in_package = _folder(path) == "packages"
+    in_package = _in_package(path)
     is_data = suffix not in _PAGES
     headers = {
         "Content-Type": content_type(path),
@@ -73,7 +74,7 @@ def headers_for(path: str) -> dict[str, str]:
 def content_type(path: str) -> str:
     """By the file's ending alone. A page within a package is not shown as one; an unknown ending is bytes."""
     suffix = PurePosixPath(path).suffix
-    if suffix in _PAGES and _folder(path) == "packages":
+    if suffix in _PAGES and _in_package(path):
         return "text/plain; charset=utf-8"
     if path.endswith("/log/checkpoint"):
         return "text/plain; charset=utf-8"
@@ -88,6 +89,11 @@ def cache_control(path: str) -> str:
     if folder == "log" and name != "checkpoint":
         return IMMUTABLE
     return POINTER if name in {"timestamp.json", "latest.json", "checkpoint"} else ALIAS
+
+
+def _in_package(path: str) -> bool:
+    """Also where an election's own folder is served as the root: what strangers handed in has rights nowhere."""
+    return "packages" in PurePosixPath(path).parts[:2]
 
 
 def _folder(path: str) -> str:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from verifier.errors import FetchError, VerificationError
 
-__all__ = ["DirectoryFetcher", "Fetcher", "MissingError", "OverlayFetcher", "check_path"]
+__all__ = ["DirectoryFetcher", "Fetcher", "GaveUpError", "MissingError", "OverlayFetcher", "StalledError", "check_path"]
 
 # No empty, `.` or `..` segment, no backslash (a separator elsewhere), no control character, no URL query or fragment.
 _SEGMENT = r"(?!\.{1,2}(?:/|\Z))[^/\\?#\x00-\x1f\x7f]+"
@@ -19,6 +19,14 @@ _PATH = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*")
 
 class MissingError(FetchError):
     """The source answered, and it does not have this file."""
+
+
+class StalledError(FetchError):
+    """The source let the time limit pass."""
+
+
+class GaveUpError(FetchError):
+    """The source let it pass so often that it is asked for nothing more."""
 
 
 class Fetcher(Protocol):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from verifier import limits
 from verifier.errors import VerificationError, VerifierError
-from verifier.fetcher import Fetcher, MissingError
+from verifier.fetcher import Fetcher, GaveUpError, MissingError, StalledError
 from verifier.results_signature import MinisignKeys, check_results, read_signature
 
 __all__ = ["Batch", "BatchReport", "Failure", "SignedFile", "check_batch"]
@@ -67,8 +67,13 @@ def check_batch(batch: Batch) -> BatchReport:
     failures: list[Failure] = []
     length = signatures = 0
     packages: set[bytes] = set()
-    for file in batch.files:
-        data = _check_file(batch, file, failures)
+    for number, file in enumerate(batch.files):
+        try:
+            data = _check_file(batch, file, failures)
+        except GaveUpError as error:
+            left = len(batch.files) - number - 1
+            failures.append(Failure(file.path, f"not checked, nor are {left} files after it: {error}"))
+            break
         if data is None:
             continue
         length += len(data)
@@ -96,8 +101,12 @@ def _check_file(batch: Batch, file: SignedFile, failures: list[Failure]) -> byte
             data, linked = batch.fetcher.fetch_linked(path, file.path, file.length)
         else:
             data = batch.fetcher.fetch(path, file.length)
+    except GaveUpError:
+        raise
     except VerifierError as error:
         failures.append(_failure(path, error))
+        if isinstance(error, StalledError):  # whoever stalls an object stalls its alias too: one wait is enough
+            return None
     if data is not None and (difference := _difference(path, file, data)):
         failures.append(difference)
         data = None

@@ -12,7 +12,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from verifier import limits
 from verifier.errors import FetchError
-from verifier.fetcher import MissingError, check_path, too_long
+from verifier.fetcher import GaveUpError, MissingError, StalledError, check_path, too_long
 
 __all__ = ["HttpFetcher"]
 
@@ -79,7 +79,8 @@ class _SecurePool(urllib3.HTTPSConnectionPool):
 class HttpFetcher:
     """Files below `base_url`. Thread-safe; keeps `connections` of them open.
 
-    `timeout` (seconds) limits the connection and each wait for bytes, `total` the whole answer.
+    `timeout` (seconds) limits the connection and each wait for bytes, `total` the whole answer. A check asks for
+    hundreds of thousands of files: after `stalls` answers that did not come in time, GaveUpError is raised at once.
     """
 
     def __init__(
@@ -89,10 +90,13 @@ class HttpFetcher:
         connections: int = 8,
         timeout: float = limits.FETCH_TIMEOUT_SECONDS,
         total: float = limits.FETCH_TOTAL_SECONDS,
+        stalls: int = limits.STALLS_COUNT,
     ) -> None:
         self._base_url = base_url.rstrip("/") + "/"
         self._timeout = timeout
         self._total = total
+        self._stalls_left = stalls
+        self._lock = threading.Lock()
         self._manager = urllib3.PoolManager(
             maxsize=connections,
             retries=urllib3.Retry(total=4, connect=2, read=0, redirect=3, status=0, other=0),
@@ -102,17 +106,28 @@ class HttpFetcher:
         self._manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
 
     def fetch(self, path: str, max_length: int) -> bytes:
-        """See verifier.fetcher.Fetcher."""
+        """See verifier.fetcher.Fetcher; StalledError and GaveUpError are FetchErrors."""
+        if self._stalls_left <= 0:
+            raise GaveUpError(f"{self._base_url} is asked for no more: too many answers did not come in time")
         url = self._base_url + quote(check_path(path), safe="/%")
         with _Deadline().running(self._total) as deadline:
             try:
                 data = self._get(url, path, max_length)
             except urllib3.exceptions.HTTPError as error:
-                reason = f"no whole answer within {self._total} seconds" if deadline.expired else _reason(error)
-                raise FetchError(f"{url} could not be fetched: {reason}") from None
+                if deadline.expired:
+                    raise self._stalled(url) from None
+                if isinstance(_cause(error), urllib3.exceptions.TimeoutError):
+                    raise self._stalled(url, _reason(error)) from None
+                raise FetchError(f"{url} could not be fetched: {_reason(error)}") from None
         if deadline.expired:  # without a length in its header, a cut answer looks like a whole one
-            raise FetchError(f"{url} could not be fetched: no whole answer within {self._total} seconds")
+            raise self._stalled(url)
         return data
+
+    def _stalled(self, url: str, reason: str = "") -> StalledError:
+        with self._lock:
+            self._stalls_left -= 1
+        reason = reason or f"no whole answer within {self._total} seconds"
+        return StalledError(f"{url} could not be fetched: {reason}")
 
     def _get(self, url: str, path: str, max_length: int) -> bytes:
         timeout = urllib3.Timeout(connect=self._timeout, read=self._timeout)
@@ -149,8 +164,12 @@ class HttpFetcher:
         return self.fetch(path, max_length), False
 
 
+def _cause(error: urllib3.exceptions.HTTPError) -> Exception:
+    return error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) and error.reason else error
+
+
 def _reason(error: urllib3.exceptions.HTTPError) -> str:
     """In plain words: urllib3 puts the connection's or pool's own description before its message."""
-    cause = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) and error.reason else error
+    cause = _cause(error)
     text = str(cause.args[-1]) if cause.args else ""
     return re.sub(r"^<?_?\w*(Connection|Pool)\(.*?\)>?: ", "", text) or type(cause).__name__

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from verifier import limits
 from verifier.errors import FormatError, VerificationError, VerifierError
-from verifier.fetcher import Fetcher, MissingError
+from verifier.fetcher import Fetcher, GaveUpError, MissingError
 from verifier.files import BatchReport, Failure
 
 __all__ = ["check_packages"]
@@ -25,10 +25,15 @@ def check_packages(fetcher: Fetcher, packages: Sequence[str]) -> BatchReport:
     """Check every file of the packages with these names; a failure never hides the next one."""
     failures: list[Failure] = []
     files = length = 0
-    for package in packages:
-        for data in _files(fetcher, package, failures):
-            files += 1
-            length += len(data)
+    for number, package in enumerate(packages):
+        try:
+            for data in _files(fetcher, package, failures):
+                files += 1
+                length += len(data)
+        except GaveUpError as error:
+            left = len(packages) - number - 1
+            failures.append(Failure(f"packages/{package}", f"not checked, nor are {left} packages after it: {error}"))
+            break
     return BatchReport(files, length, 0, tuple(failures))
 
 
@@ -38,6 +43,8 @@ def _files(fetcher: Fetcher, package: str, failures: list[Failure]) -> Iterator[
     try:
         cover = _fetch(fetcher, path, limits.COVER_FILE, package)
         named = list(_named_files(cover))
+    except GaveUpError:
+        raise
     except VerifierError as error:
         failures.append(Failure(path, "missing" if isinstance(error, MissingError) else str(error)))
         return
@@ -46,6 +53,8 @@ def _files(fetcher: Fetcher, package: str, failures: list[Failure]) -> Iterator[
         path = f"packages/{package}/{name}"
         try:
             yield _fetch(fetcher, path, size, sha256)
+        except GaveUpError:
+            raise
         except VerifierError as error:
             failures.append(Failure(path, "missing" if isinstance(error, MissingError) else str(error)))
 

@@ -1,7 +1,8 @@
 """Which root of trust a check starts from, and where the state of earlier checks lies.
 
-State belongs to a root, not to a place: whoever saw release 12 at the origin refuses release 11 from a mirror. Without
-a root on the command line, the root that was trusted at the same place before is used again, and only that one: a
+State belongs to a root, not to a place: whoever saw release 12 at the origin refuses release 11 from a mirror. A root is
+what its signed part says: another spelling of the same root, or a later root that followed from it, has the same state.
+Without a root on the command line, the root that was trusted at the same place before is used again, and only that one: a
 site cannot choose among all the roots that this user ever trusted (a rehearsal's, for one).
 """
 
@@ -12,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from verifier import limits
-from verifier.errors import VerificationError, VerifierError
+from verifier.errors import FormatError, VerificationError, VerifierError
 from verifier.fetcher import DirectoryFetcher, Fetcher
+from verifier.formats import canonical_json, strict_json
 
 __all__ = ["NoTrustError", "Trust", "TrustStore", "state_home"]
 
@@ -41,7 +43,8 @@ def state_home(environ: Mapping[str, str]) -> Path:
 
 
 class TrustStore:
-    """`home/roots/<sha256 of the root>/`: one client's state each. `home/places/<sha256 of the place>`: its root."""
+    """`home/roots/<sha256 of its first root>/`: one client's state each, with every root that it has followed in
+    `root_history/`. `home/places/<sha256 of the place>`: its state's name."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
@@ -76,7 +79,26 @@ class TrustStore:
         return self._pin(root, state)
 
     def _pin(self, root: bytes, state: Path | None) -> Trust:
-        return Trust(state or self._home / "roots" / hashlib.sha256(root).hexdigest(), root)
+        return Trust(state or self._known(root) or self._home / "roots" / hashlib.sha256(root).hexdigest(), root)
+
+    def _known(self, root: bytes) -> Path | None:
+        """The state that has followed this very root, under whichever name the state began.
+
+        A root from before the first one of a state is not found: what leads from the one to the other lies at the site.
+        """
+        wanted = _signed_part(root)
+        if wanted is None:
+            return None
+        version, signed = wanted
+        for file in sorted((self._home / "roots").glob(f"*/root_history/{version}.root.json")):
+            try:
+                with file.open("rb") as stream:
+                    known = _signed_part(stream.read(limits.ROOT_METADATA))
+            except OSError:
+                continue
+            if known == (version, signed):
+                return file.parent.parent
+        return None
 
     def remember(self, place: str, trust: Trust) -> None:
         """Use `trust` for `place` from now on. To be called only after a refresh from there has succeeded."""
@@ -91,3 +113,14 @@ class TrustStore:
 
     def _place(self, place: str) -> Path:
         return self._home / "places" / hashlib.sha256(place.encode()).hexdigest()
+
+
+def _signed_part(root: bytes) -> tuple[int, bytes] | None:
+    """Version and canonical bytes of what root metadata says; None for anything else, which the client then refuses."""
+    try:
+        match strict_json.loads(root, "root metadata"):
+            case {"signed": {"version": int(version)} as signed}:
+                return version, canonical_json.encode(signed)
+    except (FormatError, ValueError):  # a lone surrogate cannot be encoded
+        pass
+    return None

@@ -209,13 +209,14 @@ def test_headers_by_path(path: str, cache: str, kind: str, data: bool) -> None:
     assert headers["Cross-Origin-Resource-Policy"] == ("cross-origin" if data else "same-origin")
 
 
-@pytest.mark.parametrize("name", ["scan.html", "scan.svg", "scan.js"])
-def test_packages_have_no_rights(name: str) -> None:
-    """A file that came within a package runs nothing and is never shown as a page of the site."""
-    headers = headers_for(f"contoh/packages/{SHA}/{name}")
+@pytest.mark.parametrize("root", ["contoh/", ""], ids=["domain", "election"])
+@pytest.mark.parametrize("name", ["scan.html", "scan.svg", "scan.js", "scan.css", "a/b.html"])
+def test_packages_have_no_rights(name: str, root: str) -> None:
+    """A file that came within a package runs nothing and is never a page, whichever folder is served as the root."""
+    headers = headers_for(f"{root}packages/{SHA}/{name}")
     assert "sandbox" in headers["Content-Security-Policy"]
     assert "script-src" not in headers["Content-Security-Policy"]
-    assert not headers["Content-Type"].startswith(("text/html", "text/javascript"))
+    assert not headers["Content-Type"].startswith(("text/html", "text/javascript", "text/css"))
 
 
 def test_watch_mode(public: Path, tmp_path: Path) -> None:

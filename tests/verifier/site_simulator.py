@@ -183,9 +183,22 @@ def _meta(signed: Signed, data: bytes) -> MetaFile:
     return MetaFile(signed.version, len(data), {"sha256": sha256(data)})
 
 
+def rotate(site: SiteSimulator, *, old_key: bool = True, new_key: bool = True, version: int = 2) -> None:
+    """Put `2.root.json` into the tree, with another root key."""
+    key = CryptoSigner.generate_ed25519()
+    root = Metadata[Root].from_bytes(site.tree["metadata/1.root.json"]).signed
+    root.version = version
+    root.revoke_key(site.keys["root"].public_key.keyid, "root")
+    root.add_key(key.public_key, "root")
+    metadata = Metadata(root)
+    for signer in [key] * new_key + [site.keys["root"]] * old_key:
+        metadata.sign(signer, append=True)
+    site.tree["metadata/2.root.json"] = metadata.to_bytes()
+
+
 class SiteServer(ThreadingHTTPServer):
     """Serves `tree`; paths in `endless` never stop, those in `stalled` stop after their headers, and those in
-    `dripped` send a byte of the headers now and then."""
+    `dripped` send a byte of the headers now and then. `asked`: all paths that were asked for."""
 
     daemon_threads = True
     block_on_close = False
@@ -195,6 +208,7 @@ class SiteServer(ThreadingHTTPServer):
         self.endless: set[str] = set()
         self.stalled: set[str] = set()
         self.dripped: set[str] = set()
+        self.asked: list[str] = []
         self.over = threading.Event()
         super().__init__(("127.0.0.1", 0), _Handler)
 
@@ -210,6 +224,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = self.path.removeprefix(f"/{ELECTION}/")
+        self.server.asked.append(path)
         if path in self.server.endless:
             self._endless()
         elif path in self.server.stalled:

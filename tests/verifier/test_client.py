@@ -6,10 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from securesystemslib.signer import CryptoSigner
-from tuf.api.metadata import DelegatedRole, Metadata, Root, SuccinctRoles, TargetFile
+from tuf.api.metadata import DelegatedRole, SuccinctRoles, TargetFile
 from tuf.ngclient import Updater
 
-from tests.verifier.site_simulator import NOW, A, B, SiteSimulator, serving, sha256
+from tests.verifier.site_simulator import NOW, A, B, SiteSimulator, rotate, serving, sha256
 from verifier import limits
 from verifier.client import Client
 from verifier.errors import FetchError, FormatError, StaleError, VerificationError, VerifierError
@@ -123,18 +123,6 @@ def test_expired_metadata_is_stale(role: str, site: SiteSimulator, tmp_path: Pat
         refreshed(site, tmp_path / "now")
     site.now -= timedelta(seconds=1)
     refreshed(site, tmp_path / "before")
-
-
-def rotate(site: SiteSimulator, *, old_key: bool = True, new_key: bool = True, version: int = 2) -> None:
-    key = CryptoSigner.generate_ed25519()
-    root = Metadata[Root].from_bytes(site.tree["metadata/1.root.json"]).signed
-    root.version = version
-    root.revoke_key(site.keys["root"].public_key.keyid, "root")
-    root.add_key(key.public_key, "root")
-    metadata = Metadata(root)
-    for signer in [key] * new_key + [site.keys["root"]] * old_key:
-        metadata.sign(signer, append=True)
-    site.tree["metadata/2.root.json"] = metadata.to_bytes()
 
 
 def test_roots_are_walked(site: SiteSimulator, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from tests.verifier.site_simulator import DELEGATIONS, NOW, A, B, SiteSimulator,
 from verifier.cli import main
 from verifier.client import Client
 from verifier.fetcher import DirectoryFetcher, OverlayFetcher
+from verifier.http_fetcher import HttpFetcher
 from verifier.site import SiteReport, check_site
 
 HOLDS, FAILED, STALE = 0, 4, 5
@@ -351,6 +352,48 @@ def test_a_release_is_checked_before_its_timestamp_is_public(site: SiteSimulator
         report = check_site(client, fetcher, executor, aliases=False)
     assert (report.release, report.exit_code) == (2, HOLDS)
     assert run(site, folder, tmp_path / "state", aliases=False).release == 1
+
+
+def stall_all(site: SiteSimulator) -> set[str]:
+    return {path for path in site.tree if not path.startswith("metadata/")}
+
+
+def stall_objects(site: SiteSimulator) -> set[str]:
+    return {path for path in site.tree if path.startswith("targets/")}
+
+
+def stall_shards(site: SiteSimulator) -> set[str]:
+    return {"metadata/1.ppwp-11.json", "metadata/1.ppwp-12.json"} | stall_objects(site)
+
+
+def stall_packages(site: SiteSimulator) -> set[str]:
+    site.files["ppwp-11"][A] = site.results(A, sources=[{"package": f"{n:064x}"} for n in range(40)])
+    site.publish()
+    return {f"packages/{n:064x}/recap.toml" for n in range(40)}
+
+
+@pytest.mark.parametrize("stalled", [stall_all, stall_objects, stall_shards, stall_packages])
+@pytest.mark.parametrize("way", ["stalled", "dripped"])
+def test_a_stalling_server_is_left(stalled: Callable, way: str, site: SiteSimulator, tmp_path: Path) -> None:
+    """After so many answers that did not come, nothing more is asked for; no alias of a stalled object is."""
+    paths = stalled(site)
+    with serving(site.tree) as server:
+        setattr(server, way, paths)
+        fetcher = HttpFetcher(server.url, timeout=0.2, total=0.3, stalls=3)
+        client = Client(fetcher, tmp_path / "state", site.now, site.tree["metadata/1.root.json"])
+        client.refresh()
+        with ThreadPoolExecutor(2) as executor:
+            report = check_site(client, fetcher, executor)
+    stalls = [path for path in server.asked if path in paths]
+    assert 3 <= len(stalls) <= 5  # two more may have been under way
+    assert not {path for path in server.asked if site_object(site, path) in stalls}
+    assert report.exit_code == FAILED
+    assert any("is asked for no more" in failure.what for failure in report.failures)
+    assert len(report.failures) < 20
+
+
+def site_object(site: SiteSimulator, path: str) -> str | None:
+    return site.object_of(path) if any(path in files for files in site.files.values()) else None
 
 
 def test_progress_counts_files(site: SiteSimulator, tmp_path: Path) -> None:
