@@ -1,5 +1,7 @@
 """The inbox: packages found on disk, judged, and either taken into the ledger or set aside with a report."""
 
+import itertools
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from builder import durable
+from builder import durable, limits
 from builder.election import Definition
 from builder.errors import PackageError
 from builder.intake import Broken, Verdict, judge
@@ -15,11 +17,14 @@ from builder.ledger import Ledger
 from builder.recap import Package, read_package
 from builder.rows import Rows
 
-__all__ = ["IntakeReport", "find_packages", "find_strays", "take_in"]
+__all__ = ["IntakeReport", "find_packages", "find_strays", "packages_in", "take_in"]
 
 # Packages are judged together up to this many bytes of rows: enough for columns to pay, little enough for a small machine.
 BATCH_BYTES = 12_000_000
+# What is no whole package and was changed so shortly ago may still be on its way into the inbox.
+ARRIVAL_SECONDS = 120
 REFUSED = "refused"
+TAKEN = ".taken-"
 
 
 @dataclass
@@ -30,6 +35,8 @@ class IntakeReport:
     known: dict[str, str] = field(default_factory=dict)
     refused: dict[str, tuple[str, ...]] = field(default_factory=dict)
     aside: dict[str, Path] = field(default_factory=dict)  # where each refused one lies now
+    waiting: dict[str, str] = field(default_factory=dict)  # what may still arrive, and what is wrong with it so far
+    stuck: dict[str, str] = field(default_factory=dict)  # what could not be moved or removed, and why
     rows: int = 0
 
 
@@ -37,23 +44,31 @@ def find_packages(path: Path) -> list[Path]:
     """Packages at `path`: itself (a zip, or a folder with recap.toml), or those directly in that folder, by name."""
     if not path.exists():
         raise PackageError("is not there", file=path, rule="readable")
-    if path.is_file() or (path / "recap.toml").exists():
-        return [path]
-    return sorted(entry for entry in path.iterdir() if _is_package(entry))
+    return packages_in(path) if path.is_dir() and not _has_cover(path) else [path]
+
+
+def packages_in(folder: Path) -> list[Path]:
+    """Packages directly in `folder`, by name; a cover beside them does not make it one: a stranger may have put it there."""
+    return sorted(entry for entry in folder.iterdir() if _is_package(entry))
 
 
 def _is_package(entry: Path) -> bool:
-    return not entry.name.startswith(".") and (entry.suffix == ".zip" or (entry / "recap.toml").exists())
+    return _is_looked_at(entry) and (entry.suffix == ".zip" or _has_cover(entry))
+
+
+def _is_looked_at(entry: Path) -> bool:
+    """Whether the name is not one for what is not finished, or ours."""
+    return not entry.name.startswith(".") and entry.suffix != ".part" and entry.name != REFUSED
+
+
+def _has_cover(entry: Path) -> bool:
+    return os.path.exists(entry / "recap.toml")  # false too where we may not look, or the name is too long
 
 
 def find_strays(inbox: Path) -> list[Path]:
     """What lies in the inbox and is no package, though somebody may have meant it: a bare CSV, a folder without cover."""
     entries = inbox.iterdir() if inbox.is_dir() else ()
-    return sorted(
-        entry
-        for entry in entries
-        if not _is_package(entry) and not entry.name.startswith(".") and entry.name != REFUSED
-    )
+    return sorted(entry for entry in entries if _is_looked_at(entry) and not _is_package(entry))
 
 
 def take_in(
@@ -63,22 +78,30 @@ def take_in(
     rows: dict[str, Rows],
     definition: Definition,
     advance: Callable[[int], None],
+    now: float,
 ) -> IntakeReport:
     """Judge the packages at `paths` and append the accepted ones; `rows` are folded along. Holds the ledger's lock.
 
     A package is refused whole: it goes to `inbox/refused/` with its report and nothing else changes. What lay in the inbox and was accepted
-    is removed there, since the ledger has every byte of it.
+    is removed there, since the ledger has every byte of it. What lies in the inbox and cannot be read stays there as long as it was changed
+    shortly before `now` (Unix time, seconds). No package and no right of another account stops the others.
     """
     report = IntakeReport()
     with ledger.lock():
+        for left in inbox.glob(f"{TAKEN}*"):
+            _remove(left, report)
         for batch in _batches(paths):
             packages: list[Package] = []
             for path, package in batch:
                 if isinstance(package, PackageError):
-                    _refuse(path, (Broken.of(package, str(path)),), inbox, report)
+                    broken = Broken.of(package, str(path))
+                    if path.parent == inbox and _may_still_arrive(path, now):
+                        report.waiting[_text(path)] = str(broken)
+                    else:
+                        _refuse(path, (broken,), inbox, report)
                 elif package.name in ledger or package.name in [other.name for other in packages]:
-                    report.known[package.source] = package.name
-                    _clear(path, inbox)
+                    report.known[_text(path)] = package.name
+                    _clear(path, package, inbox, report)
                 else:
                     packages.append(package)
             verdicts = judge(packages, rows, definition, len(ledger.packages))
@@ -95,10 +118,13 @@ def _batches(paths: Sequence[Path]) -> Iterator[list[tuple[Path, Package | Packa
     for path in paths:
         try:
             package = read_package(path)
-            size += len(package.rows)
+            size += sum(len(data) for data in package.files.values())
             batch.append((path, package))
         except PackageError as error:
             batch.append((path, error))
+        except Exception as error:  # whatever a stranger's bytes make a library raise, the others are judged
+            problem = f"cannot be read: {type(error).__name__}: {error}"[: limits.TEXT_CHARACTERS]
+            batch.append((path, PackageError(problem, file=path, rule="readable")))
         if size > BATCH_BYTES:
             yield batch
             batch, size = [], 0
@@ -111,45 +137,74 @@ def _settle(verdict: Verdict, inbox: Path, report: IntakeReport) -> None:
     if verdict.broken:
         _refuse(path, verdict.broken, inbox, report)
     else:
-        report.accepted[str(path)] = verdict.package.name
+        report.accepted[_text(path)] = verdict.package.name
         report.rows += verdict.rows
-        _clear(path, inbox)
+        _clear(path, verdict.package, inbox, report)
 
 
 def _refuse(path: Path, broken: tuple[Broken, ...], inbox: Path, report: IntakeReport) -> None:
+    lines = tuple(_text(one) for one in broken)
+    report.refused[_text(path)] = lines
+    rules = [{"rule": one.rule, "what": line} for one, line in zip(broken, lines, strict=True)]
+    told = msgspec.json.encode({"package": _text(path.name), "refused": rules})
+    try:
+        report.aside[_text(path)] = place = _set_aside(path, inbox)
+        durable.write_file(inbox / REFUSED / f"{place.name}.report.json", msgspec.json.format(told, indent=1) + b"\n")
+    except OSError as error:
+        report.aside.setdefault(_text(path), path)
+        report.stuck[_text(path)] = f"cannot be moved to {REFUSED}: {error.strerror or error}"
+
+
+def _set_aside(path: Path, inbox: Path) -> Path:
+    """Move what lies in the inbox, or copy what does not, to `refused`; returns its new place."""
     refused = inbox / REFUSED
     refused.mkdir(parents=True, exist_ok=True)
-    place = next(
-        place
-        for place in (
-            refused / (path.name if number == 1 else f"{path.name}.{number}") for number in range(1, 1_000_000)
-        )
-        if not place.exists()
-    )
+    # Strangers choose names: one that is too long for `.report.json`, or no text, is not kept.
+    name = path.name if path.name.isprintable() and len(path.name.encode()) <= 200 else f"package{path.suffix[:4]}"
+    places = (refused / (name if number == 1 else f"{name}.{number}") for number in itertools.count(1))
+    place = next(place for place in places if not os.path.lexists(place))
     if path.parent == inbox:
         path.rename(place)
+    elif inbox.is_relative_to(path):
+        raise OSError("the inbox lies in it")
     elif path.is_dir():
         shutil.copytree(path, place, symlinks=True)
     else:
         shutil.copy2(path, place, follow_symlinks=False)
-    lines = tuple(str(one) for one in broken)
-    told = {
-        "package": path.name,
-        "refused": [{"rule": one.rule, "what": line} for one, line in zip(broken, lines, strict=True)],
-    }
-    durable.write_file(
-        refused / f"{place.name}.report.json", msgspec.json.format(msgspec.json.encode(told), indent=1) + b"\n"
-    )
-    report.refused[str(path)] = lines
-    report.aside[str(path)] = place
+    return place
 
 
-def _clear(path: Path, inbox: Path) -> None:
+def _may_still_arrive(path: Path, now: float) -> bool:
+    """Whether it was written to shortly ago, by the time that the system keeps: who uploads can set the other one."""
+    try:
+        inside = itertools.islice(path.iterdir(), limits.ARCHIVE_MEMBERS_COUNT) if path.is_dir() else ()
+        changes = [entry.lstat().st_ctime for entry in (path, *inside)]
+    except OSError:
+        return False
+    return any(0 <= now - change < ARRIVAL_SECONDS for change in changes)
+
+
+def _clear(path: Path, package: Package, inbox: Path, report: IntakeReport) -> None:
     """Take away what the ledger has. Out of sight in one step first: half a package must never be found and judged."""
     if path.parent != inbox:
         return
-    for left in inbox.glob(".taken-*"):
-        shutil.rmtree(left) if left.is_dir() else left.unlink()
-    taken = inbox / f".taken-{path.name}"
-    path.rename(taken)
-    shutil.rmtree(taken) if taken.is_dir() else taken.unlink()
+    taken = inbox / f"{TAKEN}{package.name}"
+    try:
+        path.rename(taken)
+    except OSError as error:
+        report.stuck[_text(path)] = f"is in the ledger, but cannot be removed: {error.strerror}"
+    else:
+        _remove(taken, report)
+
+
+def _remove(taken: Path, report: IntakeReport) -> None:
+    """Another account's folder may be one that we can rename but not empty: the operator is told, nothing stops."""
+    try:
+        shutil.rmtree(taken) if taken.is_dir() and not taken.is_symlink() else taken.unlink()
+    except OSError as error:
+        report.stuck[_text(taken)] = f"is in the ledger, but cannot be removed: {error.strerror}"
+
+
+def _text(value: object) -> str:
+    """A path or message as text that can be encoded: a file's name need not be."""
+    return str(value).encode("utf-8", "backslashreplace").decode()

@@ -4,6 +4,7 @@ Format: docs/formats.md, "Recap package".
 """
 
 import hashlib
+import os
 import re
 import stat
 import zipfile
@@ -116,9 +117,10 @@ def read_package(path: Path) -> Package:
     Raises:
         PackageError: unreadable, wrong names, hashes or lengths; nothing of it was trusted.
     """
-    if path.is_symlink():
-        raise PackageError("is a symbolic link; hand in the folder or zip itself", file=path, rule="files")
     try:
+        # A link could name any folder of this machine, and a named pipe would be waited for.
+        if not (stat.S_ISDIR(mode := path.lstat().st_mode) or stat.S_ISREG(mode)):
+            raise PackageError("is a link, pipe or device; hand in the folder or zip itself", file=path, rule="files")
         return _read_zip(path) if path.suffix == ".zip" else _read_folder(path)
     except OSError as error:
         raise PackageError(f"cannot be read: {error.strerror or error}", file=path, rule="readable") from error
@@ -203,7 +205,7 @@ def _read_folder(path: Path) -> Package:
         # A link or device in a hand-in could make us publish a file of this machine, or wait for ever.
         if not stat.S_ISREG(member.lstat().st_mode):
             raise PackageError(f"{name!r} is not a plain file", file=path, rule="files")
-        with member.open("rb") as file:
+        with open(member, "rb", opener=_open_plain) as file:
             return _capped(file.read(cap + 1), cap, f"{path}/{name}")
 
     names = {member.name for member, _ in zip(path.iterdir(), range(limits.ARCHIVE_MEMBERS_COUNT + 1), strict=False)}
@@ -214,7 +216,7 @@ def _read_folder(path: Path) -> Package:
 
 def _read_zip(path: Path) -> Package:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open(path, "rb", opener=_open_plain) as packed, zipfile.ZipFile(packed) as archive:
             members = [info for info in archive.infolist() if not info.is_dir()]
             folder = _common_folder([info.filename for info in members])
             by_name = {info.filename.removeprefix(folder): info for info in members}
@@ -232,6 +234,11 @@ def _read_zip(path: Path) -> Package:
             return parse_package(set(by_name), read, str(path))
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
         raise PackageError(f"not a zip that can be read: {error}", file=path, rule="zip") from error
+
+
+def _open_plain(path: str, flags: int) -> int:
+    """Between the look at a file and its opening another account may put a link or pipe in its place."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _common_folder(names: list[str]) -> str:

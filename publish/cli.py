@@ -103,7 +103,7 @@ def intake(paths: tuple[Path, ...], directory: Path, as_json: bool, quiet: bool)
 
     workspace, stages = _start(directory, quiet)
     with workspace.lock():
-        report = take_in_packages(workspace, paths, stages)
+        report = take_in_packages(workspace, paths, stages, _now())
     _tell_intake(report, as_json)
     _tell_strays(workspace)
     if report.refused:
@@ -227,9 +227,13 @@ def _publish(
     refused = False
     with workspace.lock(), Flow(workspace, stages, _now(), passphrase_file) as flow:
         if paths is not None:
-            report = take_in_packages(workspace, paths, stages, flow.workers)
+            try:
+                report = take_in_packages(workspace, paths, stages, flow.now, flow.workers)
+            except Exception:
+                flow.heartbeat()
+                raise
             refused = bool(report.refused)
-            _tell_refused(report)
+            _tell_problems(report)
             _tell_strays(workspace)
         told = flow.publish()
     if as_json:
@@ -259,7 +263,13 @@ def _tell_intake(report: IntakeReport, as_json: bool) -> None:
     if as_json:
         click.echo(
             json.dumps(
-                {"accepted": report.accepted, "known": report.known, "refused": report.refused, "rows": report.rows}
+                {
+                    "accepted": report.accepted,
+                    "known": report.known,
+                    "refused": report.refused,
+                    "waiting": report.waiting,
+                    "rows": report.rows,
+                }
             )
         )
         return
@@ -269,14 +279,18 @@ def _tell_intake(report: IntakeReport, as_json: bool) -> None:
         f"{len(report.accepted)} packages ({report.rows} rows) accepted, {len(report.known)} known already, {len(report.refused)} refused",
         err=True,
     )
-    _tell_refused(report)
+    _tell_problems(report)
 
 
-def _tell_refused(report: IntakeReport) -> None:
+def _tell_problems(report: IntakeReport) -> None:
     for path, lines in report.refused.items():
         say(f"refused {path}, which lies in {report.aside[path]} now", err=True)
         for line in lines:
             say(f"  {line}", err=True)
+    for path, problem in report.waiting.items():
+        say(f"{path} may still be arriving and is looked at again by the next run: {problem}", err=True)
+    for path, problem in report.stuck.items():
+        say(f"{path} {problem}", err=True)
 
 
 def _tell_strays(workspace: Workspace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -9,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from builder.inbox import IntakeReport, find_packages, take_in
+from builder.inbox import IntakeReport, find_packages, packages_in, take_in
 from builder.ledger import Cut
 from builder.pack import pack_names, read_index, read_pack
 from builder.site import Site
@@ -30,7 +31,7 @@ __all__ = ["Flow", "take_in_packages", "unpack"]
 
 
 def take_in_packages(
-    workspace: Workspace, paths: Sequence[Path], stages: Stages, workers: Workers | None = None
+    workspace: Workspace, paths: Sequence[Path], stages: Stages, now: datetime, workers: Workers | None = None
 ) -> IntakeReport:
     """Take what lies at `paths` (default: the inbox) into the ledger, and keep the fold for the next run.
 
@@ -38,13 +39,14 @@ def take_in_packages(
     """
     if not paths and not workspace.inbox.is_dir():
         return IntakeReport()
-    found = [package for path in paths or [workspace.inbox] for package in find_packages(path)]
+    found = [package for path in paths for package in find_packages(path)] if paths else packages_in(workspace.inbox)
     if not found:
         return IntakeReport()
     if workers is not None and len(found) >= FEW_ROLES:
         workers.start()
     with stages.stage("intake", len(found)) as advance:
-        report = take_in(found, workspace.inbox, workspace.ledger, workspace.rows, workspace.definition, advance)
+        ledger, rows = workspace.ledger, workspace.rows
+        report = take_in(found, workspace.inbox, ledger, rows, workspace.definition, advance, time.time())
         if report.accepted:
             workspace.save_rows()
     return report
@@ -168,8 +170,7 @@ class Flow:
         try:
             self.keyring.check()
         except SigningError:
-            # The last release is still the newest: clients must not be told "stale" while offline signatures are awaited.
-            self.renew(max(self.bases.values(), key=lambda base: base.release).release)
+            self.heartbeat()
             raise
         expires = self.now + self.keyring.validity("timestamp")
         told = {"release": self.cut.release, "expires": expires.strftime(release.TIME_FORMAT), "files": 0}
@@ -188,6 +189,11 @@ class Flow:
         if self.failed:
             raise TargetError("; ".join(self.failed.values()))
         return told
+
+    def heartbeat(self) -> None:
+        """Sign the timestamp anew, whatever waits: the last release is still the newest, and clients must not be told "stale"."""
+        self.keyring.unlock()
+        self.renew(max(base.release for base in self.bases.values()))
 
     def renew(self, number: int) -> None:
         """Sign the timestamp anew for the targets that held release `number` when this run began."""

@@ -2,6 +2,7 @@
 
 import html
 import re
+import time
 
 import pytest
 
@@ -35,7 +36,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     ledger, rows = Ledger(directory / "ledger"), {"ppwp": Rows(definition.election.contests[0])}
     for path, name in ((count, "kpu-2019-ppwp"), (recap, "kpu-2019-recap")):
         import_results(path, load_map(name, CsvMap), definition, rows, out=inbox)
-    report = take_in(find_packages(inbox), inbox, ledger, rows, definition, lambda _: None)
+    report = take_in(find_packages(inbox), inbox, ledger, rows, definition, lambda _: None, time.time())
     assert not report.refused
     with ledger.lock():
         ledger.add_cut(Cut(1, TIME, len(ledger.packages), **inputs.hashes(), trust="0" * 64, builder="0", results=1))

@@ -22,7 +22,7 @@ from builder.errors import ImporterError, PackageError
 from builder.importers.changes import changed_rows
 from builder.importers.rejects import judge_rows, rejected_rows
 from builder.importers.source import ResultsMap
-from builder.inbox import find_packages
+from builder.inbox import packages_in
 from builder.recap import (
     REASONS,
     Attestation,
@@ -157,7 +157,7 @@ def _check_waiting(rows: pl.DataFrame, made: set[str], delivery: _Delivery, defi
     which of the two is the second only their names would decide."""
     codes = pl.Series("area", definition.areas.codes).gather(rows["place"])
     keys = rows.select(codes, "station", "revision")
-    for path in find_packages(out) if out.is_dir() else []:
+    for path in packages_in(out) if out.is_dir() else []:
         if path.name in made:
             continue
         try:

@@ -1,6 +1,7 @@
 """A package is accepted whole or refused whole, and a refused one changes nothing."""
 
 import os
+import time
 import zipfile
 from collections.abc import Callable
 from itertools import pairwise
@@ -25,6 +26,7 @@ from builder.tally import tally
 from tests.builder.elections import accept, line, make_cuts, make_package, no_rows, small_election
 
 SMALL = small_election()
+LATER = time.time() + 3_600  # when nothing can still be arriving
 VOTES = {"votes_1": 10, "votes_2": 20, "valid": 30, "invalid": 1, "voters": 31, "total": 31, "registered": 40}
 
 
@@ -324,7 +326,7 @@ def hand_in(tmp_path: Path, package: Package, name: str = "package") -> tuple[An
     inbox, ledger = tmp_path / "inbox", Ledger(tmp_path / "ledger")
     folder(inbox / name, package)
     rows = load_rows(ledger, SMALL, None)
-    return take_in(find_packages(inbox), inbox, ledger, rows, SMALL, lambda _: None), ledger
+    return take_in(find_packages(inbox), inbox, ledger, rows, SMALL, lambda _: None, LATER), ledger
 
 
 def test_delivered_twice(tmp_path: Path) -> None:
@@ -377,7 +379,7 @@ def test_report_of_what_cannot_be_read(name: str, tmp_path: Path) -> None:
     inbox, ledger = tmp_path / "inbox", Ledger(tmp_path / "ledger")
     inbox.mkdir()
     make(inbox / "bad.zip")
-    report = take_in(find_packages(inbox), inbox, ledger, load_rows(ledger, SMALL, None), SMALL, lambda _: None)
+    report = take_in(find_packages(inbox), inbox, ledger, load_rows(ledger, SMALL, None), SMALL, lambda _: None, LATER)
     place = str(inbox / "bad.zip")
     ((line,),) = report.refused.values()
     assert line.startswith(said)
