@@ -48,7 +48,7 @@ class Operator:
         return int(told["release"])
 
     def rotate(self, name: str) -> None:
-        self.terbit("keys", "rotate", name, "--no-passphrase")
+        self.terbit("keys", "rotate", name, "--no-passphrase", code=3)
 
     def sign(self) -> str:
         offline = (word for name in ("root-1", "root-2") for word in ("--key", f"{self.keys}/offline/{name}.key"))
