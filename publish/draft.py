@@ -1,14 +1,14 @@
 """A draft: one release on disk, made and signed but not public yet. It survives any stop; the next run pushes the same bytes."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from builder import durable
-from builder.pack import Entry, read_pack
+from builder.pack import Entry, read_index, read_pack
 from publish.repository import RoleFile
 from publish.targets import Alias
 
@@ -85,15 +85,24 @@ class Draft:
         if self.has_signatures(pack):
             yield from ((entry.path, data) for entry, data in read_pack(self.signatures, pack))
 
-    def aliases(self, pack: str) -> Iterator[Alias]:
-        """The aliases of a pack, each results file followed by its signature."""
+    def aliases(self, pack: str) -> Iterator[list[Alias]]:
+        """The aliases of a pack, each results file together with its signature."""
         signed = read_pack(self.signatures, pack) if self.has_signatures(pack) else ()
         signatures = {entry.path: data for entry, data in signed}
         for entry, data in read_pack(self.files, pack):
             source = object_path(entry)
-            yield Alias(entry.path, source, data)
+            group = [Alias(entry.path, source, data)]
             if (signature := signatures.get(f"{source}.minisig")) is not None:
-                yield Alias(f"{entry.path}.minisig", f"{source}.minisig", signature)
+                group.append(Alias(f"{entry.path}.minisig", f"{source}.minisig", signature))
+            yield group
+
+    def count(self, packs: Iterable[str]) -> int:
+        """Number of files and signatures in some packs."""
+        return sum(
+            len(read_index(self.files, pack))
+            + (len(read_index(self.signatures, pack)) if self.has_signatures(pack) else 0)
+            for pack in packs
+        )
 
     def timestamp_version(self) -> int:
         return timestamp_version(self.timestamp) if self.timestamp else 0

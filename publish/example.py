@@ -56,7 +56,7 @@ def run_demo(directory: Path) -> None:
             reason=reason, out=workspace.inbox,
         )  # fmt: skip
         with workspace.lock(), Flow(workspace, stages, _now()) as flow:
-            report = take_in_packages(workspace, (), stages)
+            report = take_in_packages(workspace, (), stages, flow.now)
             told = flow.publish()
         _say(
             f"Release {told['release']}: {len(report.accepted)} packages with {report.rows} rows, {told['files']} files"

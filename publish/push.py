@@ -47,27 +47,13 @@ class Push:
     def release(self, draft: Draft, state: DraftState, runner: Runner) -> None:
         """Make a signed and checked draft public."""
         packs = pack_names(draft.files)
-        with self._stage("push objects", len(packs)) as advance:
-            conflicts = self._put_objects(draft, packs, runner, advance)
-            conflicts += self.target.put_objects(self._packages(state), _ignore)
-            for conflict in conflicts:
-                self.target.replace(conflict)
-            replaced = (
-                len(conflicts)
-                + runner.count("put_objects", self.target.name)
-                + self._put_metadata(draft, state.release)
-            )
-            self.target.settle()
-        if replaced:
-            self.stages.say(
-                f"WARNING: {self.target.name}: {replaced} immutable files had other bytes and were replaced: a broken write, or tampering"
-            )
-        self.target.commit(self.timestamp, self.base.seen)
-        with self._stage("push aliases", len(packs)) as advance:
-            self._put_aliases(draft, packs, runner, advance)
-            self._put_hints(state.release)
+        with self.target.exclusive():
+            self._put_objects(draft, state, packs, runner)
+            self.target.commit(self.timestamp, self.base.seen)
+            self._put_aliases(draft, packs, runner)
             for name, data in _domain_files(draft).items():
                 self.target.put_hint(DOMAIN_HINTS[name], data)
+            self._put_hints(state.release)
             self.target.settle()
         changed = {
             role: (draft.metadata / f"{state.roles[role].version}.{role}.json").read_bytes() for role in state.changed
@@ -78,32 +64,40 @@ class Push:
         """The recorded release is still the newest: show its new timestamp."""
         record = self.base.record
         assert record is not None
-        self.target.commit(self.timestamp, self.base.seen)
-        self._put_hints(record.release)
+        with self.target.exclusive():
+            self.target.commit(self.timestamp, self.base.seen)
+            self._put_hints(record.release)
         self._record(record.release, record.packages, record.roles, {})
 
     def _stage(self, name: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
         return self.stages.stage(name, total, of=self.label)
 
-    def _put_objects(
-        self, draft: Draft, packs: list[str], runner: Runner, advance: Callable[[int], None]
-    ) -> list[Conflict]:
-        if isinstance(self.target, LocalTarget):
-            runner.run([("put_objects", self.target.name)], packs, advance)
-            return []
-        found = []
-        for pack in packs:
-            found += self.target.put_objects(draft.objects(pack), _ignore)
-            advance(1)
-        return found
+    def _put_objects(self, draft: Draft, state: DraftState, packs: list[str], runner: Runner) -> None:
+        """Put all that is immutable: files and signatures, packages, metadata. Wrong bytes in their places are replaced, and told."""
+        local = isinstance(self.target, LocalTarget)
+        with self._stage("push objects", len(packs) if local else draft.count(packs)) as advance:
+            if local:
+                runner.run([("put_objects", self.target.name)], packs, advance)
+                conflicts = []
+            else:
+                conflicts = self.target.put_objects((file for pack in packs for file in draft.objects(pack)), advance)
+            conflicts += self.target.put_objects(self._packages(state), _ignore)
+            conflicts += self._put_metadata(draft, state.release)
+            for conflict in conflicts:
+                self.target.replace(conflict)
+            self.target.settle()
+        if replaced := len(conflicts) + runner.count("put_objects", self.target.name):
+            self.stages.say(
+                f"WARNING: {self.target.name}: {replaced} immutable files had other bytes and were replaced: a broken write, or tampering"
+            )
 
-    def _put_aliases(self, draft: Draft, packs: list[str], runner: Runner, advance: Callable[[int], None]) -> None:
-        if isinstance(self.target, LocalTarget):
-            runner.run([("put_aliases", self.target.name)], packs, advance)
-            return
-        for pack in packs:
-            self.target.put_aliases(draft.aliases(pack), _ignore)
-            advance(1)
+    def _put_aliases(self, draft: Draft, packs: list[str], runner: Runner) -> None:
+        local = isinstance(self.target, LocalTarget)
+        with self._stage("push aliases", len(packs) if local else draft.count(packs)) as advance:
+            if local:
+                runner.run([("put_aliases", self.target.name)], packs, advance)
+            else:
+                self.target.put_aliases((group for pack in packs for group in draft.aliases(pack)), advance)
 
     def _packages(self, state: DraftState) -> Iterator[tuple[str, bytes]]:
         """The packages that the target lacks."""
@@ -111,8 +105,8 @@ class Push:
             for name, data in self.workspace.ledger.read(record).files.items():
                 yield f"packages/{record.package}/{name}", data
 
-    def _put_metadata(self, draft: Draft, release: int) -> int:
-        """Put versioned metadata; returns how many stood there with other bytes and were replaced.
+    def _put_metadata(self, draft: Draft, release: int) -> list[Conflict]:
+        """Put versioned metadata; returns those in whose place other bytes stand.
 
         Raises:
             RaceError: another publisher with our keys has made this release.
@@ -127,10 +121,9 @@ class Push:
                 f"{self.target.name}: {snapshot} is there already, signed with our keys but not by us: another publisher made this "
                 "release. Stop one of the two; nothing of ours was committed"
             )
-        conflicts += self.target.put_objects(((f"metadata/{name}", data) for name, data in files.items()), _ignore)
-        for conflict in conflicts:
-            self.target.replace(conflict)
-        return len(conflicts)
+        return conflicts + self.target.put_objects(
+            ((f"metadata/{name}", data) for name, data in files.items()), _ignore
+        )
 
     def _put_hints(self, release: int) -> None:
         """`latest.json` is a hint that nobody signs."""

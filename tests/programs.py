@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +12,7 @@ __all__ = ["require"]
 
 def require(name: str) -> str:
     """Path of the program `name`; without it the test is skipped, or fails where TERBIT_REQUIRE_ALL=1 demands it."""
-    path = shutil.which(name)
+    path = shutil.which(name) or shutil.which(name, path=Path(sys.executable).parent)
     if path is None:
         reason = f"{name} is not installed"
         if os.environ.get("TERBIT_REQUIRE_ALL") == "1":

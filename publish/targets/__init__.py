@@ -11,7 +11,8 @@ There are four kinds of files, and they differ in who may change them:
 Nothing is ever deleted. Every method may be repeated with the same arguments, also after it failed or was stopped midway.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 __all__ = ["TIMESTAMP", "Alias", "Conflict", "Seen", "Target"]
@@ -50,6 +51,9 @@ class Target(Protocol):
     def read(self, path: str) -> Seen | None:
         """A file, None if there is none."""
 
+    def exclusive(self) -> AbstractContextManager[None]:
+        """Held while a release is pushed: keeps other publishers away where `commit` alone cannot. RaceError if one is at work."""
+
     def put_objects(self, files: Iterable[tuple[str, bytes]], advance: Callable[[int], None]) -> list[Conflict]:
         """Write immutable files, as (path, bytes), those that stand there already left alone.
 
@@ -66,8 +70,8 @@ class Target(Protocol):
             RaceError: it is another one: somebody else has published meanwhile.
         """
 
-    def put_aliases(self, aliases: Iterable[Alias], advance: Callable[[int], None]) -> None:
-        """Make aliases show the bytes of their objects, which are there already."""
+    def put_aliases(self, groups: Iterable[Sequence[Alias]], advance: Callable[[int], None]) -> None:
+        """Make aliases show the bytes of their objects, which are there already; those of a group one right after the other."""
 
     def put_hint(self, path: str, data: bytes) -> None:
         """Replace a file that nobody may trust. A `path` that begins with `../` belongs to the domain, not to the election."""

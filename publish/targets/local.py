@@ -8,10 +8,12 @@ import contextlib
 import fcntl
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from builder import durable
+from publish import limits
 from publish.errors import RaceError, TargetError
 from publish.targets import TIMESTAMP, Alias, Conflict, Seen
 
@@ -26,14 +28,24 @@ class LocalTarget:
         self._folders: set[str] = set()
 
     def read(self, path: str) -> Seen | None:
-        """See Target."""
+        """See Target. Only a regular file of ours is read: behind a link or a pipe may lie a secret, or no end."""
         try:
-            data = (self.root / path).read_bytes()
+            descriptor = os.open(self.root / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            with os.fdopen(descriptor, "rb") as file:
+                status = os.fstat(descriptor)
+                if not stat.S_ISREG(status.st_mode) or status.st_size > limits.TARGET_FILE:
+                    raise TargetError(f"{self.root / path} is not a file of ours; look who put it there, and remove it")
+                data = file.read()
         except FileNotFoundError:
             return None
         except OSError as error:
             raise self._failed(path, error) from error
         return Seen(data, hashlib.sha256(data).hexdigest())
+
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """See Target: `commit` alone decides here."""
+        yield
 
     def put_objects(self, files: Iterable[tuple[str, bytes]], advance: Callable[[int], None]) -> list[Conflict]:
         """See Target."""
@@ -49,8 +61,7 @@ class LocalTarget:
         aside = self.root.parent / ".set-aside" / self.root.name
         try:
             aside.mkdir(parents=True, exist_ok=True)
-            name = f"{hashlib.sha256(conflict.found).hexdigest()}.{os.path.basename(conflict.path)}"
-            durable.write_file(aside / name, conflict.found)
+            durable.write_file(aside / f"{hashlib.sha256(conflict.found).hexdigest()}.wrong", conflict.found)
             durable.write_file(Path(self._prepare(conflict.path)), conflict.data)
         except OSError as error:
             raise self._failed(conflict.path, error) from error
@@ -63,11 +74,12 @@ class LocalTarget:
                 raise RaceError(f"{self.root / TIMESTAMP} was replaced by another publisher meanwhile; publish again")
             self._replace(TIMESTAMP, timestamp)
 
-    def put_aliases(self, aliases: Iterable[Alias], advance: Callable[[int], None]) -> None:
+    def put_aliases(self, groups: Iterable[Sequence[Alias]], advance: Callable[[int], None]) -> None:
         """See Target."""
-        for alias in aliases:
-            self.link(alias.path, alias.source)
-            advance(1)
+        for group in groups:
+            for alias in group:
+                self.link(alias.path, alias.source)
+            advance(len(group))
 
     def link(self, path: str, source_path: str) -> None:
         """Make the alias `path` a hard link to an object."""
@@ -118,10 +130,10 @@ class LocalTarget:
         try:
             if os.path.islink(name):
                 return os.readlink(name).encode()
-            found = Path(name).read_bytes()
         except OSError as error:
             raise self._failed(path, error) from error
-        return None if found == data else found
+        there = self.read(path)
+        return None if there is None or there.data == data else there.data
 
     def _replace(self, path: str, data: bytes) -> None:
         try:

@@ -1,11 +1,44 @@
 """Targets as the configuration names them."""
 
+import os
+import socket
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
 from publish.targets import Target
 from publish.workspace import Workspace
+
+if TYPE_CHECKING:
+    from publish.config import TargetConfig
 
 __all__ = ["open_targets"]
 
 
 def open_targets(workspace: Workspace) -> list[Target]:
     """All targets, in the configuration's order. Nothing is asked of them yet."""
-    return list(workspace.local_targets())
+    local = {target.name: target for target in workspace.local_targets()}
+    return [local.get(name) or _bucket(workspace, name, config) for name, config in workspace.config.targets.items()]
+
+
+def _bucket(workspace: Workspace, name: str, config: "TargetConfig") -> Target:
+    from publish.targets.s3 import S3Target, open_store
+
+    assert config.bucket is not None
+    store = open_store(
+        config.bucket,
+        endpoint=config.endpoint,
+        region=config.region,
+        path_style=config.path_style,
+        profile=config.profile,
+    )
+    return S3Target(
+        name,
+        store,
+        config.prefix,
+        workspace.definition.election.id,
+        known=workspace.build / "targets" / name / "conditions",
+        clock=lambda: datetime.now(UTC),
+        owner=f"{socket.gethostname()}-{os.urandom(4).hex()}",
+        without_conditions=config.without_conditions,
+        compress_aliases=config.compress_aliases,
+    )

@@ -32,7 +32,7 @@ def publish(directory: Path, now: datetime = NIGHT) -> tuple[IntakeReport, dict[
     """`terbit publish` at time `now`."""
     workspace, stages = Workspace(directory), Stages(quiet=True)
     with workspace.lock(), Flow(workspace, stages, now) as flow:
-        report = take_in_packages(workspace, (), stages)
+        report = take_in_packages(workspace, (), stages, now)
         return report, flow.publish()
 
 

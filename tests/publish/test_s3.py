@@ -1,0 +1,199 @@
+"""Publishing to real object storage: what stands there afterwards, and what every kind of server makes of our conditions."""
+
+import gzip
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from publish.errors import RaceError, TargetError
+from publish.flow import Flow
+from publish.progress import Stages
+from publish.targets import TIMESTAMP, Conflict
+from publish.targets.s3 import S3Target
+from publish.workspace import Workspace
+from tests.election import NIGHT, correction, minutes
+from tests.faults import FaultProxy
+from tests.publish.workspace import deliver, make_workspace, publish
+from tests.storage import BUCKET, Server, rclone, seaweedfs
+
+CONFIG = """workers = 1
+[targets.public]
+folder = "public"
+[targets.bucket]
+bucket = "{bucket}"
+endpoint = "{url}"
+prefix = "{prefix}"
+{more}
+"""
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with seaweedfs(tmp_path_factory.mktemp("weed") / "weed") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def simple(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server without conditional writes."""
+    with rclone(tmp_path_factory.mktemp("rclone") / "rclone") as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in Server("").environment().items():
+        monkeypatch.setenv(name, value)
+
+
+def workspace(directory: Path, server: Server, name: str, more: str = "") -> Path:
+    """A workspace that publishes into its own part of the bucket, and into a folder."""
+    made = make_workspace(directory / name, CONFIG.format(bucket=BUCKET, url=server.url, prefix=f"{name}/", more=more))
+    deliver(made)
+    return made
+
+
+def shown(server: Server, name: str) -> dict[str, bytes]:
+    """What the bucket holds of one test's part, without our own marks."""
+    return {
+        key.removeprefix(f"{name}/"): data
+        for key, data in server.keys().items()
+        if key.startswith(f"{name}/") and "/.terbit-" not in key
+    }
+
+
+def folder(directory: Path) -> dict[str, bytes]:
+    public = directory / "public"
+    return {path.relative_to(public).as_posix(): path.read_bytes() for path in public.rglob("*") if path.is_file()}
+
+
+def bucket_of(directory: Path) -> S3Target:
+    with Flow(Workspace(directory), Stages(quiet=True), NIGHT) as flow:
+        target = flow.targets["bucket"]
+    assert isinstance(target, S3Target)
+    return target
+
+
+def test_a_bucket_holds_what_a_folder_holds(storage: Server, tmp_path: Path) -> None:
+    """After a release and a correction, the bucket and the local folder have the same files with the same bytes."""
+    made = workspace(tmp_path, storage, "same")
+    publish(made)
+    deliver(made, {"one": correction()})
+    publish(made, NIGHT + minutes(5))
+    assert shown(storage, "same") == folder(made)
+
+
+def test_headers_of_objects_and_aliases(storage: Server, tmp_path: Path) -> None:
+    """Objects are immutable to caches, pointers short-lived; aliases survive a dead origin, and are compressed where asked for."""
+    made = workspace(tmp_path, storage, "headers", "compress_aliases = true")
+    publish(made)
+    client = storage.client()
+
+    def head(path: str) -> dict[str, Any]:
+        answer = client.get_object(Bucket=BUCKET, Key=f"headers/uji/{path}")
+        return {**answer, "Body": answer["Body"].read()}
+
+    page, pointer = head("ppwp/1101/1101.html"), head(TIMESTAMP)
+    data = next(iter((made / "public/uji/targets/ppwp").glob("*.0.json")))
+    stored = head(f"targets/ppwp/{data.name}")
+    assert stored["CacheControl"] == "public, max-age=31536000, immutable"
+    assert "ContentEncoding" not in stored
+    assert (stored["ContentType"], stored["Body"]) == ("application/json", data.read_bytes())
+    assert (page["ContentType"], page["ContentEncoding"]) == ("text/html; charset=utf-8", "gzip")
+    assert "stale-if-error" in page["CacheControl"]
+    assert gzip.decompress(page["Body"]) == (made / "public/uji/ppwp/1101/1101.html").read_bytes()
+    assert pointer["CacheControl"] == "public, max-age=10"
+
+
+def test_nothing_new_costs_three_requests(storage: Server, tmp_path: Path) -> None:
+    """With nothing new a run reads the timestamp, replaces it, and replaces the hint."""
+    made = workspace(tmp_path, storage, "cheap")
+    publish(made)
+    with FaultProxy(storage.url) as proxy:
+        text = (made / "terbit.toml").read_text()
+        (made / "terbit.toml").write_text(text.replace(storage.url, proxy.url))
+        publish(made, NIGHT + minutes(5))
+        assert [method for method, _ in proxy.requests] == ["GET", "PUT", "PUT"]
+
+
+def test_a_poisoned_name_is_replaced_before_the_commit(storage: Server, tmp_path: Path) -> None:
+    """Wrong bytes under the name of a coming object are set aside and replaced, and the operator is told."""
+    made = workspace(tmp_path, storage, "poison")
+    other = Path(shutil.copytree(made, tmp_path / "other"))
+    (other / "terbit.toml").write_text("workers = 1\n")
+    publish(other)
+    names = [path for path in folder(other) if "/targets/" in path]
+    client = storage.client()
+    for name in names[:3]:
+        client.put_object(Bucket=BUCKET, Key=f"poison/{name}", Body=b"wrong")
+    publish(made)
+    held = shown(storage, "poison")
+    aside = {key for key in held if key.startswith(".set-aside/")}
+    assert {key: data for key, data in held.items() if key not in aside} == folder(made)
+    assert [held[key] for key in aside] == [b"wrong"]
+
+
+def test_a_commit_over_an_unseen_timestamp_is_refused(storage: Server, tmp_path: Path) -> None:
+    """A timestamp is replaced only if it is still the one that was read: the second of two publishers is told."""
+    made = workspace(tmp_path, storage, "race")
+    publish(made)
+    target = bucket_of(made)
+    seen = target.read(TIMESTAMP)
+    target.commit(b"other", seen)
+    with pytest.raises(RaceError, match="another publisher"):
+        target.commit(b"ours", seen)
+    found = target.read(TIMESTAMP)
+    assert found is not None
+    assert found.data == b"other"
+    target.commit(b"other", seen)  # its own answer was lost: what stands there decides
+
+
+def test_objects_are_written_once(storage: Server, tmp_path: Path) -> None:
+    """An object that is there is left alone; other bytes in its place are reported, and nothing is overwritten unasked."""
+    target = bucket_of(workspace(tmp_path, storage, "once"))
+    files = [(f"targets/{number}", str(number).encode()) for number in range(200)]
+    assert target.put_objects(files, lambda steps: None) == []
+    assert target.put_objects(files, lambda steps: None) == []
+    assert target.put_objects([("targets/7", b"other")], lambda steps: None) == [Conflict("targets/7", b"other", b"7")]
+    found = target.read("targets/7")
+    assert found is not None
+    assert found.data == b"7"
+
+
+def test_a_server_without_conditions_is_refused(simple: Server, tmp_path: Path) -> None:
+    """A server that ignores `If-None-Match` is found out before the first object, and the message says what to do."""
+    made = workspace(tmp_path, simple, "unconditional")
+    with pytest.raises(TargetError, match="ignores conditional writes"):
+        publish(made)
+    assert shown(simple, "unconditional") == {}
+    assert (made / "public/uji/metadata/timestamp.json").exists()
+
+
+def test_a_lock_takes_the_place_of_conditions(simple: Server, tmp_path: Path) -> None:
+    """With a lock object such a server can be published to; a second publisher is kept away while it is held."""
+    made = workspace(tmp_path, simple, "locked", 'without_conditions = "lock"')
+    publish(made)
+    assert shown(simple, "locked") == folder(made)
+    first, second = bucket_of(made), bucket_of(made)
+    with first.exclusive(), pytest.raises(RaceError, match="is publishing here"), second.exclusive():
+        pass
+
+
+def test_one_target_that_is_down_does_not_stop_the_other(storage: Server, tmp_path: Path) -> None:
+    """The folder gets its release while the bucket is down; the next run brings the bucket up to date."""
+    made = workspace(tmp_path, storage, "down")
+    text = (made / "terbit.toml").read_text()
+    (made / "terbit.toml").write_text(text.replace(storage.url, "http://127.0.0.1:9"))
+    with pytest.raises(TargetError, match="bucket"):
+        publish(made)
+    deliver(made, {"one": correction()})
+    (made / "terbit.toml").write_text(text)
+    publish(made, NIGHT + minutes(5))
+    held, local = shown(storage, "down"), folder(made)
+    # The bucket never held what only the first release had.
+    assert {path: local[path] for path in held} == held
+    assert held["uji/metadata/timestamp.json"] == local["uji/metadata/timestamp.json"]
+    assert {path for path in local.keys() - held.keys() if "/targets/" not in path and "/1." not in path} == set()

@@ -1,0 +1,189 @@
+"""Real S3 servers for the tests, as pip installs them: SeaweedFS, rclone's `serve s3`, moto's server."""
+
+import contextlib
+import ctypes
+import glob
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from tests.programs import require
+
+__all__ = ["BUCKET", "Server", "moto", "rclone", "seaweedfs"]
+
+BUCKET = "site"
+ADMIN = ("adminkey", "adminsecret123")
+PUBLISHER = ("publisherkey", "publishersecret1")
+IDENTITIES = {
+    "identities": [
+        {
+            "name": "admin",
+            "credentials": [{"accessKey": ADMIN[0], "secretKey": ADMIN[1]}],
+            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+        },
+        {
+            "name": "publisher",
+            "credentials": [{"accessKey": PUBLISHER[0], "secretKey": PUBLISHER[1]}],
+            "actions": [f"{action}:{BUCKET}" for action in ("Read", "List", "Write")],
+        },
+        {"name": "anonymous", "actions": [f"Read:{BUCKET}"]},
+    ]
+}
+PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server: its URL, and the keys of its administrator."""
+
+    url: str
+    access_key: str = ADMIN[0]
+    secret_key: str = ADMIN[1]
+
+    def client(self, service: str = "s3") -> Any:
+        """boto3's client, as the administrator."""
+        return boto3.client(
+            service,
+            endpoint_url=self.url,
+            region_name="us-east-1",
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}),
+        )
+
+    def environment(self) -> dict[str, str]:
+        return {"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key}
+
+    def keys(self, bucket: str = BUCKET) -> dict[str, bytes]:
+        """Every object in a bucket with its bytes."""
+        client, found = self.client(), {}
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+            for entry in page.get("Contents", ()):
+                found[entry["Key"]] = client.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read()
+        return found
+
+
+@contextlib.contextmanager
+def seaweedfs(folder: Path) -> Iterator[Server]:
+    """SeaweedFS: conditional writes, checksums, versions, Object Lock, bucket policies."""
+    (folder / "data").mkdir(parents=True)
+    (folder / "s3.json").write_text(json.dumps(IDENTITIES))
+    master, master_grpc, volume, volume_grpc, filer, filer_grpc, s3, s3_grpc, admin, admin_grpc = _free_ports(10)
+    words = [
+        require("weed"), "-logtostderr=true", "mini", "-dir=data", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false",
+        f"-master.port={master}", f"-master.port.grpc={master_grpc}", f"-volume.port={volume}", f"-volume.port.grpc={volume_grpc}",
+        f"-filer.port={filer}", f"-filer.port.grpc={filer_grpc}", f"-filer.localSocket={folder}/f.sock",
+        f"-s3.port={s3}", f"-s3.port.grpc={s3_grpc}", f"-s3.localSocket={folder}/s.sock", "-s3.config=s3.json",
+        "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false",
+        "-webdav=false", "-admin.ui=false", f"-admin.port={admin}", f"-admin.port.grpc={admin_grpc}",
+    ]  # fmt: skip
+    server = Server(f"http://127.0.0.1:{s3}")
+    try:
+        with _running(words, folder, lambda: _answers(f"{server.url}/healthz", (200,))):
+            _make_bucket(server)
+            yield server
+    finally:
+        for port in (master_grpc, volume_grpc, filer_grpc, s3_grpc, admin_grpc):
+            for left in glob.glob(f"/tmp/seaweedfs-*-grpc-{port}.sock"):
+                os.unlink(left)
+
+
+@contextlib.contextmanager
+def rclone(folder: Path) -> Iterator[Server]:
+    """rclone's server: no conditional writes, and it does not say so."""
+    (folder / "data").mkdir(parents=True)
+    (port,) = _free_ports(1)
+    server = Server(f"http://127.0.0.1:{port}")
+    words = [
+        require("rclone"), "serve", "s3", "--addr", f"127.0.0.1:{port}", "--config", "", "--auth-key", ",".join(ADMIN),
+        "--vfs-cache-mode", "off", "data",
+    ]  # fmt: skip
+    with _running(words, folder, lambda: _answers(server.url, range(600))):
+        _make_bucket(server)
+        yield server
+
+
+@contextlib.contextmanager
+def moto(folder: Path) -> Iterator[Server]:
+    """moto's server, for what the others have not: CloudFront."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (port,) = _free_ports(1)
+    server = Server(f"http://127.0.0.1:{port}")
+    with _running(
+        [require("moto_server"), "-H", "127.0.0.1", "-p", str(port)], folder, lambda: _answers(server.url, range(600))
+    ):
+        yield server
+
+
+def _make_bucket(server: Server) -> None:
+    """A server may answer before its first write can go through."""
+    client, end = server.client(), time.monotonic() + 30
+    while True:
+        try:
+            client.create_bucket(Bucket=BUCKET)
+            client.put_object(Bucket=BUCKET, Key="probe", Body=b"x")
+            client.delete_object(Bucket=BUCKET, Key="probe")
+        except Exception:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+        else:
+            return
+
+
+@contextlib.contextmanager
+def _running(words: Sequence[str], folder: Path, ready: Callable[[], bool]) -> Iterator[None]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    with (folder / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            words,
+            cwd=folder,
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+            start_new_session=True,
+            # A server must not outlive a test run that was killed.
+            preexec_fn=lambda: ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL),  # noqa: PLW1509
+        )
+        try:
+            end = time.monotonic() + 60
+            while not ready():
+                if process.poll() is not None or time.monotonic() > end:
+                    raise RuntimeError(f"{words[0]} did not start: {(folder / 'server.log').read_text()[-2000:]}")
+                time.sleep(0.05)
+            yield
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _answers(url: str, statuses: Sequence[int]) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return answer.status in statuses
+    except urllib.error.HTTPError as error:
+        return error.code in statuses
+    except OSError:
+        return False
+
+
+def _free_ports(count: int) -> list[int]:
+    """Different free ports: all are held open until the last is found."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
