@@ -181,7 +181,7 @@ def _may_still_arrive(path: Path, now: float) -> bool:
         changes = [entry.lstat().st_ctime for entry in (path, *inside)]
     except OSError:
         return False
-    return any(0 <= now - change < ARRIVAL_SECONDS for change in changes)
+    return any(abs(now - change) < ARRIVAL_SECONDS for change in changes)
 
 
 def _clear(path: Path, package: Package, inbox: Path, report: IntakeReport) -> None:

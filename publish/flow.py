@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -46,7 +45,7 @@ def take_in_packages(
         workers.start()
     with stages.stage("intake", len(found)) as advance:
         ledger, rows = workspace.ledger, workspace.rows
-        report = take_in(found, workspace.inbox, ledger, rows, workspace.definition, advance, time.time())
+        report = take_in(found, workspace.inbox, ledger, rows, workspace.definition, advance, now.timestamp())
         if report.accepted:
             workspace.save_rows()
     return report
