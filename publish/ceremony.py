@@ -6,13 +6,14 @@ Pure of clock, randomness and election folder: all three are parameters.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
-from tuf.api.metadata import Role, Root, Targets
+from tuf.api.metadata import DelegatedRole, Key, Root, Targets
 
 from publish.config import OFFLINE_ROLES
 from publish.errors import ConfigError, KeyFileError, SigningError
 from publish.keystore import KeyStore, Passphrases
 from publish.offline import File, Offline, Plan
 from publish.repository import TOP_LEVEL, tuf_key
+from publish.signable import stated_keys, stated_roles
 from verifier.formats.minisign import PublicKey
 from verifier.results_signature import MinisignKeys
 
@@ -105,14 +106,17 @@ def describe(offline: Offline, pending: Sequence[File], known: Mapping[str, tupl
     """What the `pending` files would put in force, and who has to sign, in plain words, line by line.
 
     A `*` marks what differs from what is in force. The names of keys are this folder's own, and no signature covers
-    them; so each key stands in full at the end, to be compared with what its owner has on paper.
+    them; so each key stands in full at the end, to be compared with what its owner has on paper. SigningError if
+    something in `pending` may not be signed.
     """
+    offline.check(pending)
 
     def told(keyids: Iterable[str]) -> str:
         return ", ".join(sorted(known[keyid][0] if keyid in known else f"unknown key {keyid}" for keyid in keyids))
 
     chain = offline.chain()
     mentioned: set[str] = set()
+    stated: dict[str, Key] = {}
     for file in pending:
         yield f"{file.name}: {_ROLES[file.role]}, until {file.expires:%Y-%m-%d %H:%M} UTC"
         before = _statements(getattr(chain, file.role)) if chain else {}
@@ -126,7 +130,10 @@ def describe(offline: Offline, pending: Sequence[File], known: Mapping[str, tupl
             signed = told(one.signed) or "nobody"
             yield f"    {one.whose} wants {one.threshold} of {told(one.keyids)}; signed by {signed}"
         mentioned.update(*(keyids for _, keyids in statements.values()))
+        stated |= stated_keys(file.metadata.signed)
     yield from sorted(f"key {known[keyid][0]}: {known[keyid][1].encode()}" for keyid in mentioned if keyid in known)
+    unknown = sorted(keyid for keyid in mentioned - known.keys() if keyid in stated)
+    yield from (f"unknown key {keyid}: Ed25519 {stated[keyid].keyval['public']}" for keyid in unknown)
 
 
 _ROLES = {
@@ -137,13 +144,13 @@ _ROLES = {
 
 
 def _statements(file: File) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """What a file says, by subject: a hash of a file, or how many of which keys (as keyids)."""
+    """What a file says, by subject: a hash of a file, how many of which keys (as keyids), or the paths of a role."""
     signed: Root | Targets = file.metadata.signed
-    roles: Mapping[str, Role] = {}
     found: dict[str, tuple[str, tuple[str, ...]]] = {}
-    if isinstance(signed, Root):
-        roles = signed.roles
-    else:
+    if isinstance(signed, Targets):
         found = {path: (f"sha256 {one.hashes['sha256']}", ()) for path, one in sorted(signed.targets.items())}
-        roles = (signed.delegations.roles if signed.delegations else None) or {}
-    return {**found, **{name: (f"{role.threshold} of", tuple(role.keyids)) for name, role in roles.items()}}
+    for name, role in stated_roles(signed).items():
+        found[name] = (f"{role.threshold} of", tuple(role.keyids))
+        if isinstance(role, DelegatedRole):
+            found[f"{name} may sign"] = (", ".join(role.paths or ()), ())
+    return found

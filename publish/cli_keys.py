@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 import click
 
 from publish.errors import KeyFileError
+from verifier.printable import say
 
 if TYPE_CHECKING:
     from publish.keys import SecretKey
     from publish.keystore import KeyStore, Passphrases
-    from publish.offline import Offline
+    from publish.offline import Offline, Plan
     from publish.workspace import Workspace
 
 __all__ = ["create_keys", "keys", "sign"]
@@ -191,7 +192,7 @@ def sign(directory: Path, key_files: tuple[Path, ...], passphrase_file: Path | N
     """Sign what waits: metadata in keys/pending with offline keys, else the draft of `terbit build` with the online keys.
 
     Metadata that has enough signatures comes into force. First shows what is to be signed: the roles and their keys, the hashes of the definition's files; `*` marks what
-    changes. Compare the keys with those on paper. Without --key it only shows. Exit code 3 while something waits.
+    changes. Compare the keys with those on paper. What Terbit would not draft itself is refused. Without --key it only shows. Exit code 3 while something waits.
 
     Example:  terbit sign --key /media/stick/root-1.key --key /media/stick/root-2.key
     """
@@ -202,8 +203,9 @@ def sign(directory: Path, key_files: tuple[Path, ...], passphrase_file: Path | N
     if not pending:
         _sign_draft(workspace, passphrase_file)
         return
+    offline.check(pending, _proposed(workspace, store))
     for line in ceremony.describe(offline, pending, ceremony.known_keys(store)):
-        click.echo(line)
+        say(line)
     if not key_files:
         click.echo("Next: terbit sign --key FILE", err=True)
         sys.exit(3)
@@ -216,6 +218,17 @@ def sign(directory: Path, key_files: tuple[Path, ...], passphrase_file: Path | N
     if promoted:
         click.echo(f"In force: {', '.join(promoted)}", err=True)
     _tell_pending([file.name for file in offline.pending()])
+
+
+def _proposed(workspace: Workspace, store: KeyStore) -> Plan | None:
+    """What this workspace would have signed; None on a signer's own machine that has only terbit.toml and the keys."""
+    from publish import ceremony
+
+    if not (workspace.inputs.content / "election.toml").exists():
+        click.echo("No content here to compare with: compare the hashes with those of your own copy.", err=True)
+        return None
+    definition = workspace.definition
+    return ceremony.make_plan(store, definition.election.groups, definition.files)
 
 
 def _sign_draft(workspace: Workspace, passphrase_file: Path | None) -> None:

@@ -24,6 +24,7 @@ from publish.config import OFFLINE_ROLES
 from publish.errors import SigningError
 from publish.keys import SecretKey
 from publish.repository import RoleKeys, tuf_key
+from publish.signable import check_same, check_signable
 
 __all__ = ["Chain", "File", "Offline", "Plan", "Signers", "Trust"]
 
@@ -150,14 +151,34 @@ class Offline:
         found = waiting or (getattr(chain, delegator) if chain else None)
         return [_signers(found.name, found, file)] if found else []
 
+    def check(self, pending: Sequence[File], plan: Plan | None = None) -> None:
+        """That each of `pending` may be signed: the next version, and nothing in it that signers are not shown.
+
+        Raises:
+            SigningError: one may not, or does not say what `plan`, if there is one, does.
+        """
+        chain = self.chain()
+        for file in pending:
+            where, signed = self._pending / file.name, file.metadata.signed
+            following = getattr(chain, file.role).version + 1 if chain else 1
+            if file.version != following:
+                raise SigningError(f"{where}: the next version is {following}; run: terbit keys refresh")
+            check_signable(file.role, signed, where)
+            if plan is not None:
+                mend = (
+                    "The latter is what terbit.toml, keys/public and content here ask for; have it: terbit keys refresh"
+                )
+                check_same(signed, _draft(file.role, file.version, file.expires, plan), where, mend)
+
     def add_signatures(self, pending: Sequence[File], keys: Sequence[SecretKey]) -> list[tuple[str, SecretKey]]:
         """Sign `pending`, which was shown, each file with the keys that have a say in it; returns (file, key) of each.
 
         Raises:
-            SigningError: nothing waits, or one of the keys has no say in anything that does.
+            SigningError: nothing waits, it may not be signed, or one of the keys has no say in anything that does.
         """
         if not pending:
             raise SigningError("nothing waits for a signature")
+        self.check(pending)
         may_sign: dict[str, set[str]] = {
             file.name: {keyid for one in self.signers(file, pending) for keyid in one.keyids} for file in pending
         }
