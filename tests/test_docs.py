@@ -36,8 +36,8 @@ OWN = {
     "/media/stick": "../../stick",
     "ALAMAT-SITUS": "public/contoh-2029",
     "ADDRESS-OF-THE-SITE": "public/contoh-2029",
-    "SIDIK-KUNCI": "$(sha256sum keys/metadata/1.root.json | cut -d' ' -f1)",
-    "FINGERPRINT": "$(sha256sum keys/metadata/1.root.json | cut -d' ' -f1)",
+    "SIDIK-ROOT": "$(sha256sum keys/metadata/1.root.json | cut -d' ' -f1)",
+    "ROOT-FINGERPRINT": "$(sha256sum keys/metadata/1.root.json | cut -d' ' -f1)",
 }
 
 
