@@ -88,7 +88,13 @@ def test_pages_in_both_languages() -> None:
     pages = read_pages(CONTENT / "pages")
     by_language = {language: {page.slug for page in pages if page.language == language} for language in ("id", "en")}
     assert by_language["id"] == by_language["en"]
-    known = {"keys/minisign.pub", "metadata/1.root.json", "schema/results.json", "trust/election.toml", *(page.path for page in pages)}
+    known = {
+        "keys/minisign.pub",
+        "metadata/1.root.json",
+        "schema/results.json",
+        "trust/election.toml",
+        *(page.path for page in pages),
+    }
     for page in pages:
         for link in re.findall('href="([^"]*)"', page.html):
             if not link.startswith("https://"):
