@@ -33,6 +33,7 @@ __all__ = ["main"]
 LARGE_SITE_ROLES = 40
 HTTP_CONNECTIONS = 8
 QUIET_SECONDS = 2
+UNLISTED_SHOWN = 20
 
 
 @click.group(cls=PrintableGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -113,6 +114,7 @@ def check_file(
     "--state", type=click.Path(file_okay=False, path_type=Path), help="Where to keep what was verified between runs."
 )
 @click.option("--objects-only", is_flag=True, help="Leave out the copies at the paths that browsers use.")
+@click.option("--election-only", is_flag=True, help="Leave out the domain's front page, which may be another's.")
 @click.option("--signatures", is_flag=True, help="Check each results file's minisign signature, too.")
 @click.option("--json", "as_json", is_flag=True, help="Write the report as JSON.")
 @click.option("--now", hidden=True, type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ"]), help="Judge expiry at this time.")
@@ -123,6 +125,7 @@ def check_whole_site(
     root_sha256: str | None,
     state: Path | None,
     objects_only: bool,
+    election_only: bool,
     signatures: bool,
     as_json: bool,
     now: datetime | None,
@@ -141,7 +144,7 @@ def check_whole_site(
         raise click.UsageError("--root and --root-sha256 exclude each other")
     if root_sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", root_sha256):
         raise click.UsageError(f"--root-sha256 wants the 64 hex digits of the printed fingerprint, not {root_sha256!r}")
-    place, fetcher = _locate(place)
+    place, fetcher, domain = _locate(place)
     moment = now.replace(tzinfo=UTC) if now else datetime.now(UTC)
     with _reported(as_json), _executor(place) as executor:
         from verifier.client import Client
@@ -160,24 +163,35 @@ def check_whole_site(
             client.refresh()
             store.remember(place, trust)
             report = check_site(
-                client, fetcher, executor, aliases=not objects_only, signatures=signatures, progress=progress
+                client,
+                fetcher,
+                executor,
+                aliases=not objects_only,
+                signatures=signatures,
+                domain=None if objects_only or election_only else domain,
+                folder=None if objects_only or "://" in place else Path(place),
+                progress=progress,
             )
     if as_json:
         _write_json(_report_as_json(report))
     else:
-        _write_report(place, report, aliases=not objects_only, signatures=signatures)
+        around = domain is not None and not objects_only and not election_only
+        _write_report(place, report, aliases=not objects_only, signatures=signatures, around=around)
     sys.exit(report.exit_code)
 
 
-def _locate(place: str) -> tuple[str, Fetcher]:
-    """The election's URL or folder, in one spelling, and its fetcher. DIR may also be the folder around it."""
+def _locate(place: str) -> tuple[str, Fetcher, Fetcher | None]:
+    """The election's URL or folder, in one spelling, its fetcher, and that of the domain around it: the URL above, or
+    DIR if that is the folder around the election."""
     from verifier.fetcher import DirectoryFetcher
 
     if place.startswith(("http://", "https://")):
         from verifier.http_fetcher import HttpFetcher
 
         place = place.rstrip("/")
-        return place, HttpFetcher(place, connections=HTTP_CONNECTIONS)
+        above = place.rpartition("/")[0]
+        around = HttpFetcher(above) if not above.endswith("/") else None
+        return place, HttpFetcher(place, connections=HTTP_CONNECTIONS), around
     folder = Path(place)
     if not folder.is_dir():
         raise click.UsageError(f"{place} is neither a folder nor a URL that begins with https:// or http://")
@@ -186,8 +200,8 @@ def _locate(place: str) -> tuple[str, Fetcher]:
     if len(found) != 1:
         names = ", ".join(each.name for each in found) or "none"
         raise click.UsageError(f"{place} must be an election's folder, or hold exactly one; found: {names}")
-    folder = found[0].resolve()
-    return str(folder), DirectoryFetcher(folder)
+    election = found[0].resolve()
+    return str(election), DirectoryFetcher(election), None if found == [folder] else DirectoryFetcher(folder)
 
 
 def _executor(place: str) -> Executor:
@@ -291,10 +305,15 @@ def _report_as_json(report: SiteReport) -> dict[str, object]:
             {"path": failure.path, "what": failure.what, "expected": failure.expected, "got": failure.got}
             for failure in report.failures
         ],
+        "unlisted": list(report.unlisted),
     }
 
 
-def _write_report(place: str, report: SiteReport, *, aliases: bool, signatures: bool) -> None:
+def _write_report(place: str, report: SiteReport, *, aliases: bool, signatures: bool, around: bool) -> None:
+    for path in report.unlisted[:UNLISTED_SHOWN]:
+        say(f"UNSIGNED {path}: no signed list names it, nobody vouches for it")
+    if len(report.unlisted) > UNLISTED_SHOWN:
+        say(f"UNSIGNED {len(report.unlisted) - UNLISTED_SHOWN} more files: --json names them")
     for failure in report.failures:
         compared = f": expected {failure.expected}, got {failure.got}" if failure.expected else ""
         say(f"FAILED {failure.path}: {failure.what}{compared}")
@@ -307,8 +326,9 @@ def _write_report(place: str, report: SiteReport, *, aliases: bool, signatures: 
     left_out: list[str] = []
     (checked if aliases else left_out).append("their copies at the paths that browsers use")
     (checked if signatures else left_out).append(f"{report.signatures or ''} minisign signatures".lstrip())
+    (checked if around else left_out).append("the domain's own front page")
     click.echo(f"Checked: {', '.join(checked)}")
-    unsigned = "latest.json, the domain's own front page and files that no list names, which nobody signs"
+    unsigned = "latest.json and files that no list names, which nobody signs"
     click.echo(f"Not checked: {', '.join([*left_out, unsigned])}")
     count = len(report.failures)
     click.echo(f"NOT what was published: {count} failures" if count else "Everything checked is what was published")

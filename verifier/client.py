@@ -7,14 +7,17 @@ python-tuf's Updater does all of the verification. Some of its private members a
 - `_trusted_set.root`, `.timestamp`, `.snapshot`: callers report what was verified, which the Updater never shows;
 - `_trusted_set._load_data`: it parses one file and verifies its signatures. Ours (`_load`) calls the same public
   parts, but parses strictly, and encodes the signed part once and faster: a nation has 645 roles of 300 files;
+- `_load_local_metadata` reads the state, `_persist_metadata` writes it: snapshot and roles are read where they are
+  checked, not in the state (`_Updater`);
 - `_load_targets`: it loads and verifies one delegated role; the public API only searches for one path.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator
-from contextlib import contextmanager
-from datetime import datetime
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
@@ -57,6 +60,24 @@ class _TufFetcher(FetcherInterface):
         raise NotImplementedError("TUF targets are fetched by Client.target")
 
 
+class _Updater(Updater):
+    """Reads snapshot and roles at the place each time, so that none can be missing there unnoticed. Of the state, root
+    and timestamp count as ever, and the snapshot counts against rollback."""
+
+    def _load_local_metadata(self, rolename: str) -> bytes:
+        if rolename in {Root.type, Timestamp.type}:
+            return super()._load_local_metadata(rolename)
+        if rolename == Snapshot.type:
+            data = super()._load_local_metadata(rolename)
+            with suppress(exceptions.RepositoryError):
+                self._trusted_set.update_snapshot(data, trusted=True)
+        raise FileNotFoundError(f"{rolename} is read at the place")
+
+    def _persist_metadata(self, rolename: str, data: bytes) -> None:
+        if rolename in {Timestamp.type, Snapshot.type}:
+            super()._persist_metadata(rolename, data)
+
+
 def _load(
     role: type[T], data: bytes, delegator: Root | Targets | None = None, role_name: str | None = None
 ) -> tuple[T, bytes, dict[str, Signature]]:
@@ -79,11 +100,19 @@ def _load(
     return metadata.signed, signed_bytes, metadata.signatures
 
 
-def _load_with_keyids(
-    role: type[T], data: bytes, delegator: Root | Targets | None = None, role_name: str | None = None
+def _load_ours(
+    now: datetime, role: type[T], data: bytes, delegator: Root | Targets | None = None, role_name: str | None = None
 ) -> tuple[T, bytes, dict[str, Signature]]:
+    """Load what Terbit made, which keeps more rules than TUF has."""
     loaded = _load(role, data, delegator, role_name)
-    _check_keyids(loaded[0], f"{role_name or role.type} metadata")
+    signed = loaded[0]
+    _check_keyids(signed, f"{role_name or role.type} metadata")
+    # A thief of the timestamp's key could sign 2^53: whoever has seen that takes every honest timestamp for older.
+    if isinstance(signed, Timestamp) and signed.version > now.timestamp() + limits.TIMESTAMP_AHEAD_SECONDS:
+        raise exceptions.RepositoryError(
+            f"timestamp version {signed.version} is a time (Unix seconds) far ahead: its key is misused, or this "
+            "machine's clock is behind"
+        )
     return loaded
 
 
@@ -101,13 +130,14 @@ class Client:
     never before; so a run that fails later keeps the newer, verified root or timestamp. That is what the
     specification wants (rollback protection must not be lost because an attacker breaks a later step), and it is
     the only way in which a failed run changes the state. `now` is an aware datetime; expiry is judged by it.
-    `any_keyids`: do not ask that each keyid is its key's hash, for repositories that Terbit did not make.
+    `stock_tuf`: ask no more than TUF does, for repositories that Terbit did not make: any keyids, any timestamps,
+    and nothing is read again that the state has.
 
     VerificationError, StaleError, FetchError and FormatError are raised as verifier.errors describes them.
     """
 
     def __init__(
-        self, fetcher: Fetcher, state: Path, now: datetime, root: bytes | None = None, *, any_keyids: bool = False
+        self, fetcher: Fetcher, state: Path, now: datetime, root: bytes | None = None, *, stock_tuf: bool = False
     ) -> None:
         self._fetcher = fetcher
         config = UpdaterConfig(
@@ -120,13 +150,15 @@ class Client:
         )
         with _explained():
             state.mkdir(parents=True, exist_ok=True)
-            self._updater = Updater(
+            self._updater = (Updater if stock_tuf else _Updater)(
                 str(state), "metadata/", fetcher=_TufFetcher(fetcher), config=config, bootstrap=root
             )
             self._trusted = self._updater._trusted_set
-            if not any_keyids:
+            if not stock_tuf:
                 _check_keyids(self._trusted.root, "root metadata")
-        self._trusted._load_data = _load if any_keyids else _load_with_keyids
+        self._stock_tuf = stock_tuf
+        self._roots = state / "root_history"
+        self._trusted._load_data = _load if stock_tuf else partial(_load_ours, now)
         self._trusted.reference_time = now
 
     def refresh(self) -> None:
@@ -136,6 +168,13 @@ class Client:
                 self._updater.refresh()
         except StaleError as error:
             raise StaleError(f"{error} ({self._age()})") from error
+        soon = self._trusted.reference_time + timedelta(seconds=limits.TIMESTAMP_VALIDITY_SECONDS)
+        # A final release may last for years: then its snapshot does too, which another key has signed.
+        if not self._stock_tuf and self.timestamp.expires > max(soon, self.snapshot.expires):
+            raise VerificationError(
+                f"the timestamp ends {self.timestamp.expires:%Y-%m-%d %H:%M} UTC, long after the snapshot that it names: "
+                "its key is misused to freeze the site at an old state"
+            )
 
     def _age(self) -> str:
         """Which state has expired, and when; all of it was signed."""
@@ -184,6 +223,29 @@ class Client:
             target.verify_length_and_hashes(data)
         return data
 
+    def check_roots(self, failed: Callable[[str, VerifierError], None]) -> None:
+        """Check that the place has every root that this client has followed, with signatures that lead from one to the
+        next: it never asks for them again, but whoever starts from an early root needs them all."""
+        previous = None
+        for version in range(1, self.root.version + 1):
+            path, known = f"metadata/{version}.root.json", self._roots / f"{version}.root.json"
+            if not known.is_file():
+                continue
+            try:
+                with _explained():
+                    expected, signed_bytes, _ = _load(Root, known.read_bytes())
+                    found, found_bytes, signatures = _load(
+                        Root, self._fetcher.fetch(path, limits.ROOT_METADATA), previous
+                    )
+                    found.verify_delegate(Root.type, found_bytes, signatures)
+                if found_bytes != signed_bytes:
+                    raise VerificationError("it is not the root that was followed")
+            except MissingError:
+                failed(path, VerificationError("missing: whoever trusts an earlier root cannot follow"))
+            except VerifierError as error:
+                failed(path, error)
+            previous = expected
+
     def roles(self) -> dict[str, SignedRole]:
         """Every role of the site by name; raises at the first that does not verify."""
         return {role.name: role for role in self.walk()}
@@ -193,7 +255,9 @@ class Client:
     ) -> Iterator[SignedRole]:
         """Every role, in the order in which a search visits them, each verified before it is returned.
 
-        With `only`, roles of other names are left out, with everything beneath them.
+        With `only`, roles of other names are left out, with everything beneath them; they still end the search if
+        they are terminating. What ends it beneath a role that is left out and is not terminating itself stays unseen:
+        our layout has no such role.
 
         A role that does not verify is raised, or given to `failed` and left out with everything beneath it. A role
         delegated twice is refused: which of its delegators vouches for a file would depend on the way taken. Hash
@@ -206,12 +270,12 @@ class Client:
             name, delegator, chain = pending.pop()
             if chain and chain[-1].role.terminating:
                 ended_by.append(chain)
+            if chain and only is not None and name not in only:
+                continue
             try:
                 with _explained():
                     targets = self._updater._load_targets(name, delegator)
-                children = [
-                    child for child in _children(targets, name, chain, seen) if only is None or child[0] in only
-                ]
+                children = _children(targets, name, chain, seen)
             except VerifierError as error:
                 if failed is None:
                     raise

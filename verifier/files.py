@@ -15,7 +15,7 @@ from verifier.errors import VerificationError, VerifierError
 from verifier.fetcher import Fetcher, GaveUpError, MissingError, StalledError
 from verifier.results_signature import MinisignKeys, check_results, read_signature
 
-__all__ = ["Batch", "BatchReport", "Failure", "SignedFile", "check_batch"]
+__all__ = ["Batch", "BatchReport", "Failure", "SignedFile", "check_batch", "check_copy"]
 
 _PACKAGE = re.compile(rb'"package":"([0-9a-f]{64})"')
 
@@ -111,15 +111,16 @@ def _check_file(batch: Batch, file: SignedFile, failures: list[Failure]) -> byte
         failures.append(difference)
         data = None
     if batch.aliases and (data is None or not linked):
-        failures += _check_alias(batch.fetcher, file)
+        failures += check_copy(batch.fetcher, file.path, file)
     return data
 
 
-def _check_alias(fetcher: Fetcher, file: SignedFile) -> list[Failure]:
+def check_copy(fetcher: Fetcher, path: str, file: SignedFile) -> list[Failure]:
+    """Check the copy of a file's bytes at another path: no failure or one."""
     try:
-        difference = _difference(file.path, file, fetcher.fetch(file.path, file.length))
+        difference = _difference(path, file, fetcher.fetch(path, file.length))
     except VerifierError as error:
-        difference = _failure(file.path, error)
+        difference = _failure(path, error)
     return [difference] if difference else []
 
 

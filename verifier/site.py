@@ -1,5 +1,5 @@
 """Check a whole site: every file that any role of the current release lists, at every place where it is served, and
-every recap package that its results name.
+every recap package that its results name; and what browsers are shown around them.
 
 A name in a role's metadata counts only where a TUF search for it would end: `SignedRole.resolves` holds (every
 delegation from the top covers it, no terminating role before it ends the search) and no other role lists it too.
@@ -14,6 +14,7 @@ from collections.abc import Callable, Container, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from verifier import limits
@@ -22,6 +23,7 @@ from verifier.fetcher import Fetcher, check_path
 from verifier.files import Batch, BatchReport, Failure, SignedFile, check_batch
 from verifier.packages import check_packages
 from verifier.results_signature import MinisignKeys
+from verifier.surroundings import DOMAIN_PAGES, check_domain, unlisted
 
 if TYPE_CHECKING:
     from tuf.api.metadata import TargetFile
@@ -41,7 +43,8 @@ PACKAGES_BATCH_SIZE = 16
 @dataclass(frozen=True)
 class SiteReport:
     """What was checked: `release` (the snapshot's version), signed as current until `expires`; numbers of `roles`,
-    `files`, `length` (bytes of them), minisign `signatures` and recap `packages`; every failure."""
+    `files`, `length` (bytes of them), minisign `signatures` and recap `packages`; every failure; and paths that are
+    there though no signed list names them, of which nothing else is known."""
 
     release: int
     expires: datetime
@@ -51,6 +54,7 @@ class SiteReport:
     signatures: int
     packages: int
     failures: tuple[Failure, ...]
+    unlisted: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -69,20 +73,25 @@ def check_site(
     aliases: bool = True,
     signatures: bool = False,
     only: Mapping[str, Container[str]] | None = None,
+    domain: Fetcher | None = None,
+    folder: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, known: None,
 ) -> SiteReport:
     """Check everything that the refreshed `client`'s release lists, with files from `fetcher`, on `executor`.
 
     `aliases`: also the copies at the paths that browsers use. `signatures`: also the minisign signature of each
     results file. `only`: no more than these roles, and of each these paths (what a publisher has just changed).
+    `domain`: also the pages at the domain's root, from there. `folder`: where the files lie, to name those unlisted.
     A failure never stops the rest; `progress` is called with files checked and files known so far.
     """
     run = _Run(client, fetcher, executor, aliases, progress)
+    if only is None:
+        client.check_roots(failed=run.metadata_failed)
     keys = run.minisign_keys() if signatures else None
-    for role in client.walk(failed=run.role_failed, only=only):
+    for role in client.walk(failed=lambda name, error: run.metadata_failed(f"role {name}", error), only=only):
         paths = only.get(role.name, ()) if only is not None else role.targets.targets
         run.submit(role, paths, keys if role.name not in ROLES_WITHOUT_RESULTS else None)
-    return run.finish()
+    return run.finish(domain, folder)
 
 
 class _Run:
@@ -102,6 +111,7 @@ class _Run:
         self._waiting: deque[Future[BatchReport]] = deque()
         self._failures: list[Failure] = []
         self._packages: set[bytes] = set()
+        self._domain_pages: list[SignedFile] = []
         self._roles = self._files = self._length = self._signatures = 0
 
     def minisign_keys(self) -> MinisignKeys | None:
@@ -111,13 +121,14 @@ class _Run:
             self._failures.append(Failure(KEYS_PATH, f"no signature could be checked: {error}"))
             return None
 
-    def role_failed(self, name: str, error: VerifierError) -> None:
-        self._failures.append(Failure(f"role {name}", str(error), stale=isinstance(error, StaleError)))
+    def metadata_failed(self, name: str, error: VerifierError) -> None:
+        self._failures.append(Failure(name, str(error), stale=isinstance(error, StaleError)))
 
     def submit(self, role: SignedRole, paths: Container[str], keys: MinisignKeys | None) -> None:
         self._roles += 1
         listed = role.targets.targets.items()
         files = [file for path, target in listed if path in paths and (file := self._accept(role, path, target))]
+        self._domain_pages += [file for file in files if file.path in DOMAIN_PAGES]
         for start in range(0, len(files), BATCH_SIZE):
             batch = Batch(self._fetcher, files[start : start + BATCH_SIZE], self._aliases, keys)
             self._waiting.append(self._executor.submit(check_batch, batch))
@@ -155,7 +166,10 @@ class _Run:
         self._packages |= report.packages
         self._progress(self._files, len(self._owners))
 
-    def finish(self) -> SiteReport:
+    def finish(self, domain: Fetcher | None, folder: Path | None) -> SiteReport:
+        others = tuple(unlisted(folder, self._owners)) if folder else ()
+        if domain:
+            self._failures += check_domain(domain, self._domain_pages)
         while self._waiting:
             self._collect()
         # Only now is it known which packages good results name: a name found in a bad file says nothing.
@@ -167,11 +181,12 @@ class _Run:
             self._collect()
         return SiteReport(
             release=self._client.snapshot.version,
-            expires=self._client.timestamp.expires,
+            expires=min(self._client.timestamp.expires, self._client.snapshot.expires),
             roles=self._roles,
             files=self._files,
             length=self._length,
             signatures=self._signatures,
             packages=len(packages),
             failures=tuple(self._failures),
+            unlisted=others,
         )

@@ -21,7 +21,7 @@ from verifier.http_fetcher import HttpFetcher
 
 def _refreshed(arguments: argparse.Namespace) -> Client:
     base_url = arguments.metadata_url.rstrip("/").removesuffix("/metadata")
-    client = Client(HttpFetcher(base_url), arguments.metadata_dir, datetime.now(UTC), any_keyids=True)
+    client = Client(HttpFetcher(base_url), arguments.metadata_dir, datetime.now(UTC), stock_tuf=True)
     client.refresh()
     return client
 

@@ -1,12 +1,12 @@
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from securesystemslib.signer import CryptoSigner
-from tuf.api.metadata import DelegatedRole, SuccinctRoles, TargetFile
+from tuf.api.metadata import DelegatedRole, SuccinctRoles, TargetFile, Timestamp
 from tuf.ngclient import Updater
 
 from tests.verifier.site_simulator import NOW, A, B, SiteSimulator, rotate, serving, sha256
@@ -123,6 +123,97 @@ def test_expired_metadata_is_stale(role: str, site: SiteSimulator, tmp_path: Pat
         refreshed(site, tmp_path / "now")
     site.now -= timedelta(seconds=1)
     refreshed(site, tmp_path / "before")
+
+
+@pytest.mark.parametrize("name", ["1.snapshot.json", "1.targets.json", "1.site.json", "1.ppwp-11.json"])
+@pytest.mark.parametrize(
+    "change", [lambda data: None, lambda data: b"x", lambda data: data + b" "], ids=["gone", "garbage", "space"]
+)
+@pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
+def test_metadata_is_read_where_it_is_checked(
+    name: str, change: Callable, warm: bool, site: SiteSimulator, tmp_path: Path
+) -> None:
+    """Metadata that is gone, or has other bytes, is noticed also by whoever has verified this release before."""
+    if warm:
+        refreshed(site, tmp_path).roles()
+    before = site.tree.pop(f"metadata/{name}")
+    if (data := change(before)) is not None:
+        site.tree[f"metadata/{name}"] = data
+    with pytest.raises(VerificationError):
+        refreshed(site, tmp_path).roles()
+
+
+def fast_forward(timestamp: Timestamp) -> None:
+    timestamp.version = 2**53
+
+
+def two_days_ahead(timestamp: Timestamp) -> None:
+    timestamp.version = int(NOW.timestamp()) + 2 * 86_400
+
+
+def for_ever(timestamp: Timestamp) -> None:
+    timestamp.expires = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+def three_days(timestamp: Timestamp) -> None:
+    timestamp.expires = NOW + timedelta(days=3)
+
+
+@pytest.mark.parametrize("attack", [fast_forward, two_days_ahead, for_ever, three_days])
+def test_a_thief_of_the_timestamps_key_gains_little(attack: Callable, site: SiteSimulator, tmp_path: Path) -> None:
+    """A timestamp from far ahead, or for far too long, is refused, and the honest one after it is not."""
+    refreshed(site, tmp_path)
+    site.timestamp.version += 1
+    attack(site.timestamp)
+    site.sign_timestamp()
+    with pytest.raises(VerificationError, match="its key is misused"):
+        refreshed(site, tmp_path)
+    site.now += timedelta(minutes=10)
+    site.release = 2
+    site.compose()
+    site.timestamp.version = int(site.now.timestamp())
+    site.sign()
+    assert refreshed(site, tmp_path).snapshot.version == 2
+
+
+def test_a_state_that_a_thief_has_spoilt_recovers(site: SiteSimulator, tmp_path: Path) -> None:
+    """A timestamp from far ahead that an older client has let into its state stands in nobody's way."""
+    refreshed(site, tmp_path)
+    site.timestamp.version = 2**53
+    (tmp_path / "timestamp.json").write_bytes(site.put_metadata("timestamp", site.timestamp, "timestamp.json"))
+    site.next_release()
+    assert refreshed(site, tmp_path).timestamp.version == 2
+
+
+@pytest.mark.parametrize(
+    ("version", "timestamp_lasts", "snapshot_lasts"),
+    [
+        (int(NOW.timestamp()) + 86_400, timedelta(minutes=30), timedelta(days=1)),
+        (int(NOW.timestamp()), timedelta(days=2), timedelta(days=1)),
+        (int(NOW.timestamp()), timedelta(days=3_650), timedelta(days=3_650)),
+    ],
+    ids=["clock-a-day-behind", "two-days", "final"],
+)
+def test_honest_timestamps_hold(
+    version: int, timestamp_lasts: timedelta, snapshot_lasts: timedelta, site: SiteSimulator, tmp_path: Path
+) -> None:
+    """A clock that is a day behind, a validity of two days, and a final release that lasts for years are no attacks."""
+    site.snapshot.expires = NOW + snapshot_lasts
+    site.timestamp.version, site.timestamp.expires = version, NOW + timestamp_lasts
+    site.sign_snapshot()
+    assert refreshed(site, tmp_path).timestamp.version == version
+
+
+@pytest.mark.parametrize("terminating", [True, False])
+def test_roles_left_out_of_a_walk_still_end_the_search(terminating: bool, site: SiteSimulator, tmp_path: Path) -> None:
+    """A walk of some roles gives each the same say as a walk of all."""
+    role = site.delegations["targets"][1]
+    site.delegations["targets"][1] = DelegatedRole("site", role.keyids, 1, terminating, ["*", "ppwp/12/*"])
+    site.publish()
+    client = refreshed(site, tmp_path)
+    some = {role.name: role for role in client.walk(only={"ppwp", "ppwp-12"})}
+    assert list(some) == ["targets", "ppwp", "ppwp-12"]
+    assert some["ppwp-12"].resolves(B) == client.roles()["ppwp-12"].resolves(B) == (not terminating)
 
 
 def test_roots_are_walked(site: SiteSimulator, tmp_path: Path) -> None:
