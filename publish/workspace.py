@@ -86,7 +86,8 @@ class Workspace:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """One publisher at a time in this workspace; the second is told so at once."""
-        self.build.mkdir(parents=True, exist_ok=True)
+        # What lies here is published as it is: drafts, and rows folded from the ledger.
+        self.build.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (self.build / "lock").open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
