@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import TargetFile
 
-from tests.verifier.site_simulator import DELEGATIONS, NOW, A, B, SiteSimulator, serving, sha256
+from tests.verifier.site_simulator import DELEGATIONS, NOW, A, B, SiteSimulator, rotate, serving, sha256
 from verifier.cli import main
 from verifier.client import Client
 from verifier.fetcher import DirectoryFetcher, OverlayFetcher
@@ -352,6 +352,117 @@ def test_a_release_is_checked_before_its_timestamp_is_public(site: SiteSimulator
         report = check_site(client, fetcher, executor, aliases=False)
     assert (report.release, report.exit_code) == (2, HOLDS)
     assert run(site, folder, tmp_path / "state", aliases=False).release == 1
+
+
+PORTAL, SECURITY = b"<!doctype html><p>portal", b"Contact: mailto:a@example.org\n"
+
+
+def hostile_front_page(domain: dict[str, bytes]) -> None:
+    domain["index.html"] = b"<h1>HACKED"
+
+
+def longer_front_page(domain: dict[str, bytes]) -> None:
+    domain["index.html"] += b"<script>"
+
+
+def hostile_contact(domain: dict[str, bytes]) -> None:
+    domain[".well-known/security.txt"] = SECURITY.replace(b"a@", b"b@")
+
+
+def with_domain_pages(site: SiteSimulator) -> dict[str, bytes]:
+    """What stands at the domain's root, beside the election."""
+    site.files["site"] |= {"portal.html": PORTAL, "security.txt": SECURITY}
+    site.publish()
+    return {"index.html": PORTAL, ".well-known/security.txt": SECURITY}
+
+
+@contextmanager
+def around(site: SiteSimulator, domain: dict[str, bytes], how: str, tmp_path: Path) -> Iterator[str]:
+    if how == "http":
+        with serving(site.tree | {f"/{path}": data for path, data in domain.items()}) as server:
+            yield server.url
+        return
+    folder = site.write(tmp_path / "public" / "pemilu-2026")
+    for path, data in domain.items():
+        file = tmp_path / "public" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+    yield str(folder.parent)
+
+
+@pytest.mark.parametrize("how", ["directory", "http"])
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        (hostile_front_page, "../index.html"),
+        (longer_front_page, "../index.html"),
+        (hostile_contact, "../.well-known/security.txt"),
+        (lambda domain: None, ""),
+        (dict.clear, ""),
+    ],
+    ids=["front-page", "longer-front-page", "security-txt", "honest", "none"],
+)
+def test_the_domains_own_pages_are_the_signed_ones(
+    change: Callable, path: str, how: str, site: SiteSimulator, tmp_path: Path
+) -> None:
+    """The front page and security.txt at the domain's root must be the election's, unless that is left out."""
+    domain = with_domain_pages(site)
+    change(domain)
+    with around(site, domain, how, tmp_path) as where:
+        result = verify(where, site, tmp_path, "--json")
+        assert result.exit_code == (FAILED if path else HOLDS), result.output
+        assert [failure["path"] for failure in json.loads(result.stdout)["failures"]] == [path] * bool(path)
+        for option in ("--election-only", "--objects-only"):
+            assert verify(where, site, tmp_path, option).exit_code == HOLDS
+
+
+UNSIGNED = ["99.html", "ppwp/99.html", "ppwp/11/9.json.minisig", "new/deep/x.js", "\x1b[2J.html", "trust/link"]
+
+
+def test_unsigned_files_are_named(site: SiteSimulator, tmp_path: Path) -> None:
+    """Whatever browsers could be led to and no list names is named, escaped; objects, metadata and hints are not."""
+    folder = site.write(tmp_path / "public")
+    for path in [*UNSIGNED[:-1], "latest.json", "metadata/9.site.json", "targets/old.html", "packages/a/scan.png"]:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(b"x")
+    (folder / UNSIGNED[-1]).symlink_to("/")
+    result = verify(str(folder), site, tmp_path, "--json")
+    assert result.exit_code == HOLDS
+    assert sorted(json.loads(result.stdout)["unlisted"]) == sorted(UNSIGNED)
+    shown = verify(str(folder), site, tmp_path).output
+    assert shown.count("UNSIGNED ") == len(UNSIGNED)
+    assert "\x1b" not in shown
+
+
+def test_the_earlier_end_is_told(site: SiteSimulator, tmp_path: Path) -> None:
+    """A timestamp that ends after its snapshot makes nothing current for longer than the snapshot does."""
+    site.timestamp.expires = NOW + timedelta(days=2)
+    site.sign_timestamp()
+    assert run(site, site.write(tmp_path / "public"), tmp_path / "state").expires == site.snapshot.expires
+
+
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize(
+    "change",
+    [lambda data: None, lambda data: b"x", lambda data: data.replace(b'"sig": "', b'"sig": "00', 1)],
+    ids=["gone", "garbage", "signature"],
+)
+def test_roots_stay_where_newcomers_need_them(
+    change: Callable, number: int, site: SiteSimulator, tmp_path: Path
+) -> None:
+    """A root that is gone or spoilt is noticed by whoever has followed it before; one spelled otherwise is fine."""
+    rotate(site)
+    path = f"metadata/{number}.root.json"
+    site.tree[path] = json.dumps(json.loads(site.tree[path]), indent=1).encode()
+    assert run(site, site.write(tmp_path / "public"), tmp_path / "state").exit_code == HOLDS
+    client = Client(OverlayFetcher(site.tree, DirectoryFetcher(tmp_path)), tmp_path / "state", site.now)
+    client.refresh()
+    before = site.tree.pop(path)
+    if (data := change(before)) is not None:
+        site.tree[path] = data
+    failures: list[str] = []
+    client.check_roots(lambda name, error: failures.append(name))
+    assert failures == [path]
 
 
 def stall_all(site: SiteSimulator) -> set[str]:
