@@ -22,6 +22,7 @@ __all__ = [
     "MINISIGN_KEY",
     "OFFLINE_ROLES",
     "Config",
+    "GuardConfig",
     "Role",
     "TargetConfig",
     "load_config",
@@ -57,6 +58,20 @@ class TargetConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     without_conditions: Literal["refuse", "lock"] = "refuse"
     compress_aliases: bool = False
     urls: tuple[Annotated[str, msgspec.Meta(pattern=r"^https?://[^?#]+/\Z")], ...] = ()
+
+
+class GuardConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What `terbit guard` looks at, and whom it tells. Seconds, and numbers of files."""
+
+    interval: Annotated[float, msgspec.Meta(ge=0.1, le=3600)] = 5.0
+    stale_seconds: Annotated[int, msgspec.Meta(ge=0, le=86_400)] = 180
+    sample: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 50
+    others: tuple[Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]+/?\Z", max_length=256)], ...] = ()
+    profile: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] | None = None
+    command: tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=4096)], ...] = ()
+    webhook: Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s]+\Z", max_length=4096)] | None = None
+    webhook_file: Folder | None = None
+    textfile: Folder | None = None
 
 
 _OFFLINE = Role(("root-1", "root-2", "root-3"), 2, datetime.timedelta(days=3650))
@@ -133,6 +148,16 @@ DEFAULT_CONFIG_TEXT = """\
 # without_conditions = "refuse"        # or "lock": for servers without conditional writes
 # compress_aliases = false
 # urls = ["https://hasil.example.id/"] # where the public reads it: for guard and doctor
+
+# [guard]                    # what `terbit guard` looks at, and whom it tells
+# interval = 5               # seconds between two looks
+# stale_seconds = 180        # so long a cache may show an earlier signed copy
+# sample = 50                # files asked for at each public address at each look
+# others = ["robots.txt", "pemilu-2024/"]        # what else lies beside the election's folder
+# profile = "guard"          # of ~/.aws/credentials: may list, replace and delete
+# command = ["/usr/local/bin/alarm", "terbit"]   # gets the findings as JSON on stdin
+# webhook = "https://alarm.example.id/terbit"    # or webhook_file: a file with the address
+# textfile = "/var/lib/node_exporter/terbit.prom"
 """
 
 
@@ -149,6 +174,7 @@ class Config(msgspec.Struct, frozen=True):
     workers: int
     roles: dict[str, Role]
     targets: dict[str, TargetConfig]
+    guard: GuardConfig = GuardConfig()
 
     def role(self, name: str) -> Role:
         """The role `name`: its own table, else its group's (`ppwp` for `ppwp-1101`), else `results`."""
@@ -184,6 +210,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     workers: Annotated[int, msgspec.Meta(ge=1, le=limits.WORKERS_COUNT)] | None = None
     roles: dict[str, Any] = {}
     targets: dict[Name, TargetConfig] = {}
+    guard: GuardConfig = GuardConfig()
 
 
 def load_config(path: Path) -> Config:
@@ -226,6 +253,7 @@ def parse_config(data: bytes, file: str, processors: int) -> Config:
         workers=read.workers or min(processors, limits.WORKERS_COUNT),
         roles=_roles(tables, file),
         targets=_targets(read, file),
+        guard=read.guard,
     )
 
 

@@ -134,7 +134,8 @@ class Push:
 
     def _record(self, release: int, packages: int, roles: dict[str, RoleFile], changed: dict[str, bytes]) -> None:
         version, sha256 = timestamp_version(self.timestamp), hashlib.sha256(self.timestamp).hexdigest()
-        self.base.store.write(Record(release, packages, sha256, version, roles), changed)
+        kept = {**changed, "timestamp": self.timestamp}
+        self.base.store.write(Record(release, packages, sha256, version, roles), kept)
 
     def _cut_through(self, release: int) -> int:
         return self.workspace.ledger.cuts[release - 1].through

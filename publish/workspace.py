@@ -93,4 +93,19 @@ class Workspace:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise PublishError(f"another terbit is publishing from {self.directory}; wait for it to end") from error
-            yield
+            with (self.build / "guard.lock").open("w") as mending:
+                # Waits for the few files that the guard may be putting right at this moment.
+                fcntl.flock(mending, fcntl.LOCK_EX)
+                yield
+
+    @contextmanager
+    def quiet(self) -> Iterator[bool]:
+        """Held by the guard while it looks at and mends what a publisher replaces; False if one is at work. One that starts meanwhile waits."""
+        self.build.mkdir(parents=True, exist_ok=True)
+        with (self.build / "guard.lock").open("w") as mending:
+            try:
+                fcntl.flock(mending, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
