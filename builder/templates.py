@@ -146,15 +146,18 @@ class FastTemplates:
     """The same templates in one language, rendered by minijinja: for what is rendered 90,000 times."""
 
     def __init__(self, sources: Mapping[str, str], language: str, words: Mapping[str, str]) -> None:
-        # Each macro of the components is known to every template. On the first line, so that errors keep their lines.
-        imports = "".join(
-            f'{{% from "{name}" import {", ".join(_MACRO.findall(source))} %}}'
-            for name, source in sorted(sources.items())
-            if name.startswith("components/")
-        )
+        macros = {name: _MACRO.findall(source) for name, source in sources.items() if name.startswith("components/")}
+
+        def imports(template: str) -> str:
+            """The components' macros that a template calls; on its first line, so that errors keep their lines."""
+            called = {
+                name: [macro for macro in every if f"{macro}(" in template] for name, every in sorted(macros.items())
+            }
+            return "".join(f'{{% from "{name}" import {", ".join(some)} %}}' for name, some in called.items() if some)
+
         self._environment = minijinja.Environment(
             templates={
-                name: ("" if name.startswith("components/") else imports) + put_words(source, name, language, words)
+                name: ("" if name in macros else imports(source)) + put_words(source, name, language, words)
                 for name, source in sources.items()
                 if name.endswith(".html")
             },

@@ -3,6 +3,7 @@
 Worker processes are spawned, never forked: the columnar engine's threads do not survive a fork.
 """
 
+import fcntl
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
@@ -80,7 +81,8 @@ class Jobs:
 
     def put_objects(self, role: str, target: str) -> int:
         """Put a role's files and signatures at a local target as objects; returns how many stood there with other bytes."""
-        conflicts = self._targets[target].put_objects(self.draft.objects(role), _ignore)
+        with self._alone():
+            conflicts = self._targets[target].put_objects(self.draft.objects(role), _ignore)
         for conflict in conflicts:
             self._targets[target].replace(conflict)
         return len(conflicts)
@@ -90,12 +92,20 @@ class Jobs:
         signed = self.draft.has_signatures(role)
         signatures = {entry.path for entry in read_index(self.draft.signatures, role)} if signed else set()
         entries, link = read_index(self.draft.files, role), self._targets[target].link
-        for entry in entries:
-            source = object_path(entry)
-            link(entry.path, source)
-            if f"{source}.minisig" in signatures:
-                link(f"{entry.path}.minisig", f"{source}.minisig")
+        with self._alone():
+            for entry in entries:
+                source = object_path(entry)
+                link(entry.path, source)
+                if f"{source}.minisig" in signatures:
+                    link(f"{entry.path}.minisig", f"{source}.minisig")
         return len(entries)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Two processes that make files at once slow each other down; better that the other one renders meanwhile."""
+        with (self.draft.directory / "disk").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def _signatures(self, role: str) -> Iterator[tuple[Entry, bytes]]:
         head = msgspec.json.Decoder(_Head)
