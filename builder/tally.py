@@ -16,7 +16,7 @@ from builder.ledger import Cut
 from builder.rows import KEY, Rows
 from builder.rules import flag_rules
 
-__all__ = ["Tally", "definition_cut", "package_releases", "tally"]
+__all__ = ["Tally", "area_findings", "definition_cut", "judged_stations", "package_releases", "tally"]
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,10 @@ def tally(rows: Rows, definition: Definition, cuts: Sequence[Cut]) -> Tally:
     """Figures of one contest for the packages of the last of `cuts`."""
     contest, areas = rows.contest, definition.areas
     releases = pl.Series(package_releases(cuts), dtype=pl.Int32)
-    stations = _judged_stations(rows.current.filter(~pl.col("recap")), contest, definition)
+    stations = judged_stations(rows.current.filter(~pl.col("recap")), contest, definition)
     rules = [*dict.fromkeys(rule.code for rule in flag_rules(contest)), "station-range"]
     own = _own_sums(stations, contest, rules)
     recaps = rows.current.filter(pl.col("recap"))
-    below = _below(recaps, contest, areas)
     every = pl.concat([rows.current.select("area", "package"), rows.replaced.select("area", "package")])
     touched = (
         every.with_columns(releases.gather(every["package"]).alias("release"))
@@ -74,15 +73,14 @@ def tally(rows: Rows, definition: Definition, cuts: Sequence[Cut]) -> Tally:
         own, on="area", how="left", maintain_order="left"
     )
     table = table.with_columns(pl.col("release").fill_null(0).clip(lower_bound=definition_cut(cuts)))
-    table = _join_recaps(table, recaps, below, contest)
-    table, area_findings = _area_findings(table, contest, areas)
+    table, found = area_findings(table, recaps, contest, areas)
     table = _summed_up(table, contest, [*rules, "recap-below", "reported-expected"], areas)
-    findings = pl.concat([_station_findings(stations, contest), area_findings]).sort("area", "recap", "station", "rule")
+    findings = pl.concat([_station_findings(stations, contest), found]).sort("area", "recap", "station", "rule")
     shown = stations.select("area", "station", "revision", "state", *contest.figures, "rules")
     return Tally(contest, table, shown, findings, _history(rows, contest))
 
 
-def _judged_stations(current: pl.DataFrame, contest: Contest, definition: Definition) -> pl.DataFrame:
+def judged_stations(current: pl.DataFrame, contest: Contest, definition: Definition) -> pl.DataFrame:
     """Count rows in the order of areas and stations, with `state`, `reported`, one boolean for each rule, and `rules`."""
     limits = pl.DataFrame(_kind_limits(definition.areas, definition))
     frame = current.sort("area", pl.col("station").str.zfill(16), "station")
@@ -145,8 +143,14 @@ def _join_recaps(table: pl.DataFrame, recaps: pl.DataFrame, below: pl.DataFrame,
     return joined.with_columns(pl.col("handed_in").fill_null(0))
 
 
-def _area_findings(table: pl.DataFrame, contest: Contest, areas: Areas) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Findings on an area itself: its recap against the tier below, more stations than there are."""
+def area_findings(
+    table: pl.DataFrame, recaps: pl.DataFrame, contest: Contest, areas: Areas
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Findings on areas themselves: a recap against the tier below, more stations than there are.
+
+    `table` has `area` and `reported` of every area (at the last level the area's own); returned with what the recaps say, and the findings.
+    """
+    table = _join_recaps(table, recaps, _below(recaps, contest, areas), contest)
     children = [0] * len(areas)
     for parent in areas.parents[1:]:
         children[parent] += 1
