@@ -1,6 +1,6 @@
 """The publisher's errors: one root, few leaves. Each ends a command with exit code 1."""
 
-__all__ = ["ConfigError", "KeyFileError", "PublishError", "RaceError", "SigningError", "TargetError"]
+__all__ = ["ConfigError", "FrozenError", "KeyFileError", "PublishError", "RaceError", "SigningError", "TargetError"]
 
 
 class PublishError(Exception):
@@ -15,6 +15,10 @@ class ConfigError(PublishError):
 
 class KeyFileError(PublishError):
     """A key file is missing, unsafe, damaged, or its passphrase is wrong."""
+
+
+class FrozenError(PublishError):
+    """The workspace is frozen (`terbit freeze`): the last release stays, nothing new is made."""
 
 
 class SigningError(PublishError):

@@ -16,7 +16,7 @@ from builder.site import Site
 from publish import release
 from publish.check import DraftFetcher, check_draft
 from publish.draft import Draft, DraftState
-from publish.errors import SigningError, TargetError
+from publish.errors import FrozenError, SigningError, TargetError
 from publish.jobs import FEW_ROLES, Job, Jobs, Plan, Runner, Workers, save_tallies
 from publish.keyring import Keyring
 from publish.progress import Stages
@@ -36,6 +36,11 @@ def take_in_packages(
 
     `workers` are started meanwhile if what comes in will give them work.
     """
+    if frozen := workspace.frozen:
+        stages.say(
+            f"Frozen since {frozen['since']} ({frozen['reason']}): nothing is taken in. To go on: terbit freeze --end"
+        )
+        return IntakeReport()
     if not paths and not workspace.inbox.is_dir():
         return IntakeReport()
     found = [package for path in paths for package in find_packages(path)] if paths else packages_in(workspace.inbox)
@@ -172,7 +177,14 @@ class Flow:
             self.heartbeat()
             raise
         expires = self.now + self.keyring.validity("timestamp")
-        told = {"release": self.cut.release, "expires": expires.strftime(release.TIME_FORMAT), "files": 0}
+        told: dict[str, Any] = {"expires": expires.strftime(release.TIME_FORMAT), "files": 0}
+        try:
+            told["release"] = self.cut.release
+        except FrozenError as error:
+            self.stages.say(str(error))
+            told["release"] = self.heartbeat()
+            self.check_failed()
+            return told
         if self.behind:
             state = self.sign()
             told["files"] = sum(len(read_index(self.draft.files, name)) for name in pack_names(self.draft.files))
@@ -185,14 +197,20 @@ class Flow:
             if not self.behind.keys() & self.failed.keys():
                 self.draft.discard()
         self.renew(self.cut.release)
-        if self.failed:
-            raise TargetError("; ".join(self.failed.values()))
+        self.check_failed()
         return told
 
-    def heartbeat(self) -> None:
-        """Sign the timestamp anew, whatever waits: the last release is still the newest, and clients must not be told "stale"."""
+    def heartbeat(self) -> int:
+        """Sign the timestamp anew, whatever waits: the last release, which is returned, is still the newest, and clients must not be told "stale"."""
         self.keyring.unlock()
-        self.renew(max(base.release for base in self.bases.values()))
+        newest = max(base.release for base in self.bases.values())
+        self.renew(newest)
+        return newest
+
+    def check_failed(self) -> None:
+        """TargetError if at some target it could not be done; at the others it was."""
+        if self.failed:
+            raise TargetError("; ".join(self.failed.values()))
 
     def renew(self, number: int) -> None:
         """Sign the timestamp anew for the targets that held release `number` when this run began."""

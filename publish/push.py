@@ -10,11 +10,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 
-import msgspec
-
 from builder.pack import pack_names, read_pack
 from publish.draft import Draft, DraftState, timestamp_version
 from publish.errors import RaceError
+from publish.hints import DOMAIN_HINTS, latest_hint
 from publish.jobs import Runner
 from publish.keyring import Keyring
 from publish.progress import Stages
@@ -27,8 +26,6 @@ from publish.workspace import Workspace
 __all__ = ["SNAPSHOT", "Push"]
 
 SNAPSHOT = "snapshot"
-# These belong to the whole domain, so they are shown outside the election's folder too.
-DOMAIN_HINTS = {"portal.html": "../index.html", "security.txt": "../.well-known/security.txt"}
 
 
 @dataclass(frozen=True)
@@ -129,8 +126,8 @@ class Push:
         """`latest.json` is a hint that nobody signs."""
         cut = self.workspace.ledger.cuts[release - 1]
         expires = self.now + self.keyring.validity("timestamp")
-        hint = {"release": release, "released": cut.time, "expires": expires.strftime("%Y-%m-%dT%H:%M:%SZ")}
-        self.target.put_hint("latest.json", msgspec.json.encode(hint) + b"\n")
+        hint = latest_hint(release, cut.time, expires.strftime("%Y-%m-%dT%H:%M:%SZ"), self.workspace.frozen)
+        self.target.put_hint("latest.json", hint)
 
     def _record(self, release: int, packages: int, roles: dict[str, RoleFile], changed: dict[str, bytes]) -> None:
         version, sha256 = timestamp_version(self.timestamp), hashlib.sha256(self.timestamp).hexdigest()

@@ -16,6 +16,7 @@ from builder.results import RESULTS_FORMAT
 from builder.site import Site, entry_of, parts
 from builder.tally import definition_cut
 from publish.draft import Draft, DraftState
+from publish.errors import FrozenError
 from publish.jobs import Job, Runner
 from publish.keyring import Keyring
 from publish.progress import Stages
@@ -31,22 +32,37 @@ SITE, TRUST, SNAPSHOT = "site", "trust", "snapshot"
 
 def make_cut(workspace: Workspace, trust: str, now: datetime, renew_after: timedelta) -> Cut:
     """The cut to publish: the last one, or a new one when an input changed or the last one's snapshot has aged."""
-    ledger = workspace.ledger
-    inputs = {
-        "through": len(ledger.packages),
-        **workspace.inputs.hashes(),
-        "trust": trust,
-        "builder": builder.__version__,
-        "results": RESULTS_FORMAT,
-    }
+    ledger, inputs = workspace.ledger, _inputs(workspace, trust)
     last = ledger.cuts[-1] if ledger.cuts else None
     aged = last is not None and now >= datetime.fromisoformat(last.time) + renew_after
-    if last is not None and not aged and all(getattr(last, name) == value for name, value in inputs.items()):
+    changed = last is None or has_changed(workspace, trust)
+    if changed and (frozen := workspace.frozen):
+        raise FrozenError(
+            f"frozen since {frozen['since']} ({frozen['reason']}), and something has changed since the last release; "
+            "it stays public. To go on: terbit freeze --end"
+        )
+    if last is not None and not aged and not changed:
         return last
     cut = Cut(release=last.release + 1 if last else 1, time=now.strftime(TIME_FORMAT), **inputs)  # type: ignore[arg-type]
     with ledger.lock():
         ledger.add_cut(cut)
     return cut
+
+
+def has_changed(workspace: Workspace, trust: str) -> bool:
+    """True if an input is not that of the last cut any more."""
+    last = workspace.ledger.cuts[-1]
+    return any(getattr(last, name) != value for name, value in _inputs(workspace, trust).items())
+
+
+def _inputs(workspace: Workspace, trust: str) -> dict[str, object]:
+    return {
+        "through": len(workspace.ledger.packages),
+        **workspace.inputs.hashes(),
+        "trust": trust,
+        "builder": builder.__version__,
+        "results": RESULTS_FORMAT,
+    }
 
 
 def build(

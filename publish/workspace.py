@@ -1,15 +1,18 @@
 """The operator's workspace: one folder with `terbit.toml`, content, inbox, ledger, keys, caches and the public tree."""
 
 import fcntl
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 
 from builder.election import Definition
+from builder.errors import BuilderError
 from builder.ledger import Ledger
 from builder.rows import Rows, load_rows, save_rows
 from builder.site import Inputs, Site, make_tallies, packaged_templates
+from builder.toml import parse_toml
 from publish.config import Config, load_config
 from publish.errors import PublishError
 from publish.targets.local import LocalTarget
@@ -66,6 +69,16 @@ class Workspace:
         ]
 
     @property
+    def frozen(self) -> dict[str, str] | None:
+        """Since when and why nothing new is taken in (`frozen.toml`: `since`, `reason`); None when all goes its way."""
+        try:
+            data = (self.directory / "frozen.toml").read_bytes()
+        except FileNotFoundError:
+            return None
+        tree = parse_toml(data, file="frozen.toml", error=BuilderError)
+        return {name: str(tree.get(name, "")) for name in ("since", "reason")}
+
+    @property
     def state(self) -> Path:
         """Cache of the folded rows; can be deleted."""
         return self.build / "state"
@@ -93,19 +106,27 @@ class Workspace:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise PublishError(f"another terbit is publishing from {self.directory}; wait for it to end") from error
-            with (self.build / "guard.lock").open("w") as mending:
-                # Waits for the few files that the guard may be putting right at this moment.
-                fcntl.flock(mending, fcntl.LOCK_EX)
+            # Waits for the few files that the guard may be putting right at this moment.
+            with self._folder_lock(fcntl.LOCK_EX):
                 yield
 
     @contextmanager
     def quiet(self) -> Iterator[bool]:
         """Held by the guard while it looks at and mends what a publisher replaces; False if one is at work. One that starts meanwhile waits."""
         self.build.mkdir(parents=True, exist_ok=True)
-        with (self.build / "guard.lock").open("w") as mending:
+        with ExitStack() as stack:
             try:
-                fcntl.flock(mending, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                stack.enter_context(self._folder_lock(fcntl.LOCK_EX | fcntl.LOCK_NB))
             except BlockingIOError:
                 yield False
             else:
                 yield True
+
+    @contextmanager
+    def _folder_lock(self, operation: int) -> Iterator[None]:
+        descriptor = os.open(self.build, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(descriptor, operation)
+            yield
+        finally:
+            os.close(descriptor)
