@@ -17,10 +17,7 @@ from builder.tally import Tally
 
 __all__ = ["RESULTS_FORMAT", "View", "Views", "encode_view"]
 
-# Counts every change of what a row means in a results file: each area then has a new release. The shape, which readers
-# look at, has its own name.
-RESULTS_FORMAT = 2
-_SHAPE = "terbit-results-1"
+RESULTS_FORMAT = 1
 
 View = dict[str, Any]
 Figures = Sequence[int | None]
@@ -185,7 +182,7 @@ class Views:
 
 def _static_part(definition: Definition, contest: Contest) -> View:
     return {
-        "format": _SHAPE,
+        "format": f"terbit-results-{RESULTS_FORMAT}",
         "election": definition.election.id,
         "contest": contest.id,
         "candidates": [{"number": one.number, "name": one.name, "party": one.party} for one in contest.candidates],
