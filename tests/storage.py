@@ -21,11 +21,25 @@ from botocore.config import Config
 
 from tests.programs import require
 
-__all__ = ["BUCKET", "Server", "moto", "rclone", "seaweedfs"]
+__all__ = [
+    "BUCKET",
+    "GUARD",
+    "LOCKED",
+    "PUBLISHER",
+    "Server",
+    "answers",
+    "free_ports",
+    "moto",
+    "rclone",
+    "running",
+    "seaweedfs",
+]
 
 BUCKET = "site"
 ADMIN = ("adminkey", "adminsecret123")
 PUBLISHER = ("publisherkey", "publishersecret1")
+GUARD = ("guardkey", "guardsecret12345")
+LOCKED = "hasil"  # the bucket that docs/storage/apply.py makes
 IDENTITIES = {
     "identities": [
         {
@@ -36,9 +50,14 @@ IDENTITIES = {
         {
             "name": "publisher",
             "credentials": [{"accessKey": PUBLISHER[0], "secretKey": PUBLISHER[1]}],
-            "actions": [f"{action}:{BUCKET}" for action in ("Read", "List", "Write")],
+            "actions": [f"{action}:{bucket}" for action in ("Read", "List", "Write") for bucket in (BUCKET, LOCKED)],
         },
-        {"name": "anonymous", "actions": [f"Read:{BUCKET}"]},
+        {
+            "name": "guard",
+            "credentials": [{"accessKey": GUARD[0], "secretKey": GUARD[1]}],
+            "actions": [f"{action}:{bucket}" for action in ("Read", "List", "Write") for bucket in (BUCKET, LOCKED)],
+        },
+        {"name": "anonymous", "actions": [f"Read:{BUCKET}", "Write:ceiling"]},  # the second one is for bench/push.py
     ]
 }
 PR_SET_PDEATHSIG = 1
@@ -80,7 +99,7 @@ def seaweedfs(folder: Path) -> Iterator[Server]:
     """SeaweedFS: conditional writes, checksums, versions, Object Lock, bucket policies."""
     (folder / "data").mkdir(parents=True)
     (folder / "s3.json").write_text(json.dumps(IDENTITIES))
-    master, master_grpc, volume, volume_grpc, filer, filer_grpc, s3, s3_grpc, admin, admin_grpc = _free_ports(10)
+    master, master_grpc, volume, volume_grpc, filer, filer_grpc, s3, s3_grpc, admin, admin_grpc = free_ports(10)
     words = [
         require("weed"), "-logtostderr=true", "mini", "-dir=data", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false",
         f"-master.port={master}", f"-master.port.grpc={master_grpc}", f"-volume.port={volume}", f"-volume.port.grpc={volume_grpc}",
@@ -91,7 +110,7 @@ def seaweedfs(folder: Path) -> Iterator[Server]:
     ]  # fmt: skip
     server = Server(f"http://127.0.0.1:{s3}")
     try:
-        with _running(words, folder, lambda: _answers(f"{server.url}/healthz", (200,))):
+        with running(words, folder, lambda: answers(f"{server.url}/healthz", (200,))):
             _make_bucket(server)
             yield server
     finally:
@@ -104,13 +123,13 @@ def seaweedfs(folder: Path) -> Iterator[Server]:
 def rclone(folder: Path) -> Iterator[Server]:
     """rclone's server: no conditional writes, and it does not say so."""
     (folder / "data").mkdir(parents=True)
-    (port,) = _free_ports(1)
+    (port,) = free_ports(1)
     server = Server(f"http://127.0.0.1:{port}")
     words = [
         require("rclone"), "serve", "s3", "--addr", f"127.0.0.1:{port}", "--config", "", "--auth-key", ",".join(ADMIN),
         "--vfs-cache-mode", "off", "data",
     ]  # fmt: skip
-    with _running(words, folder, lambda: _answers(server.url, range(600))):
+    with running(words, folder, lambda: answers(server.url, range(600))):
         _make_bucket(server)
         yield server
 
@@ -119,10 +138,10 @@ def rclone(folder: Path) -> Iterator[Server]:
 def moto(folder: Path) -> Iterator[Server]:
     """moto's server, for what the others have not: CloudFront."""
     folder.mkdir(parents=True, exist_ok=True)
-    (port,) = _free_ports(1)
+    (port,) = free_ports(1)
     server = Server(f"http://127.0.0.1:{port}")
-    with _running(
-        [require("moto_server"), "-H", "127.0.0.1", "-p", str(port)], folder, lambda: _answers(server.url, range(600))
+    with running(
+        [require("moto_server"), "-H", "127.0.0.1", "-p", str(port)], folder, lambda: answers(server.url, range(600))
     ):
         yield server
 
@@ -144,7 +163,8 @@ def _make_bucket(server: Server) -> None:
 
 
 @contextlib.contextmanager
-def _running(words: Sequence[str], folder: Path, ready: Callable[[], bool]) -> Iterator[None]:
+def running(words: Sequence[str], folder: Path, ready: Callable[[], bool]) -> Iterator[None]:
+    """A server's process in `folder`, from when it is ready until the end of the block."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(
@@ -170,7 +190,8 @@ def _running(words: Sequence[str], folder: Path, ready: Callable[[], bool]) -> I
             process.wait()
 
 
-def _answers(url: str, statuses: Sequence[int]) -> bool:
+def answers(url: str, statuses: Sequence[int]) -> bool:
+    """True if a server answers with one of these."""
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:
             return answer.status in statuses
@@ -180,7 +201,7 @@ def _answers(url: str, statuses: Sequence[int]) -> bool:
         return False
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Different free ports: all are held open until the last is found."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]

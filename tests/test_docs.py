@@ -77,6 +77,9 @@ SPECIAL = {
     "terbit import areas wilayah.csv.gz --map kpu-2024-areas -o areas.csv": Special(
         "needs a source", first=r"printf 'kode,nama,max_tps,ext_begin,ext_end\n11,ACEH,,,\n' | gzip > wilayah.csv.gz"
     ),
+    "python docs/storage/apply.py hasil pemilu-2029 --endpoint https://s3.example.id": Special(
+        "needs a server: tests/publish/test_storage_policy.py runs it", instead="true"
+    ),
     "minisign -Vm 1101.json -p minisign.pub": Special("needs what the text says to download", first=DOWNLOAD),
 }
 
