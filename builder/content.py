@@ -18,7 +18,7 @@ __all__ = ["LANGUAGES", "ContentPage", "parse_page", "read_pages"]
 
 LANGUAGES = ("id", "en")
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
-_RESERVED_SLUGS = frozenset(["index"])
+_RESERVED_SLUGS = frozenset(["index", "portal", "gone", "gone-1", "gone-2"])
 _ATTRIBUTES = {
     "a": {"href", "title", "hreflang"},
     "img": {"src", "alt", "title", "width", "height"},
@@ -74,7 +74,9 @@ def parse_page(data: bytes, slug: str, language: str, file: str | Path) -> Conte
     """
     if not _SLUG.match(slug) or slug in _RESERVED_SLUGS:
         raise ContentError(
-            f"{slug!r} cannot be a page's name; use a-z, 0-9 and inner hyphens, and not 'index'", file=file, rule="slug"
+            f"{slug!r} cannot be a page's name; use a-z, 0-9 and inner hyphens, and none of {', '.join(sorted(_RESERVED_SLUGS))}",
+            file=file,
+            rule="slug",
         )
     if len(data) > limits.PAGE_FILE:
         raise ContentError(f"{len(data)} bytes; at most {limits.PAGE_FILE} are allowed", file=file, rule="size")

@@ -77,6 +77,11 @@ class Ledger:
         """Hash of the record of package `count` (from 1), and by the chain of all before it; zeros for 0."""
         return self._chain[count - 1] if count else GENESIS.decode()
 
+    @property
+    def end(self) -> str:
+        """Hash of the last record, and by the chain of all before it; zeros for an empty ledger."""
+        return self._last.decode()
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Only one process appends at a time; the second is told so at once."""

@@ -19,7 +19,7 @@ from builder.election import Contest, Election
 from builder.figures import Figures, bar_width, local_time, share, signed
 from builder.templates import FastTemplates, Templates, Texts, read_templates, read_texts
 
-__all__ = ["Pages"]
+__all__ = ["GONE_DATA", "GONE_PAGES", "Pages"]
 
 Results = Mapping[str, Any]
 Row = Sequence[Any]
@@ -27,6 +27,9 @@ Row = Sequence[Any]
 _DIRECTION_MARKS = dict.fromkeys([0x200E, 0x200F, 0x061C, *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
 _HASH_SHOWN = 12
 _GUIDE = "periksa.html"
+# What stands in the place of a page that is gone, by the depth of that page; and of its data.
+GONE_PAGES = ("gone.html", "gone-1.html", "gone-2.html")
+GONE_DATA = "gone.json"
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,11 @@ class Pages:
             "html": Markup(html),  # noqa: S704  # nh3 has cleaned it
         }
         return templates.render("page.html", values).encode()
+
+    def gone_page(self, depth: int) -> bytes:
+        """What stands at the path of a page that no release has any more, `depth` folders beneath the election's."""
+        values = {**self._frame, "up": "../" * depth, "head_title": self._texts["page"]["gone"]}
+        return self._templates.render("gone.html", values).encode()
 
     def portal_page(self, elections: Sequence[Election]) -> bytes:
         """The page above the elections' folders, newest first; it takes its style sheet from the first one's."""

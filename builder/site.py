@@ -15,7 +15,7 @@ from builder.errors import ContentError
 from builder.hashing import input_hash
 from builder.ledger import Cut, Ledger
 from builder.pack import Entry
-from builder.pages import Pages
+from builder.pages import GONE_DATA, GONE_PAGES, Pages
 from builder.recap import Cover
 from builder.results import View, Views, encode_view
 from builder.rows import Rows
@@ -124,6 +124,9 @@ class Site:
         content = read_pages(self.inputs.content / "pages")
         yield entry_of("index.html", self.pages.index_page(cut.release, cut.time, nations, content))
         yield entry_of("portal.html", self.pages.portal_page([self.definition.election]))
+        for depth, name in enumerate(GONE_PAGES):
+            yield entry_of(name, self.pages.gone_page(depth))
+        yield entry_of(GONE_DATA, encode_view({"format": "terbit-gone-1", "election": self.definition.election.id}))
         yield entry_of("schema/results.json", (Path(__file__).parent / "results.schema.json").read_bytes())
         for page in content:
             yield entry_of(page.path, self.pages.content_page(page.slug, page.language, page.html, page.title))

@@ -1,5 +1,6 @@
 """A draft: one release on disk, made and signed but not public yet. It survives any stop; the next run pushes the same bytes."""
 
+import hashlib
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from builder import durable
-from builder.pack import Entry, read_index, read_pack
+from builder.pack import Entry, pack_names, read_index, read_pack
 from publish.repository import RoleFile
 from publish.targets import Alias
 
@@ -55,6 +56,14 @@ class Draft:
             return msgspec.json.decode((self.directory / "draft.json").read_bytes(), type=DraftState)
         except (OSError, msgspec.MsgspecError):
             return None
+
+    def content_hash(self) -> str:
+        """SHA-256 over path, length and hash of every file in it, pack by pack."""
+        digest = hashlib.sha256()
+        for name in pack_names(self.files):
+            index = (self.files / f"{name}.index").read_bytes()
+            digest.update(f"{name} {len(index)}\n".encode() + index)
+        return digest.hexdigest()
 
     def start(self) -> None:
         """Begin anew."""

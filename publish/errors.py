@@ -1,6 +1,16 @@
 """The publisher's errors: one root, few leaves. Each ends a command with exit code 1."""
 
-__all__ = ["ConfigError", "FrozenError", "KeyFileError", "PublishError", "RaceError", "SigningError", "TargetError"]
+__all__ = [
+    "ConfigError",
+    "DriftError",
+    "FrozenError",
+    "KeyFileError",
+    "PendingError",
+    "PublishError",
+    "RaceError",
+    "SigningError",
+    "TargetError",
+]
 
 
 class PublishError(Exception):
@@ -27,6 +37,16 @@ class SigningError(PublishError):
 
 class TargetError(PublishError):
     """The place we publish to refused, or holds something else than we put there."""
+
+
+class PendingError(PublishError):
+    """A release waits for somebody's yes; the last one stays public, with its heartbeat."""
+
+    exit_code = 3
+
+
+class DriftError(PublishError):
+    """What a plan rests on is no longer so."""
 
 
 class RaceError(TargetError):

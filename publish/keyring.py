@@ -93,6 +93,11 @@ class Keyring:
         """True if `data` is the snapshot of `release`, signed with one of our keys."""
         return repository.is_snapshot(data, release, [self._public(name) for name in self.config.role("snapshot").keys])
 
+    def named_snapshot(self, timestamp: bytes) -> RoleFile | None:
+        """The snapshot that a timestamp of ours names; None for one that is not signed with our keys."""
+        keys = [self._public(name) for name in self.config.role("timestamp").keys]
+        return repository.named_snapshot(timestamp, keys)
+
     def unlock(self) -> None:
         """Open every key that a release needs, so that a missing or wrong one stops the run before anything is done."""
         _ = self.trust, self.minisign

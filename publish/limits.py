@@ -7,4 +7,5 @@ CONFIG_FILE = 256_000
 WORKERS_COUNT = 64
 KEYS_COUNT = 32  # of one role
 VALIDITY_DAYS = 36_500
+PLAN_FILE = 64_000_000
 TARGET_FILE = 256_000_000  # what stands at a target where one of ours belongs

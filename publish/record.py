@@ -19,7 +19,7 @@ __all__ = ["Base", "Record", "RecordStore"]
 class Record(msgspec.Struct, frozen=True):
     """Release `release` with the first `packages` packages stands whole at the target, under the timestamp with this hash.
 
-    `roles` are the online roles and the snapshot.
+    `roles` are the online roles and the snapshot; `gone` the pages and results files at whose aliases a page says that they are gone (publish/gone.py).
     """
 
     release: int
@@ -27,6 +27,7 @@ class Record(msgspec.Struct, frozen=True):
     timestamp_sha256: str
     timestamp_version: int
     roles: dict[str, RoleFile]
+    gone: tuple[str, ...] = ()
 
 
 class _Hashes(msgspec.Struct):
@@ -75,6 +76,15 @@ class RecordStore:
         """Length and SHA-256 of each file that a recorded role lists. Only for a record that is `whole`."""
         listed = _metadata.decode(self.role(role)).signed.targets
         return {path: (one.length, one.hashes.sha256) for path, one in listed.items()}
+
+    def recorded_targets(self, record: Record, role: str) -> dict[str, tuple[int, str]]:
+        """The same for any record; nothing for a role whose metadata is not as it was recorded."""
+        try:
+            if hashlib.sha256(self.role(role)).hexdigest() != record.roles[role].sha256:
+                return {}
+        except OSError:
+            return {}
+        return self.role_targets(role)
 
     def role(self, role: str) -> bytes:
         """A recorded role's metadata."""

@@ -24,7 +24,7 @@ from publish.record import Base
 from publish.repository import RoleFile, role_file
 from publish.workspace import Workspace
 
-__all__ = ["TIME_FORMAT", "build", "make_cut", "sign"]
+__all__ = ["TIME_FORMAT", "build", "make_cut", "outdated", "role_versions", "sign"]
 
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 SITE, TRUST, SNAPSHOT = "site", "trust", "snapshot"
@@ -34,14 +34,13 @@ def make_cut(workspace: Workspace, trust: str, now: datetime, renew_after: timed
     """The cut to publish: the last one, or a new one when an input changed or the last one's snapshot has aged."""
     ledger, inputs = workspace.ledger, _inputs(workspace, trust)
     last = ledger.cuts[-1] if ledger.cuts else None
-    aged = last is not None and now >= datetime.fromisoformat(last.time) + renew_after
-    changed = last is None or has_changed(workspace, trust)
-    if changed and (frozen := workspace.frozen):
+    reasons = outdated(workspace, trust, now, renew_after)
+    if reasons != ["time"] and reasons and (frozen := workspace.frozen):
         raise FrozenError(
             f"frozen since {frozen['since']} ({frozen['reason']}), and something has changed since the last release; "
             "it stays public. To go on: terbit freeze --end"
         )
-    if last is not None and not aged and not changed:
+    if last is not None and not reasons:
         return last
     cut = Cut(release=last.release + 1 if last else 1, time=now.strftime(TIME_FORMAT), **inputs)  # type: ignore[arg-type]
     with ledger.lock():
@@ -49,10 +48,13 @@ def make_cut(workspace: Workspace, trust: str, now: datetime, renew_after: timed
     return cut
 
 
-def has_changed(workspace: Workspace, trust: str) -> bool:
-    """True if an input is not that of the last cut any more."""
-    last = workspace.ledger.cuts[-1]
-    return any(getattr(last, name) != value for name, value in _inputs(workspace, trust).items())
+def outdated(workspace: Workspace, trust: str, now: datetime, renew_after: timedelta) -> list[str]:
+    """Why a new cut is due: names of the inputs that are not the last cut's (all, before the first), and `time` when its snapshot has aged."""
+    last, inputs = workspace.ledger.cuts[-1] if workspace.ledger.cuts else None, _inputs(workspace, trust)
+    if last is None:
+        return list(inputs)
+    aged = now >= datetime.fromisoformat(last.time) + renew_after
+    return [name for name, value in inputs.items() if getattr(last, name) != value] + ["time"] * aged
 
 
 def _inputs(workspace: Workspace, trust: str) -> dict[str, object]:

@@ -38,6 +38,7 @@ __all__ = [
     "delegated_paths",
     "group_metadata",
     "is_snapshot",
+    "named_snapshot",
     "role_file",
     "root_metadata",
     "shard_metadata",
@@ -187,6 +188,21 @@ def is_snapshot(data: bytes, version: int, keys: Iterable[minisign.PublicKey]) -
     if not isinstance(metadata.signed, Snapshot) or metadata.signed.version != version:
         return False
     return any(_signs(metadata.signatures.get(tuf_key(key).keyid), key, payload) for key in keys)
+
+
+def named_snapshot(data: bytes, keys: Iterable[minisign.PublicKey]) -> RoleFile | None:
+    """The snapshot that a timestamp names; None if none of `keys` signed it."""
+    try:
+        metadata: Metadata[Any] = Metadata.from_bytes(data)
+        payload = canonical_json.encode(metadata.signed.to_dict())
+    except (DeserializationError, ValueError):
+        return None
+    if not isinstance(metadata.signed, Timestamp):
+        return None
+    if not any(_signs(metadata.signatures.get(tuf_key(key).keyid), key, payload) for key in keys):
+        return None
+    meta = metadata.signed.snapshot_meta
+    return RoleFile(meta.version, meta.length or 0, (meta.hashes or {}).get("sha256", ""))
 
 
 def _signs(signature: Signature | None, key: minisign.PublicKey, payload: bytes) -> bool:

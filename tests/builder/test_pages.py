@@ -338,7 +338,7 @@ def test_portal_lists_newest_first(pages: Pages) -> None:
         ("{# x #}\n{{ not_there }}", 2, "not_there. is undefined"),
         ("\n\n{% if %}", 3, "xpected"),
         ("\n[[ no_such_text ]]", 2, "no text 'no_such_text'"),
-        ("{% include 'gone.html' %}", None, "template .*gone.html"),
+        ("{% include 'absent.html' %}", None, "template .*absent.html"),
         ("\n{{ (1, 2)|cells }}", None, "expected str"),
     ],
     ids=["missing value", "syntax", "missing text", "missing template", "wrong type"],

@@ -48,7 +48,7 @@ def test_refused_package(tmp_path: Path) -> None:
     bad = package("1101", [row("110101", 1, 5, 5, revision=2), row("120101", 1, 5, 5, revision=2)], reason="court")
     deliver(workspace, {"bad": bad, "good": correction("110102", 3)})
     (workspace / "inbox" / "rows.csv").write_text("")
-    done = terbit("publish", "-C", workspace, "--json")
+    done = terbit("publish", "-C", workspace, "--json", "--yes")
     assert done.returncode == 1
     assert f"lies in {workspace / 'inbox' / 'refused' / 'bad'} now" in done.stderr
     assert f"{workspace / 'inbox' / 'rows.csv'} is left alone" in done.stderr

@@ -43,7 +43,7 @@ class Operator:
 
     def publish(self) -> int:
         """Publish, look at the site as the client does, and tell the release."""
-        told = json.loads(self.terbit("publish", "--json", "--quiet").stdout)
+        told = json.loads(self.terbit("publish", "--yes", "--json", "--quiet").stdout)
         self.verify()
         return int(told["release"])
 

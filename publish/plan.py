@@ -1,0 +1,208 @@
+"""A plan: what publishing would change, what it would cost at each target, and what all of this rests on.
+
+`terbit plan` writes one; `terbit apply` signs and pushes exactly what it says, or nothing: every part of its basis is compared again first.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+import builder
+from builder.ledger import Ledger
+from builder.pack import pack_names, read_index
+from publish import limits, release
+from publish.changes import Changes
+from publish.config import Prices
+from publish.draft import Draft, DraftState
+from publish.errors import DriftError
+from publish.flow import Flow
+from publish.gone import gone_paths
+from publish.keyring import Keyring
+from publish.push import SNAPSHOT
+from publish.record import Base
+from publish.workspace import Workspace
+
+__all__ = ["Basis", "Load", "ReleasePlan", "drift", "make_plan", "read_plan"]
+
+FORMAT = "terbit-plan-1"
+MINISIGN_BYTES = 450  # a signature of a results file, about
+LISTED_BYTES = 250  # a file's entry in its role's metadata, about
+HINTS = 3  # latest.json, and the domain's own two
+POINTERS = ("metadata/timestamp.json", "latest.json")
+GB = 1_000_000_000
+
+
+class Load(msgspec.Struct, frozen=True):
+    """What a release puts on one target, about: changed files, aliases of what is gone, bytes (each file as object and as alias), requests, paths for a CDN to
+    forget; the price of these requests, and of keeping the bytes for a month. No prices for a folder.
+    """
+
+    files: int
+    gone: int
+    bytes: int
+    puts: int
+    gets: int
+    purges: int
+    cost: float | None
+    cost_month: float | None
+    currency: str
+
+
+class Basis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a plan rests on.
+
+    `ledger` is the hash of its last record, `release` the cut that this is, `draft` the hash of the draft's contents (None: nothing to publish), `builder` the
+    program's version. `targets` has for each target that answered what it shows: the hash of the snapshot that a timestamp of ours names (a renewed timestamp
+    names the same one), else that of the timestamp's bytes; None where there is none.
+    """
+
+    ledger: str
+    release: int
+    draft: str | None
+    targets: dict[str, str | None]
+    builder: str
+
+
+class ReleasePlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The file that `terbit plan -o` writes. `unreached` are the targets that did not answer."""
+
+    format: str
+    changes: Changes
+    targets: dict[str, Load]
+    unreached: dict[str, str]
+    basis: Basis
+
+
+def make_plan(flow: Flow) -> ReleasePlan:
+    """Cut and build what is waiting, unsigned, and say what publishing it would do."""
+    changes = flow.changes
+    draft = flow.build() if flow.behind else None
+    loads = {name: _load(flow, name, base, draft) for name, base in flow.behind.items()} if draft else {}
+    basis = Basis(
+        flow.workspace.ledger.end,
+        flow.cut.release,
+        draft.content_hash() if draft else None,
+        {name: _shown(flow.keyring, base) for name, base in flow.bases.items()},
+        builder.__version__,
+    )
+    return ReleasePlan(FORMAT, changes, loads, dict(flow.failed), basis)
+
+
+def read_plan(path: Path) -> ReleasePlan:
+    """A plan's file. DriftError if it is none, or another version's."""
+    with path.open("rb") as file:
+        data = file.read(limits.PLAN_FILE + 1)
+    try:
+        plan = msgspec.json.decode(data[: limits.PLAN_FILE], type=ReleasePlan)
+    except msgspec.MsgspecError as error:
+        raise DriftError(f"{path} is not a plan ({error}); make one: terbit plan -o {path}") from None
+    if plan.format != FORMAT:
+        raise DriftError(f"{path} is a plan of another version; make a new one: terbit plan -o {path}")
+    return plan
+
+
+def drift(flow: Flow, basis: Basis) -> list[str]:
+    """What is no longer as the plan says; nothing is written. Without a cut there is nothing to compare the inputs with."""
+    ledger = flow.workspace.ledger
+    if (builder.__version__, ledger.end) != (basis.builder, basis.ledger):
+        other = f"terbit is {builder.__version__}, the plan's is {basis.builder}"
+        return [other if builder.__version__ != basis.builder else _ledger_drift(ledger, basis)]
+    trust, renew_after = flow.keyring.trust.sha256, flow.keyring.validity("snapshot") / 2
+    outdated = release.outdated(flow.workspace, trust, flow.now, renew_after)
+    found = [INPUT_DRIFT.get(name, f"{name} changed") for name in outdated]
+    draft = Draft(flow.workspace.build / "draft" / str(basis.release))
+    if basis.draft is not None:
+        if draft.state() is None:
+            found.append(f"the draft of release {basis.release} is gone")
+        elif draft.content_hash() != basis.draft:
+            found.append(f"the draft of release {basis.release} has other files")
+    shown = {name: _shown(flow.keyring, base) for name, base in flow.bases.items()}
+    for name in sorted(shown.keys() | basis.targets.keys()):
+        if name not in shown:
+            found.append(f"target {name} does not answer")
+        elif name not in basis.targets:
+            found.append(f"target {name} was not part of the plan")
+        elif shown[name] != basis.targets[name]:
+            found.append(f"target {name} shows another release")
+    return found
+
+
+INPUT_DRIFT = {
+    "definition": "election.toml or areas.csv changed",
+    "content": "content/pages changed",
+    "templates": "the templates changed",
+    "trust": "the offline-signed metadata changed",
+    "time": "the cut is half a snapshot's life old, and due to be made anew",
+}
+
+
+def _ledger_drift(ledger: Ledger, basis: Basis) -> str:
+    cut = ledger.cuts[-1].release if ledger.cuts else 0
+    if cut != basis.release:
+        return f"the ledger has cut release {cut} since"
+    more = len(ledger.packages) - ledger.cuts[-1].through if cut else 0
+    return f"the ledger has {more} more packages" if more else "the ledger is another one"
+
+
+def _shown(keyring: Keyring, base: Base) -> str | None:
+    if base.seen is None:
+        return None
+    named = keyring.named_snapshot(base.seen.data)
+    return named.sha256 if named else hashlib.sha256(base.seen.data).hexdigest()
+
+
+def _load(flow: Flow, name: str, base: Base, draft: Draft) -> Load:
+    state = draft.state()
+    assert state is not None
+    packs = pack_names(draft.files)
+    lengths = {pack: [(entry.path, entry.length) for entry in read_index(draft.files, pack)] for pack in packs}
+    every = [pair for listed in lengths.values() for pair in listed]
+    signatures = sum(path.endswith(".json") for role in state.rendered for path, _ in lengths.get(role, ()))
+    replaced, _ = gone_paths(base.store, draft, state, flow.workspace.ledger.cuts)
+    gone = sum(1 if path.endswith(".html") else 2 for path in replaced)
+    size = sum(length for _, length in every) + signatures * MINISIGN_BYTES
+    once = [*_package_sizes(flow.workspace, base, state), *_metadata_sizes(flow, base, state, lengths)]
+    objects, aliases = len(every) + signatures, len(every) + signatures + gone
+    config = flow.workspace.config.targets[name]
+    stored = 2 * size + sum(once)
+    puts, gets = objects + len(once) + aliases + HINTS + 1, 1
+    return Load(
+        files=len(every),
+        gone=gone,
+        bytes=stored,
+        puts=puts,
+        gets=gets,
+        purges=aliases + len(POINTERS),
+        cost=price(config.prices, puts, gets, aliases + len(POINTERS)) if config.bucket else None,
+        cost_month=round(stored / GB * config.prices.per_gb_month, 6) if config.bucket else None,
+        currency=config.prices.currency,
+    )
+
+
+def price(prices: Prices, puts: int, gets: int, purges: int) -> float:
+    """What some requests cost."""
+    per_1000 = puts * prices.per_1000_puts + gets * prices.per_1000_gets + purges * prices.per_1000_purges
+    return round(per_1000 / 1000, 6)
+
+
+def _package_sizes(workspace: Workspace, base: Base, state: DraftState) -> Iterator[int]:
+    """Length of each file of the packages that the target lacks."""
+    ledger = workspace.ledger
+    for record in ledger.packages[base.packages : ledger.cuts[state.release - 1].through]:
+        with os.scandir(ledger.directory / "packages" / record.package) as files:
+            yield from (file.stat().st_size for file in files)
+
+
+def _metadata_sizes(
+    flow: Flow, base: Base, state: DraftState, lengths: Mapping[str, Sequence[object]]
+) -> Iterator[int]:
+    """Length of each file of metadata: as it was at the target, or about what its entries will take."""
+    known = base.record.roles if base.record else {}
+    for role, version in release.role_versions(flow.workspace, flow.site).items():
+        if version > state.since or not known:
+            yield known[role].length if role in known else len(lengths.get(role, ())) * LISTED_BYTES
+    yield known[SNAPSHOT].length if SNAPSHOT in known else len(lengths) * LISTED_BYTES
+    yield from map(len, flow.keyring.trust.metadata.values())
