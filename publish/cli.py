@@ -18,6 +18,7 @@ from verifier.printable import PrintableGroup, say
 
 if TYPE_CHECKING:
     from builder.inbox import IntakeReport
+    from publish.flow import Flow
     from publish.progress import Stages
     from publish.workspace import Workspace
 
@@ -28,6 +29,8 @@ ELSEWHERE = {
     "keys": "publish.cli_keys:keys",
     "sign": "publish.cli_keys:sign",
     "import": "publish.cli_import:import_group",
+    "plan": "publish.cli_plan:plan",
+    "apply": "publish.cli_plan:apply_command",
 }
 
 SHOWN = 10  # parts of the site that `build` names
@@ -56,6 +59,9 @@ directory_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Tell what was done as JSON on stdout.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors on stderr.")
+yes_option = click.option(
+    "-y", "--yes", is_flag=True, help="Do not ask when figures fall, leaders or many areas change: for unattended runs."
+)
 passphrase_option = click.option(
     "--passphrase-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -101,9 +107,9 @@ def intake(paths: tuple[Path, ...], directory: Path, as_json: bool, quiet: bool)
     """
     from publish.flow import take_in_packages
 
-    workspace, stages = _start(directory, quiet)
+    workspace, stages = start(directory, quiet)
     with workspace.lock():
-        report = take_in_packages(workspace, paths, stages, _now())
+        report = take_in_packages(workspace, paths, stages, now())
     _tell_intake(report, as_json)
     _tell_strays(workspace)
     if report.refused:
@@ -124,8 +130,8 @@ def build(directory: Path, out: Path | None, quiet: bool) -> None:
     from builder.pack import pack_names, read_index
     from publish.flow import Flow, unpack
 
-    workspace, stages = _start(directory, quiet)
-    with workspace.lock(), Flow(workspace, stages, _now()) as flow:
+    workspace, stages = start(directory, quiet)
+    with workspace.lock(), Flow(workspace, stages, now()) as flow:
         draft = flow.build()
         if out is not None:
             unpack(draft, out)
@@ -143,31 +149,36 @@ def build(directory: Path, out: Path | None, quiet: bool) -> None:
 @terbit.command()
 @directory_option
 @passphrase_option
+@yes_option
 @json_option
 @quiet_option
-def push(directory: Path, passphrase_file: Path | None, as_json: bool, quiet: bool) -> None:
-    """Sign the draft if it is not yet, and make it public.
+def push(directory: Path, passphrase_file: Path | None, yes: bool, as_json: bool, quiet: bool) -> None:
+    """Sign the draft if it is not yet, and make it public; asks as `terbit publish` does.
 
     Example:  terbit build && terbit push
     """
-    _publish(directory, passphrase_file, as_json, quiet, paths=None)
+    _publish(directory, passphrase_file, yes, as_json, quiet, paths=None)
 
 
 @terbit.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @directory_option
 @passphrase_option
+@yes_option
 @json_option
 @quiet_option
-def publish(paths: tuple[Path, ...], directory: Path, passphrase_file: Path | None, as_json: bool, quiet: bool) -> None:
+def publish(
+    paths: tuple[Path, ...], directory: Path, passphrase_file: Path | None, yes: bool, as_json: bool, quiet: bool
+) -> None:
     """Intake, build, sign, push and verify, in one go.
 
     With nothing new it renews the timestamp, which tells clients that the last release is still the newest; run it every few minutes.
-    Refused packages do not stop the release of the others; the exit code is 1 then.
+    Refused packages do not stop the release of the others; the exit code is 1 then. When published figures fall, a leader or many areas change, it
+    asks; where there is nobody to ask it needs --yes, or publishes nothing but the renewed timestamp, with exit code 3.
 
     Example:  terbit publish
     """
-    _publish(directory, passphrase_file, as_json, quiet, paths=paths)
+    _publish(directory, passphrase_file, yes, as_json, quiet, paths=paths)
 
 
 @terbit.command()
@@ -190,7 +201,7 @@ def serve(folder: Path | None, directory: Path, host: str, port: int, watch: boo
     if folder is not None and not watch:
         serve_folder(folder, host, port)
         return
-    workspace = _start(directory, quiet=True)[0]
+    workspace = start(directory, quiet=True)[0]
     if watch:
         from publish.preview import Preview
 
@@ -219,29 +230,46 @@ def demo(directory: Path) -> None:
 
 
 def _publish(
-    directory: Path, passphrase_file: Path | None, as_json: bool, quiet: bool, paths: tuple[Path, ...] | None
+    directory: Path,
+    passphrase_file: Path | None,
+    yes: bool,
+    as_json: bool,
+    quiet: bool,
+    paths: tuple[Path, ...] | None,
 ) -> None:
-    from publish.flow import Flow, take_in_packages
+    from publish.cli_plan import asking
+    from publish.flow import Flow
 
-    workspace, stages = _start(directory, quiet)
+    workspace, stages = start(directory, quiet)
     refused = False
-    with workspace.lock(), Flow(workspace, stages, _now(), passphrase_file) as flow:
+    with workspace.lock(), Flow(workspace, stages, now(), passphrase_file) as flow:
         if paths is not None:
             try:
-                report = take_in_packages(workspace, paths, stages, flow.now, flow.workers)
+                refused = take_in(flow, paths)
             except Exception:
                 flow.heartbeat()
                 raise
-            refused = bool(report.refused)
-            _tell_problems(report)
-            _tell_strays(workspace)
-        told = flow.publish()
+        tell_published(flow.publish(asking(flow, yes=yes, quiet=quiet)), stages, as_json, quiet)
+    if refused:
+        sys.exit(1)
+
+
+def take_in(flow: Flow, paths: tuple[Path, ...]) -> bool:
+    """Take packages in and say what is wrong with them; True if one was refused."""
+    from publish.flow import take_in_packages
+
+    report = take_in_packages(flow.workspace, paths, flow.stages, flow.now, flow.workers)
+    _tell_problems(report)
+    _tell_strays(flow.workspace)
+    return bool(report.refused)
+
+
+def tell_published(told: dict[str, Any], stages: Stages, as_json: bool, quiet: bool) -> None:
+    """Say what was published."""
     if as_json:
         click.echo(json.dumps({**told, "seconds": {name: round(value, 3) for name, value in stages.seconds.items()}}))
     elif not quiet:
         click.echo(_published_text(told), err=True)
-    if refused:
-        sys.exit(1)
 
 
 def _published_text(told: dict[str, Any]) -> str:
@@ -252,7 +280,8 @@ def _published_text(told: dict[str, Any]) -> str:
     )
 
 
-def _start(directory: Path, quiet: bool) -> tuple[Workspace, Stages]:
+def start(directory: Path, quiet: bool) -> tuple[Workspace, Stages]:
+    """The workspace, and what tells the stages of a run over it."""
     from publish.progress import Stages
     from publish.workspace import Workspace
 
@@ -300,7 +329,8 @@ def _tell_strays(workspace: Workspace) -> None:
         say(f"{path} is left alone: it is no package (a zip, or a folder with recap.toml)", err=True)
 
 
-def _now() -> datetime:
+def now() -> datetime:
+    """The clock, in seconds."""
     return datetime.now(UTC).replace(microsecond=0)
 
 

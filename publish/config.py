@@ -21,8 +21,10 @@ __all__ = [
     "DEFAULT_CONFIG_TEXT",
     "MINISIGN_KEY",
     "OFFLINE_ROLES",
+    "AskConfig",
     "Config",
     "GuardConfig",
+    "Prices",
     "Role",
     "TargetConfig",
     "load_config",
@@ -45,6 +47,25 @@ class Role(msgspec.Struct, frozen=True):
     validity: datetime.timedelta
 
 
+Price = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
+
+
+class Prices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a target's provider asks; only for the estimate of `terbit plan`. The defaults are like AWS's."""
+
+    currency: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}\Z")] = "USD"
+    per_1000_puts: Price = 0.005
+    per_1000_gets: Price = 0.0004
+    per_1000_purges: Price = 0.0
+    per_gb_month: Price = 0.023
+
+
+class AskConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When `terbit publish` asks, besides figures that fall and leaders that change."""
+
+    areas_percent: Annotated[float, msgspec.Meta(ge=0, le=100)] = 5.0
+
+
 class TargetConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where to push: a local `folder`, or a `bucket` of S3-compatible object storage."""
 
@@ -57,6 +78,7 @@ class TargetConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     profile: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] | None = None
     without_conditions: Literal["refuse", "lock"] = "refuse"
     compress_aliases: bool = False
+    prices: Prices = Prices()
     urls: tuple[Annotated[str, msgspec.Meta(pattern=r"^https?://[^?#]+/\Z")], ...] = ()
 
 
@@ -149,6 +171,16 @@ DEFAULT_CONFIG_TEXT = """\
 # compress_aliases = false
 # urls = ["https://hasil.example.id/"] # where the public reads it: for guard and doctor
 
+# [targets.bucket.prices]    # for the estimate of `terbit plan`
+# currency = "USD"
+# per_1000_puts = 0.005
+# per_1000_gets = 0.0004
+# per_1000_purges = 0.0      # CloudFront, beyond a month's first 1,000: 5.0
+# per_gb_month = 0.023
+
+# [ask]                      # publish asks when figures fall, when a leader changes, and
+# areas_percent = 5          # when more of all areas change: docs/operations.md, "Publishing"
+
 # [guard]                    # what `terbit guard` looks at, and whom it tells
 # interval = 5               # seconds between two looks
 # stale_seconds = 180        # so long a cache may show an earlier signed copy
@@ -175,6 +207,7 @@ class Config(msgspec.Struct, frozen=True):
     roles: dict[str, Role]
     targets: dict[str, TargetConfig]
     guard: GuardConfig = GuardConfig()
+    ask: AskConfig = AskConfig()
 
     def role(self, name: str) -> Role:
         """The role `name`: its own table, else its group's (`ppwp` for `ppwp-1101`), else `results`."""
@@ -211,6 +244,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     roles: dict[str, Any] = {}
     targets: dict[Name, TargetConfig] = {}
     guard: GuardConfig = GuardConfig()
+    ask: AskConfig = AskConfig()
 
 
 def load_config(path: Path) -> Config:
@@ -254,6 +288,7 @@ def parse_config(data: bytes, file: str, processors: int) -> Config:
         roles=_roles(tables, file),
         targets=_targets(read, file),
         guard=read.guard,
+        ask=read.ask,
     )
 
 

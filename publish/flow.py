@@ -14,9 +14,10 @@ from builder.ledger import Cut
 from builder.pack import pack_names, read_index, read_pack
 from builder.site import Site
 from publish import release
+from publish.changes import Changes, compare
 from publish.check import DraftFetcher, check_draft
 from publish.draft import Draft, DraftState
-from publish.errors import FrozenError, SigningError, TargetError
+from publish.errors import FrozenError, PendingError, PublishError, SigningError, TargetError
 from publish.jobs import FEW_ROLES, Job, Jobs, Plan, Runner, Workers, save_tallies
 from publish.keyring import Keyring
 from publish.progress import Stages
@@ -130,6 +131,39 @@ class Flow:
         return next(iter(self.behind.values())) if self.behind else next(iter(self.bases.values()))
 
     @cached_property
+    def shown(self) -> int | None:
+        """The newest release that we know to be public, as a timestamp of ours at a target says, or our own record; None if none ever was."""
+        found = []
+        for name in self.targets:
+            base, record = self.bases.get(name), RecordStore(self.workspace.build / "targets" / name).read()
+            seen = base.seen if base else None
+            named = self.keyring.named_snapshot(seen.data) if seen else None
+            if named or record or seen:
+                found.append(named.version if named else record.release if record else 0)
+        return max(found, default=None)
+
+    @cached_property
+    def changes(self) -> Changes:
+        """What the release of the cut changes for the public."""
+        shown, cut = self.shown or 0, self.cut
+        if shown > cut.release:
+            raise PublishError(
+                f"release {shown} is public, but this ledger ends with {cut.release}: an old copy. Restore the newest one (docs/operations.md)"
+            )
+        rows, site = self.workspace.rows, self.site
+        with self.stages.stage("compare"):
+            return compare(
+                rows,
+                site.tallies,
+                site.definition,
+                site.covers,
+                since=shown,
+                packages=self.workspace.ledger.cuts[shown - 1].through if shown else 0,
+                through=cut.through,
+                first=self.shown is None,
+            )
+
+    @cached_property
     def draft(self) -> Draft:
         """The draft of the cut's release: the one that a stopped run left, if it serves these targets, or a fresh one."""
         draft = Draft(self.workspace.build / "draft" / str(self.cut.release))
@@ -164,10 +198,13 @@ class Flow:
             )
         return state
 
-    def publish(self) -> dict[str, Any]:
+    def publish(self, agree: Callable[[Changes], bool] | None = None) -> dict[str, Any]:
         """Make the ledger's state public; with nothing new, renew the timestamp. Tells what was done.
 
+        `agree` is asked before a release goes out, but for an election's first one.
+
         Raises:
+            PendingError: it did not; the last release stays public, its timestamp renewed.
             TargetError: at some target it could not be done; at the others it was.
         """
         self.keyring.unlock()
@@ -186,6 +223,7 @@ class Flow:
             self.check_failed()
             return told
         if self.behind:
+            self._ask(agree)
             state = self.sign()
             told["files"] = sum(len(read_index(self.draft.files, name)) for name in pack_names(self.draft.files))
             snapshot = (self.draft.metadata / f"{state.release}.{SNAPSHOT}.json").read_bytes()
@@ -199,6 +237,11 @@ class Flow:
         self.renew(self.cut.release)
         self.check_failed()
         return told
+
+    def _ask(self, agree: Callable[[Changes], bool] | None) -> None:
+        if agree is not None and self.shown is not None and not agree(self.changes):
+            self.heartbeat()
+            raise PendingError(f"release {self.cut.release} waits for a yes; nothing of it was published")
 
     def heartbeat(self) -> int:
         """Sign the timestamp anew, whatever waits: the last release, which is returned, is still the newest, and clients must not be told "stale"."""

@@ -5,7 +5,7 @@ release whole, and the next run carries on with the same bytes.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +13,7 @@ from datetime import datetime
 from builder.pack import pack_names, read_pack
 from publish.draft import Draft, DraftState, timestamp_version
 from publish.errors import RaceError
+from publish.gone import gone_aliases, gone_paths
 from publish.hints import DOMAIN_HINTS, latest_hint
 from publish.jobs import Runner
 from publish.keyring import Keyring
@@ -44,10 +45,12 @@ class Push:
     def release(self, draft: Draft, state: DraftState, runner: Runner) -> None:
         """Make a signed and checked draft public."""
         packs = pack_names(draft.files)
+        replaced, gone = gone_paths(self.base.store, draft, state, self.workspace.ledger.cuts)
         with self.target.exclusive():
             self._put_objects(draft, state, packs, runner)
             self.target.commit(self.timestamp, self.base.seen)
             self._put_aliases(draft, packs, runner)
+            self.target.put_aliases(gone_aliases(replaced, draft), _ignore)
             for name, data in _domain_files(draft).items():
                 self.target.put_hint(DOMAIN_HINTS[name], data)
             self._put_hints(state.release)
@@ -55,7 +58,7 @@ class Push:
         changed = {
             role: (draft.metadata / f"{state.roles[role].version}.{role}.json").read_bytes() for role in state.changed
         }
-        self._record(state.release, self._cut_through(state.release), state.roles, changed)
+        self._record(state.release, self._cut_through(state.release), state.roles, changed, sorted(gone))
 
     def renew(self) -> None:
         """The recorded release is still the newest: show its new timestamp."""
@@ -64,7 +67,7 @@ class Push:
         with self.target.exclusive():
             self.target.commit(self.timestamp, self.base.seen)
             self._put_hints(record.release)
-        self._record(record.release, record.packages, record.roles, {})
+        self._record(record.release, record.packages, record.roles, {}, record.gone)
 
     def _stage(self, name: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
         return self.stages.stage(name, total, of=self.label)
@@ -129,10 +132,12 @@ class Push:
         hint = latest_hint(release, cut.time, expires.strftime("%Y-%m-%dT%H:%M:%SZ"), self.workspace.frozen)
         self.target.put_hint("latest.json", hint)
 
-    def _record(self, release: int, packages: int, roles: dict[str, RoleFile], changed: dict[str, bytes]) -> None:
+    def _record(
+        self, release: int, packages: int, roles: dict[str, RoleFile], changed: dict[str, bytes], gone: Sequence[str]
+    ) -> None:
         version, sha256 = timestamp_version(self.timestamp), hashlib.sha256(self.timestamp).hexdigest()
         kept = {**changed, "timestamp": self.timestamp}
-        self.base.store.write(Record(release, packages, sha256, version, roles), kept)
+        self.base.store.write(Record(release, packages, sha256, version, roles, tuple(gone)), kept)
 
     def _cut_through(self, release: int) -> int:
         return self.workspace.ledger.cuts[release - 1].through

@@ -40,7 +40,7 @@ def test_comments_of_the_default_text_show_the_defaults():
     kept = [
         line
         for line in DEFAULT_CONFIG_TEXT.splitlines()
-        if " = " in line or line.startswith(("# [roles.", "# [targets.", "# [guard"))
+        if " = " in line or line.startswith(("# [roles.", "# [targets.", "# [guard", "# [ask"))
     ]
     text = "\n".join(line.removeprefix("# ") for line in kept).replace('templates = "templates"', "")
     text, _, bucket = text.partition("[targets.bucket]")
