@@ -57,11 +57,11 @@ class Inventory(Protocol):
     def put(self, files: Iterable[tuple[str, bytes, str]]) -> None:
         """Write files, as (path, bytes, path of the object with the same bytes or "")."""
 
-    def set_aside(self, data: bytes) -> str:
-        """Keep wrong bytes as evidence where no client reads them; returns the place."""
+    def set_aside(self, wrong: Iterable[bytes]) -> None:
+        """Keep wrong bytes as evidence, as `.set-aside/…<sha256>.wrong`, where no client reads them."""
 
-    def remove(self, path: str) -> None:
-        """Take a file away."""
+    def remove(self, paths: Iterable[str]) -> None:
+        """Take files away."""
 
 
 class LocalInventory:
@@ -105,23 +105,23 @@ class LocalInventory:
             except OSError as error:
                 raise TargetError(f"{place} cannot be written: {error.strerror or error}") from error
 
-    def set_aside(self, data: bytes) -> str:
+    def set_aside(self, wrong: Iterable[bytes]) -> None:
         """See Inventory."""
-        name = f"{hashlib.sha256(data).hexdigest()}.wrong"
         folder = self._root.parent / SET_ASIDE / self._root.name
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            durable.write_file(folder / name, data)
+            for data in wrong:
+                folder.mkdir(parents=True, exist_ok=True)
+                durable.write_file(folder / f"{hashlib.sha256(data).hexdigest()}.wrong", data)
         except OSError as error:
-            raise TargetError(f"{folder / name} cannot be written: {error.strerror or error}") from error
-        return f"{SET_ASIDE}/{self._root.name}/{name}"
+            raise TargetError(f"{folder} cannot be written: {error.strerror or error}") from error
 
-    def remove(self, path: str) -> None:
+    def remove(self, paths: Iterable[str]) -> None:
         """See Inventory."""
-        try:
-            (self._root / path).unlink(missing_ok=True)
-        except OSError as error:
-            raise TargetError(f"{self._root / path} cannot be removed: {error.strerror or error}") from error
+        for path in paths:
+            try:
+                (self._root / path).unlink(missing_ok=True)
+            except OSError as error:
+                raise TargetError(f"{self._root / path} cannot be removed: {error.strerror or error}") from error
 
     def _scan(self, folder: str, prefix: str, found: dict[str, Listed]) -> None:
         pending = [(folder, prefix)]
@@ -175,16 +175,19 @@ class S3Inventory:
         """See Inventory."""
         asyncio.run(_for_each(lambda file: self._put(file[0], file[1], alias=bool(file[2])), files))
 
-    def set_aside(self, data: bytes) -> str:
+    def set_aside(self, wrong: Iterable[bytes]) -> None:
         """See Inventory."""
-        path = f"{SET_ASIDE}/{hashlib.sha256(data).hexdigest()}.wrong"
-        asyncio.run(self._put(f"../{path}", data))
-        return path
+        places = ((f"../{SET_ASIDE}/{hashlib.sha256(data).hexdigest()}.wrong", data) for data in wrong)
+        asyncio.run(_for_each(lambda place: self._put(*place), places))
 
-    def remove(self, path: str) -> None:
+    def remove(self, paths: Iterable[str]) -> None:
         """See Inventory."""
-        with self._failing(path), contextlib.suppress(FileNotFoundError):
-            obstore.delete(self._store, self._key(path))
+
+        async def one(path: str) -> None:
+            with self._failing(path), contextlib.suppress(FileNotFoundError):
+                await obstore.delete_async(self._store, self._key(path))
+
+        asyncio.run(_for_each(one, paths))
 
     async def _listing(self) -> dict[str, Listed]:
         found: dict[str, Listed] = {}
@@ -229,7 +232,7 @@ class S3Inventory:
             data = _unpacked(data, max(most + 1, EVIDENCE)) or data
         headers = headers_for(self._place(path))
         for name in ("Content-Type", "Cache-Control"):
-            if (there := attributes.get(name)) != headers[name]:  # type: ignore[call-overload]
+            if (there := attributes.get(name)) != headers[name]:
                 return Found(data, f"its {name} is {there}")
         return Found(data)
 
