@@ -29,6 +29,9 @@ ELSEWHERE = {
     "keys": "publish.cli_keys:keys",
     "sign": "publish.cli_keys:sign",
     "import": "publish.cli_import:import_group",
+    "guard": "publish.cli_guard:guard",
+    "heartbeat": "publish.cli_guard:heartbeat",
+    "freeze": "publish.cli_guard:freeze",
     "plan": "publish.cli_plan:plan",
     "apply": "publish.cli_plan:apply_command",
 }
