@@ -15,6 +15,7 @@ import msgspec
 from builder.errors import BuilderError
 from builder.toml import convert_toml, parse_toml
 from publish import limits
+from publish.cdn import Purge
 from publish.errors import ConfigError
 
 __all__ = [
@@ -80,6 +81,7 @@ class TargetConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     compress_aliases: bool = False
     prices: Prices = Prices()
     urls: tuple[Annotated[str, msgspec.Meta(pattern=r"^https?://[^?#]+/\Z")], ...] = ()
+    purge: Purge | None = None
 
 
 class GuardConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -169,7 +171,14 @@ DEFAULT_CONFIG_TEXT = """\
 # profile = "terbit"         # of ~/.aws/credentials
 # without_conditions = "refuse"        # or "lock": for servers without conditional writes
 # compress_aliases = false
-# urls = ["https://hasil.example.id/"] # where the public reads it: for guard and doctor
+# urls = ["https://hasil.example.id/"] # where the public reads it: for purge, guard and doctor
+
+# [targets.bucket.purge]     # the CDN before it, told of every change (docs/operations.md, "CDN")
+# kind = "cloudfront"        # "purge": HTTP PURGE; "ban": Varnish's BAN; "request": an API that takes JSON
+# distribution = "E2EXAMPLE1ABCD"
+# profile = "terbit"         # of ~/.aws/credentials; default: the target's
+# all_above = 100            # paths; more are named by folder, since AWS bills by path
+# on_renew = false           # true: purge the pointers at each renewal too; the other kinds do
 
 # [targets.bucket.prices]    # for the estimate of `terbit plan`
 # currency = "USD"
@@ -296,6 +305,10 @@ def _targets(read: _File, file: str) -> dict[str, TargetConfig]:
     for name, target in read.targets.items():
         if (target.folder is None) == (target.bucket is None):
             raise ConfigError(f"{file}: targets.{name}: give either a folder or a bucket [target]")
+        if target.purge is not None and not target.urls:
+            raise ConfigError(
+                f"{file}: targets.{name}: purge needs urls, the addresses that the CDN serves [purge-urls]"
+            )
     return read.targets or {"public": TargetConfig(folder=read.public)}
 
 

@@ -21,6 +21,7 @@ from publish.errors import FrozenError, PendingError, PublishError, SigningError
 from publish.jobs import FEW_ROLES, Job, Jobs, Plan, Runner, Workers, save_tallies
 from publish.keyring import Keyring
 from publish.progress import Stages
+from publish.purger import open_purgers
 from publish.push import SNAPSHOT, Push
 from publish.record import Base, RecordStore
 from publish.targets import TIMESTAMP
@@ -78,6 +79,7 @@ class Flow:
         self.workspace, self.stages, self.now = workspace, stages, now
         self.keyring = Keyring(workspace, passphrase_file)
         self.targets = {target.name: target for target in open_targets(workspace)}
+        self.purgers = open_purgers(workspace, stages)
         self.workers = Workers(workspace.directory, workspace.config.workers)
         self.failed: dict[str, str] = {}
 
@@ -235,6 +237,8 @@ class Flow:
             if not self.behind.keys() & self.failed.keys():
                 self.draft.discard()
         self.renew(self.cut.release)
+        if self.purgers:
+            told["cdn"] = {name: purger.told() for name, purger in self.purgers.items()}
         self.check_failed()
         return told
 
@@ -278,6 +282,7 @@ class Flow:
                         self.now,
                         timestamp,
                         name if len(self.targets) > 1 else "",
+                        self.purgers.get(name),
                     )
                 )
             except TargetError as error:

@@ -27,6 +27,7 @@ __all__ = [
     "ScryptCost",
     "SecretKey",
     "is_encrypted",
+    "read_secret_file",
     "read_secret_key",
     "write_secret_key",
 ]
@@ -123,15 +124,16 @@ def read_secret_key(path: Path, passphrase: bytes | None) -> SecretKey:
     Raises:
         KeyFileError: others may read the file, it is damaged, or the passphrase is missing or wrong.
     """
-    return _decode(_read(path), passphrase, path)
+    return _decode(read_secret_file(path), passphrase, path)
 
 
 def is_encrypted(path: Path) -> bool:
     """True if the secret-key file needs a passphrase. KeyFileError as `read_secret_key`."""
-    return _parse(_read(path), path)[0].kdf == KDF_SCRYPT
+    return _parse(read_secret_file(path), path)[0].kdf == KDF_SCRYPT
 
 
-def _read(path: Path) -> bytes:
+def read_secret_file(path: Path) -> bytes:
+    """Bytes of a small file that holds a secret. KeyFileError if it cannot be read or others may read it."""
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -141,7 +143,7 @@ def _read(path: Path) -> bytes:
     if mode & 0o077:
         raise KeyFileError(f"{path} may be read by others on this machine; run: chmod 600 '{path}'")
     if len(data) > limits.SECRET_KEY_FILE:
-        raise KeyFileError(f"{path} is too big for a secret key (at most {limits.SECRET_KEY_FILE} bytes)")
+        raise KeyFileError(f"{path} is too big for a secret (at most {limits.SECRET_KEY_FILE} bytes)")
     return data
 
 

@@ -18,6 +18,7 @@ from publish.hints import DOMAIN_HINTS, latest_hint
 from publish.jobs import Runner
 from publish.keyring import Keyring
 from publish.progress import Stages
+from publish.purger import Purger
 from publish.record import Base, Record
 from publish.repository import RoleFile
 from publish.targets import Conflict, Target
@@ -41,6 +42,7 @@ class Push:
     now: datetime
     timestamp: bytes
     label: str = ""
+    purger: Purger | None = None
 
     def release(self, draft: Draft, state: DraftState, runner: Runner) -> None:
         """Make a signed and checked draft public."""
@@ -55,6 +57,9 @@ class Push:
                 self.target.put_hint(DOMAIN_HINTS[name], data)
             self._put_hints(state.release)
             self.target.settle()
+        if self.purger:
+            hints = [DOMAIN_HINTS[name] for name in _domain_files(draft)]
+            self.purger.release(draft, hints, timestamp_version(self.timestamp))
         changed = {
             role: (draft.metadata / f"{state.roles[role].version}.{role}.json").read_bytes() for role in state.changed
         }
@@ -67,6 +72,8 @@ class Push:
         with self.target.exclusive():
             self.target.commit(self.timestamp, self.base.seen)
             self._put_hints(record.release)
+        if self.purger:
+            self.purger.renew(timestamp_version(self.timestamp))
         self._record(record.release, record.packages, record.roles, {}, record.gone)
 
     def _stage(self, name: str, total: int) -> AbstractContextManager[Callable[[int], None]]:

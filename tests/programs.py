@@ -12,7 +12,8 @@ __all__ = ["require"]
 
 def require(name: str) -> str:
     """Path of the program `name`; without it the test is skipped, or fails where TERBIT_REQUIRE_ALL=1 demands it."""
-    path = shutil.which(name) or shutil.which(name, path=Path(sys.executable).parent)
+    beside = f"{Path(sys.executable).parent}{os.pathsep}/usr/sbin"
+    path = shutil.which(name) or shutil.which(name, path=beside)
     if path is None:
         reason = f"{name} is not installed"
         if os.environ.get("TERBIT_REQUIRE_ALL") == "1":
