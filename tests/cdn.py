@@ -53,9 +53,7 @@ class Cdn:
         try:
             connection.request(method, f"/{path}", headers={"Host": HOST, **(headers or {})})
             answer = connection.getresponse()
-            return Answer(
-                answer.status, answer.read(), {name.lower(): value for name, value in answer.headers.items()}
-            )
+            return Answer(answer.status, answer.read(), {name.lower(): value for name, value in answer.headers.items()})
         finally:
             connection.close()
 
