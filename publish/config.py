@@ -57,7 +57,7 @@ class Prices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     currency: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}\Z")] = "USD"
     per_1000_puts: Price = 0.005
     per_1000_gets: Price = 0.0004
-    per_1000_purges: Price = 0.0
+    per_1000_purges: Price = 5.0
     per_gb_month: Price = 0.023
 
 
@@ -184,7 +184,7 @@ DEFAULT_CONFIG_TEXT = """\
 # currency = "USD"
 # per_1000_puts = 0.005
 # per_1000_gets = 0.0004
-# per_1000_purges = 0.0      # CloudFront, beyond a month's first 1,000: 5.0
+# per_1000_purges = 5.0      # of CloudFront, beyond a month's first 1,000
 # per_gb_month = 0.023
 
 # [ask]                      # publish asks when figures fall, when a leader changes, and

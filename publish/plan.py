@@ -4,51 +4,24 @@
 """
 
 import hashlib
-import os
-from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 import builder
 from builder.ledger import Ledger
-from builder.pack import pack_names, read_index
 from publish import limits, release
 from publish.changes import Changes
-from publish.config import Prices
-from publish.draft import Draft, DraftState
+from publish.draft import Draft
 from publish.errors import DriftError
+from publish.estimate import Load, estimate
 from publish.flow import Flow
-from publish.gone import gone_paths
 from publish.keyring import Keyring
-from publish.push import SNAPSHOT
 from publish.record import Base
-from publish.workspace import Workspace
 
-__all__ = ["Basis", "Load", "ReleasePlan", "drift", "make_plan", "read_plan"]
+__all__ = ["Basis", "ReleasePlan", "drift", "make_plan", "read_plan"]
 
 FORMAT = "terbit-plan-1"
-MINISIGN_BYTES = 450  # a signature of a results file, about
-LISTED_BYTES = 250  # a file's entry in its role's metadata, about
-HINTS = 3  # latest.json, and the domain's own two
-POINTERS = ("metadata/timestamp.json", "latest.json")
-GB = 1_000_000_000
-
-
-class Load(msgspec.Struct, frozen=True):
-    """What a release puts on one target, about: changed files, aliases of what is gone, bytes (each file as object and as alias), requests, paths for a CDN to
-    forget; the price of these requests, and of keeping the bytes for a month. No prices for a folder.
-    """
-
-    files: int
-    gone: int
-    bytes: int
-    puts: int
-    gets: int
-    purges: int
-    cost: float | None
-    cost_month: float | None
-    currency: str
 
 
 class Basis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,7 +53,7 @@ def make_plan(flow: Flow) -> ReleasePlan:
     """Cut and build what is waiting, unsigned, and say what publishing it would do."""
     changes = flow.changes
     draft = flow.build() if flow.behind else None
-    loads = {name: _load(flow, name, base, draft) for name, base in flow.behind.items()} if draft else {}
+    loads = {name: estimate(flow, name, base, draft) for name, base in flow.behind.items()} if draft else {}
     basis = Basis(
         flow.workspace.ledger.end,
         flow.cut.release,
@@ -152,57 +125,3 @@ def _shown(keyring: Keyring, base: Base) -> str | None:
         return None
     named = keyring.named_snapshot(base.seen.data)
     return named.sha256 if named else hashlib.sha256(base.seen.data).hexdigest()
-
-
-def _load(flow: Flow, name: str, base: Base, draft: Draft) -> Load:
-    state = draft.state()
-    assert state is not None
-    packs = pack_names(draft.files)
-    lengths = {pack: [(entry.path, entry.length) for entry in read_index(draft.files, pack)] for pack in packs}
-    every = [pair for listed in lengths.values() for pair in listed]
-    signatures = sum(path.endswith(".json") for role in state.rendered for path, _ in lengths.get(role, ()))
-    replaced, _ = gone_paths(base.store, draft, state, flow.workspace.ledger.cuts)
-    gone = sum(1 if path.endswith(".html") else 2 for path in replaced)
-    size = sum(length for _, length in every) + signatures * MINISIGN_BYTES
-    once = [*_package_sizes(flow.workspace, base, state), *_metadata_sizes(flow, base, state, lengths)]
-    objects, aliases = len(every) + signatures, len(every) + signatures + gone
-    config = flow.workspace.config.targets[name]
-    stored = 2 * size + sum(once)
-    puts, gets = objects + len(once) + aliases + HINTS + 1, 1
-    return Load(
-        files=len(every),
-        gone=gone,
-        bytes=stored,
-        puts=puts,
-        gets=gets,
-        purges=aliases + len(POINTERS),
-        cost=price(config.prices, puts, gets, aliases + len(POINTERS)) if config.bucket else None,
-        cost_month=round(stored / GB * config.prices.per_gb_month, 6) if config.bucket else None,
-        currency=config.prices.currency,
-    )
-
-
-def price(prices: Prices, puts: int, gets: int, purges: int) -> float:
-    """What some requests cost."""
-    per_1000 = puts * prices.per_1000_puts + gets * prices.per_1000_gets + purges * prices.per_1000_purges
-    return round(per_1000 / 1000, 6)
-
-
-def _package_sizes(workspace: Workspace, base: Base, state: DraftState) -> Iterator[int]:
-    """Length of each file of the packages that the target lacks."""
-    ledger = workspace.ledger
-    for record in ledger.packages[base.packages : ledger.cuts[state.release - 1].through]:
-        with os.scandir(ledger.directory / "packages" / record.package) as files:
-            yield from (file.stat().st_size for file in files)
-
-
-def _metadata_sizes(
-    flow: Flow, base: Base, state: DraftState, lengths: Mapping[str, Sequence[object]]
-) -> Iterator[int]:
-    """Length of each file of metadata: as it was at the target, or about what its entries will take."""
-    known = base.record.roles if base.record else {}
-    for role, version in release.role_versions(flow.workspace, flow.site).items():
-        if version > state.since or not known:
-            yield known[role].length if role in known else len(lengths.get(role, ())) * LISTED_BYTES
-    yield known[SNAPSHOT].length if SNAPSHOT in known else len(lengths) * LISTED_BYTES
-    yield from map(len, flow.keyring.trust.metadata.values())

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from publish.changes import TIE, Changes, ContestChanges, Leader, Votes
-from publish.plan import Load, ReleasePlan
+from publish.estimate import Load
+from publish.plan import ReleasePlan
 
 __all__ = ["changes_lines", "plan_lines"]
 
@@ -111,8 +112,9 @@ def _load_text(load: Load) -> str:
         f"{_number(load.files)} files changed",
         f"about {load.bytes / 1_000_000:,.1f} MB",
         f"{_number(load.puts)} PUT, {_number(load.gets)} GET",
-        f"{_number(load.purges)} paths to purge where a CDN stands before it",
     ]
+    if load.purges:
+        parts.append(f"{_number(load.purges)} paths or requests to purge its CDN")
     if load.gone:
         parts.append(f"{_number(load.gone)} aliases of what is gone")
     if load.cost is not None and load.cost_month is not None:
