@@ -56,11 +56,12 @@ def estimate(flow: Flow, name: str, base: Base, draft: Draft) -> Load:
     size = sum(entry.length for entry in files) + len(signed) * MINISIGN_BYTES
     once = [*_package_sizes(workspace, base, state), *_metadata_sizes(flow, base, state, listed)]
     target, aliases = workspace.config.targets[name], [*(entry.path for entry in files), *signed, *gone]
+    hints = [DOMAIN_HINTS[entry.path] for entry in files if entry.path in DOMAIN_HINTS]
     # Aliases on a disk are links; each object, alias, pointer and hint of a bucket is one PUT. The timestamp is read first.
     stored = sum(once) + (2 if target.bucket else 1) * size
-    puts, gets = len(files) + len(signed) + len(once) + len(aliases) + len(POINTERS) + len(DOMAIN_HINTS), 1
+    puts, gets = len(files) + len(signed) + len(once) + len(aliases) + len(POINTERS) + len(hints), 1
     place = Place(target.urls, workspace.definition.election.id)
-    purges = _purges(target.purge, [*aliases, *DOMAIN_HINTS.values(), *POINTERS], place) if target.purge else 0
+    purges = _purges(target.purge, [*aliases, *hints, *POINTERS], place) if target.purge else 0
     prices = target.prices
     billed = purges if isinstance(target.purge, CloudFront) else 0
     cost = (puts * prices.per_1000_puts + gets * prices.per_1000_gets + billed * prices.per_1000_purges) / 1000

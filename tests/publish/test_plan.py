@@ -22,7 +22,9 @@ from publish.plan import drift, read_plan
 from publish.progress import Stages
 from publish.workspace import Workspace
 from tests.election import AREAS, correction, package, row, write_definition
+from tests.faults import FaultProxy
 from tests.publish.workspace import deliver, make_workspace, tree
+from tests.storage import BUCKET, seaweedfs
 from verifier.cli import main as terbit_verify
 
 ELSEWHERE_EDITED = "# Tentang\n\nLain.\n"
@@ -80,18 +82,6 @@ def test_plan_tells_votes_and_cost(workspace: Path) -> None:
     contest = plan["changes"]["contests"][0]
     assert contest["votes"] == [[1, 2433, 2413], [2, 2208, 2226]]
     assert plan["targets"]["public"]["cost"] is None
-
-
-def test_counts_of_a_plan_are_those_of_the_push(workspace: Path) -> None:
-    """Files and requests that a plan names are those that the release then takes."""
-    load = json.loads(plan_of(workspace).read_text())["targets"]["public"]
-    before = tree(workspace / "public")
-    applied = json.loads(done(workspace, "apply", workspace.parent / "plan.json", "--quiet", "--json").stdout)
-    after = tree(workspace / "public")
-    changed = [path for path, sha256 in after.items() if before.get(path) != sha256]
-    assert applied["files"] == load["files"]
-    # What the trust and the domain show is put again at each release, and was there.
-    assert len(changed) <= load["puts"]
 
 
 def test_nothing_to_plan(workspace: Path) -> None:
@@ -348,3 +338,24 @@ def test_removed_content_page(workspace: Path) -> None:
     done(workspace, "publish", "--quiet", "--yes")
     public = workspace / "public" / "uji"
     assert (public / "tentang.html").read_bytes() == (public / "gone.html").read_bytes()
+
+
+def test_requests_of_a_plan_are_those_of_the_push(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bucket gets as many requests as the plan of a release named, for a first release and for a correction; their price is in the plan."""
+    with seaweedfs(tmp_path / "weed") as server, FaultProxy(server.url) as proxy:
+        for name, value in server.environment().items():
+            monkeypatch.setenv(name, value)
+        bucket = (
+            f'[targets.bucket]\nbucket = "{BUCKET}"\nendpoint = "{proxy.url}"\nprices = {{ per_1000_puts = 1.0 }}\n'
+        )
+        made = make_workspace(tmp_path / "hasil", f"workers = 1\n{bucket}")
+        deliver(made)
+        for again in (False, True):
+            if again:
+                deliver(made, {"correction": correction()})
+            load = json.loads(plan_of(made).read_text())["targets"]["bucket"]
+            proxy.requests.clear()
+            done(made, "apply", tmp_path / "plan.json", "--quiet")
+            probes = 0 if again else 2  # the first push ever finds out what the server honours
+            assert [method for method, _ in proxy.requests].count("PUT") - probes == load["puts"]
+            assert load["cost"] == pytest.approx(load["puts"] / 1000, rel=0.01)
