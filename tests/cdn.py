@@ -95,6 +95,7 @@ def varnish(folder: Path, origin: Cdn, alive: str = "/") -> Iterator[Cdn]:
         '.port = "8081"': f'.port = "{urlsplit(origin.url).port}"',
         '.url = "/"': f'.url = "{alive}"',
         "/etc/varnish/purge.key": f"{folder}/purge.key",
+        ".interval = 5s": ".interval = 0.2s",
     }
     (folder / "varnish.vcl").write_text(_adjusted((SHIPPED / "varnish.vcl").read_text(), own))
     cdn = Cdn(f"http://127.0.0.1:{port}")

@@ -63,6 +63,12 @@ sub vcl_backend_response {
     }
 }
 
+sub vcl_backend_error {
+    if (bereq.is_bgfetch) {
+        return (abandon);
+    }
+}
+
 sub vcl_deliver {
     unset resp.http.X-Path;
     if (obj.hits > 0) {

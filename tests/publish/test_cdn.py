@@ -3,7 +3,9 @@
 import json
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -209,6 +211,25 @@ def test_only_the_publisher_purges(varnish_cdn: Cdn) -> None:
         assert varnish_cdn.ask("", method, {"X-Ban": "."}).status == 403
         assert varnish_cdn.ask("", method, {"X-Ban": ".", "X-Purge-Key": "guess"}).status == 403
     assert {varnish_cdn.ask("x", method).status for method in ("PUT", "DELETE", "POST")} == {405}
+
+
+@pytest.mark.parametrize("name", ["varnish", "nginx"])
+def test_a_dead_origin_takes_no_page_away(name: str, storage: Server, tmp_path: Path) -> None:
+    """When the origin is gone, a page past its time is shown as it was, from the first moment on."""
+    storage.client().put_object(
+        Bucket=BUCKET, Key="short", Body=b"page", CacheControl="max-age=1, stale-if-error=86400"
+    )
+    cache = {"varnish": varnish, "nginx": nginx_cache}[name]
+    with ExitStack() as alive:
+        origin = alive.enter_context(nginx_origin(tmp_path / "origin", storage.url))
+        with cache(tmp_path / "cache", origin) as cdn:
+            assert cdn.ask("short").body == b"page"
+            alive.close()
+            end = time.monotonic() + 2.5
+            while time.monotonic() < end:
+                assert cdn.ask("short").body == b"page"
+                time.sleep(0.05)
+            assert cdn.ask("other").status >= 500
 
 
 def test_a_query_asks_for_the_same_file(varnish_cdn: Cdn, nginx_cdn: Cdn) -> None:
