@@ -34,6 +34,7 @@ ELSEWHERE = {
     "freeze": "publish.cli_guard:freeze",
     "plan": "publish.cli_plan:plan",
     "apply": "publish.cli_plan:apply_command",
+    "reconcile": "publish.cli_reconcile:reconcile",
 }
 
 SHOWN = 10  # parts of the site that `build` names

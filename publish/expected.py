@@ -1,13 +1,14 @@
 """What belongs at a target: every path of the last release with its hash, from the record, the offline-signed metadata and the ledger."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from builder.ledger import PackageRecord
 from builder.pack import Entry
+from builder.pages import GONE_DATA, GONE_PAGES
 from publish.draft import object_path
 from publish.guard import Right
 from publish.hints import DOMAIN_HINTS, latest_hint
@@ -80,6 +81,7 @@ def expect(workspace: Workspace, store: RecordStore, found: Recorded) -> Expecte
     for name, path in DOMAIN_HINTS.items():
         if (source := right.get(name)) is not None:
             right[path] = source._replace(kind="hint")
+    right.update(_gone(record.gone, right))
     packages = workspace.ledger.packages
     right.update(_packages(workspace, packages))
     later = {one.package for one in packages[record.packages :]}
@@ -99,6 +101,17 @@ def _role(role: str, files: dict[str, tuple[int, str]]) -> dict[str, Right]:
             right[f"{place}.minisig"] = Right("object", sha256, length, path, role, signature=True)
             right[f"{path}.minisig"] = Right("alias", sha256, length, path, role, signature=True)
     return right
+
+
+def _gone(paths: Sequence[str], right: Mapping[str, Right]) -> dict[str, Right]:
+    """The aliases that show a page which says that theirs is gone (publish/gone.py)."""
+    found = {}
+    for path in paths:
+        if path.endswith(".html"):
+            found[path] = right[GONE_PAGES[path.count("/")]]
+        else:
+            found |= dict.fromkeys((path, f"{path}.minisig"), right[GONE_DATA])
+    return found
 
 
 def _packages(workspace: Workspace, records: Sequence[PackageRecord]) -> dict[str, Right]:
