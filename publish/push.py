@@ -58,8 +58,9 @@ class Push:
             self._put_hints(state.release)
             self.target.settle()
         if self.purger:
-            hints = [DOMAIN_HINTS[name] for name in _domain_files(draft)]
-            self.purger.release(draft, hints, timestamp_version(self.timestamp))
+            more = [DOMAIN_HINTS[name] for name in _domain_files(draft)]
+            more += [alias.path for group in gone_aliases(replaced, draft) for alias in group]
+            self.purger.release(draft, more, timestamp_version(self.timestamp))
         changed = {
             role: (draft.metadata / f"{state.roles[role].version}.{role}.json").read_bytes() for role in state.changed
         }
