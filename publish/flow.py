@@ -17,14 +17,15 @@ from publish import release
 from publish.changes import Changes, compare
 from publish.check import DraftFetcher, check_draft
 from publish.draft import Draft, DraftState
-from publish.errors import FrozenError, PendingError, PublishError, SigningError, TargetError
+from publish.errors import FrozenError, PendingError, PublishError, RaceError, SigningError, TargetError
 from publish.jobs import FEW_ROLES, Job, Jobs, Plan, Runner, Workers, save_tallies
 from publish.keyring import Keyring
+from publish.lineage import Lineage
 from publish.progress import Stages
 from publish.purger import open_purgers
 from publish.push import SNAPSHOT, Push
 from publish.record import Base, RecordStore
-from publish.targets import TIMESTAMP
+from publish.targets import TIMESTAMP, Seen
 from publish.targets.open import open_targets
 from publish.workspace import Workspace
 
@@ -81,6 +82,7 @@ class Flow:
         self.targets = {target.name: target for target in open_targets(workspace)}
         self.purgers = open_purgers(workspace, stages)
         self.workers = Workers(workspace.directory, workspace.config.workers)
+        self.lineage = Lineage(workspace.ledger.directory)
         self.failed: dict[str, str] = {}
 
     def __enter__(self) -> Self:
@@ -106,7 +108,11 @@ class Flow:
 
     @cached_property
     def bases(self) -> dict[str, Base]:
-        """What each target holds; one that is down is left out, and caught up at the next run."""
+        """What each target holds; one that is down is left out, and caught up at the next run.
+
+        Raises:
+            RaceError: a target shows a release that was made elsewhere with our keys.
+        """
         found = {}
         for name, target in self.targets.items():
             try:
@@ -115,11 +121,21 @@ class Flow:
                 self._fail(name, error)
                 continue
             if base.seen is not None and base.record is None:
+                self._check_ours(name, base.seen)
                 self.stages.say(f"{name} does not show what we last put there: everything is built and compared again.")
             found[name] = base
         if not found:
             raise TargetError("; ".join(self.failed.values()))
         return found
+
+    def _check_ours(self, name: str, seen: Seen) -> None:
+        """Go on only from a release of our own line: another copy of this workspace would lose what only it has published."""
+        named = self.keyring.named_snapshot(seen.data)
+        if named is not None and not self.lineage.has(named.version, named.sha256):
+            raise RaceError(
+                f"{name} shows release {named.version}, signed with our keys but not made here: another publisher is at work, or this is an old copy. "
+                "Nothing was published. Let only one go on; what the other one took in lies in its ledger/packages and can be handed in there"
+            )
 
     @cached_property
     def behind(self) -> dict[str, Base]:
@@ -231,6 +247,7 @@ class Flow:
             snapshot = (self.draft.metadata / f"{state.release}.{SNAPSHOT}.json").read_bytes()
             timestamp = self._timestamp(snapshot, state.release, self.draft.timestamp_version())
             self.draft.keep_timestamp(timestamp)
+            self.lineage.add(state.release, state.roles[SNAPSHOT].sha256)
             with self.stages.stage("verify"):
                 self._check(timestamp)
             self._each(self.behind, timestamp, lambda push: push.release(self.draft, state, self.runner))

@@ -21,6 +21,7 @@ from builder.pack import Entry, read_index, read_pack, write_pack
 from builder.site import Part, Site, entry_of, parts
 from builder.tally import Tally
 from publish.draft import Draft, object_path
+from publish.errors import TargetError
 from publish.keys import SecretKey
 from publish.workspace import Workspace
 from verifier.formats.minisign import TrustedComment
@@ -171,7 +172,7 @@ class Runner:
         work = partial(_work, self._jobs.plan)
         results = pool.map(work, tasks, chunksize=4) if pool else (_run(self._jobs, *task) for task in tasks)
         for (role, left), counts in zip(tasks, results, strict=True):
-            self._done.update(((job, role), count) for job, count in zip(left, counts, strict=True))
+            self._done.update(((job, role), count) for job, count in zip(left, counts, strict=False))
             advance(1)
 
     def count(self, *job: str) -> int:
@@ -213,7 +214,16 @@ def _work(plan: Plan, task: tuple[str, Sequence[Job]]) -> list[int]:
 
 
 def _run(jobs: Jobs, role: str, names: Sequence[Job]) -> list[int]:
-    return [getattr(jobs, name)(role, *arguments) for name, *arguments in names]
+    """What the jobs returned, up to one that a target refused: what was made before stays, and this target's own push does the rest or fails alone."""
+    counts: list[int] = []
+    for name, *arguments in names:
+        try:
+            counts.append(getattr(jobs, name)(role, *arguments))
+        except TargetError:
+            if not counts:
+                raise
+            break
+    return counts
 
 
 def _ignore(steps: int) -> None:

@@ -5,9 +5,11 @@ shares its bytes with the object. Objects are created exclusively; timestamp and
 """
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
+import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -59,12 +61,10 @@ class LocalTarget:
     def replace(self, conflict: Conflict) -> None:
         """See Target. The wrong bytes go to `.set-aside/` beside the election's folder, which no client reads."""
         aside = self.root.parent / ".set-aside" / self.root.name
-        try:
+        with self._failing(conflict.path):
             aside.mkdir(parents=True, exist_ok=True)
             durable.write_file(aside / f"{hashlib.sha256(conflict.found).hexdigest()}.wrong", conflict.found)
             durable.write_file(Path(self._prepare(conflict.path)), conflict.data)
-        except OSError as error:
-            raise self._failed(conflict.path, error) from error
 
     def commit(self, timestamp: bytes, seen: Seen | None) -> None:
         """See Target."""
@@ -84,18 +84,27 @@ class LocalTarget:
     def link(self, path: str, source_path: str) -> None:
         """Make the alias `path` a hard link to an object."""
         name, source = self._prepare(path), f"{self.root}/{source_path}"
-        try:
-            os.link(source, name, follow_symlinks=False)
-        except FileExistsError:
-            if os.path.samestat(os.lstat(name), os.lstat(source)):
+        with self._failing(path):
+            try:
+                os.link(source, name, follow_symlinks=False)
+            except OSError as error:
+                if error.errno not in {errno.EEXIST, errno.EMLINK}:
+                    raise
+            else:
+                return
+            if os.path.lexists(name) and os.path.samestat(os.lstat(name), os.lstat(source)):
                 return
             temporary = f"{os.path.dirname(name)}/.{os.path.basename(name)}.new"
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
-            os.link(source, temporary, follow_symlinks=False)
+            try:
+                os.link(source, temporary, follow_symlinks=False)
+            except OSError as error:
+                # A file system has a most number of links to one file, which a page that stands in many places may reach.
+                if error.errno != errno.EMLINK:
+                    raise
+                shutil.copyfile(source, temporary, follow_symlinks=False)
             os.replace(temporary, name)
-        except OSError as error:
-            raise self._failed(path, error) from error
 
     def put_hint(self, path: str, data: bytes) -> None:
         """See Target."""
@@ -127,25 +136,22 @@ class LocalTarget:
         return None
 
     def _other(self, path: str, name: str, data: bytes) -> bytes | None:
-        try:
+        with self._failing(path):
             if os.path.islink(name):
                 return os.readlink(name).encode()
-        except OSError as error:
-            raise self._failed(path, error) from error
         there = self.read(path)
         return None if there is None or there.data == data else there.data
 
     def _replace(self, path: str, data: bytes) -> None:
-        try:
+        with self._failing(path):
             durable.write_file(Path(self._prepare(path)), data)
-        except OSError as error:
-            raise self._failed(path, error) from error
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         """Two publishers with one folder: the second waits until the first has looked and replaced."""
         self._prepare(TIMESTAMP)
-        descriptor = os.open(self.root / "metadata", os.O_RDONLY | os.O_DIRECTORY)
+        with self._failing(TIMESTAMP):
+            descriptor = os.open(self.root / "metadata", os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
@@ -155,12 +161,17 @@ class LocalTarget:
     def _prepare(self, path: str) -> str:
         folder, _, name = path.rpartition("/")
         if folder not in self._folders:
-            try:
+            with self._failing(path):
                 (self.root / folder).mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise self._failed(path, error) from error
             self._folders.add(folder)
         return f"{self.root}/{folder}/{name}" if folder else f"{self.root}/{name}"
+
+    @contextlib.contextmanager
+    def _failing(self, path: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise self._failed(path, error) from error
 
     def _failed(self, path: str, error: OSError) -> TargetError:
         return TargetError(

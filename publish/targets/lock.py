@@ -3,14 +3,15 @@
 Not as strong as a condition: the server cannot refuse the second of two writers, so each writes its name, waits, and looks whose name stands there.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 
 import msgspec
 
-from publish.errors import RaceError
+from publish.errors import RaceError, TargetError
 from publish.targets import Seen
 
 __all__ = ["Lock"]
@@ -22,11 +23,15 @@ SETTLES_SECONDS = 2.0
 
 class _Holder(msgspec.Struct, frozen=True):
     owner: str
+    run: str
     until: datetime
 
 
 class Lock:
-    """`read` and `write` reach the lock object; `owner` is unlike any other publisher's; `clock` gives the time in UTC."""
+    """`read` and `write` reach the lock object; `owner` is the workspace, in which one run at a time is at work; `clock` gives the time in UTC.
+
+    A stopped run's lock is taken over by the next one of the same owner; should two workspaces have one name, the first finds its lock gone before it commits.
+    """
 
     def __init__(
         self,
@@ -37,6 +42,7 @@ class Lock:
         settles: float = SETTLES_SECONDS,
     ) -> None:
         self._read, self._write, self._owner, self._clock, self._settles = read, write, owner, clock, settles
+        self._run = os.urandom(8).hex()
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -52,17 +58,19 @@ class Lock:
         try:
             yield
         finally:
-            if (holder := self._holder()) and holder.owner == self._owner:
-                self._claim(self._clock())
+            # What went wrong within is what the operator must hear of, not that the lock could not be given back.
+            with suppress(TargetError):
+                if (holder := self._holder()) and holder.run == self._run:
+                    self._claim(self._clock())
 
     def check(self) -> None:
         """Make sure that the lock is still ours, before what cannot be taken back."""
         holder = self._holder()
-        if holder is None or holder.owner != self._owner or holder.until <= self._clock():
+        if holder is None or holder.run != self._run or holder.until <= self._clock():
             raise RaceError("another publisher took the lock, or it has expired; nothing was committed, publish again")
 
     def _claim(self, until: datetime) -> None:
-        self._write(msgspec.json.encode(_Holder(self._owner, until)))
+        self._write(msgspec.json.encode(_Holder(self._owner, self._run, until)))
 
     def _holder(self) -> _Holder | None:
         seen = self._read()

@@ -1,6 +1,6 @@
 """Targets as the configuration names them."""
 
-import os
+import hashlib
 import socket
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -36,9 +36,14 @@ def _bucket(workspace: Workspace, name: str, config: "TargetConfig") -> Target:
         store,
         config.prefix,
         workspace.definition.election.id,
-        known=workspace.build / "targets" / name / "conditions",
+        known=workspace.build / "targets" / name / f"conditions-{_server(config)}",
         clock=lambda: datetime.now(UTC),
-        owner=f"{socket.gethostname()}-{os.urandom(4).hex()}",
+        owner=f"{socket.gethostname()}:{workspace.directory.resolve()}",
         without_conditions=config.without_conditions,
         compress_aliases=config.compress_aliases,
     )
+
+
+def _server(config: "TargetConfig") -> str:
+    """What was found out about one server says nothing about another one."""
+    return hashlib.sha256(f"{config.endpoint} {config.region} {config.bucket}".encode()).hexdigest()[:16]

@@ -11,6 +11,7 @@ import gzip
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from obstore import Attributes, PutMode
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
-__all__ = ["S3Target", "open_store"]
+__all__ = ["Patience", "S3Target", "open_store"]
 
 # Requests under way at once. Measured (docs/adr/0011): more gains nothing, fewer loses.
 CONCURRENCY = 64
@@ -40,6 +41,25 @@ LOCK = ".terbit-lock"
 COMPRESSED = frozenset(["text/html", "text/css", "text/javascript", "application/json", "text/plain"])
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a server is waited for, in seconds, and how often it is asked again after a lost connection, 429 or 5xx.
+
+    Each wait is drawn between the first one and twice the last one. The library does not tell `Retry-After`: the waits together come to what servers ask for,
+    about ten seconds, and not to much more, since the other targets wait for one that is down.
+    """
+
+    connect: float = 5.0
+    answer: float = 60.0  # from connecting to the last byte
+    retries: int = 8
+    first_wait: float = 0.2
+    longest_wait: float = 10.0
+    altogether: float = 60.0
+
+
+PATIENCE = Patience()
 
 
 class S3Target:
@@ -58,9 +78,9 @@ class S3Target:
         without_conditions: str = "refuse",
         compress_aliases: bool = False,
     ) -> None:
-        """`store` is the bucket; `known` a file that remembers whether its server honours conditions (a cache: may be deleted).
+        """`store` is the bucket; `known` a file that is there once its server was found to honour conditions (a cache: may be deleted).
 
-        `clock` and `owner` (unlike any other publisher's) are for the lock that takes their place.
+        `clock` and `owner` (this workspace, unlike any other) are for the lock that takes their place.
         """
         self.name, self._store, self._prefix, self._election = name, store, prefix, election
         self._known, self._without_conditions, self._compress = known, without_conditions, compress_aliases
@@ -181,14 +201,13 @@ class S3Target:
             return Seen(bytes(await found.bytes_async()), str(found.meta["e_tag"]))
 
     def _honours_conditions(self) -> bool:
-        """Ask the server once: does it refuse to create what is there? The answer is remembered."""
-        try:
-            return self._known.read_text() == "yes"
-        except OSError:
-            pass
+        """Ask the server: does it refuse to create what is there? That it does is remembered; that it does not may change."""
+        if self._known.exists():
+            return True
         honours = asyncio.run(self._probe())
-        self._known.parent.mkdir(parents=True, exist_ok=True)
-        self._known.write_text("yes" if honours else "no")
+        if honours:
+            self._known.parent.mkdir(parents=True, exist_ok=True)
+            self._known.touch()
         return honours
 
     async def _probe(self) -> bool:
@@ -262,14 +281,18 @@ def open_store(bucket: str, *, endpoint: str | None, region: str, path_style: bo
         ) from error
     client: ClientConfig = {
         "allow_http": True,
-        "timeout": timedelta(seconds=30),
-        "connect_timeout": timedelta(seconds=5),
+        "timeout": timedelta(seconds=PATIENCE.answer),
+        "connect_timeout": timedelta(seconds=PATIENCE.connect),
         "pool_max_idle_per_host": str(CONCURRENCY),
     }
     retry: RetryConfig = {
-        "max_retries": 6,
-        "retry_timeout": timedelta(seconds=60),
-        "backoff": {"init_backoff": timedelta(milliseconds=200), "max_backoff": timedelta(seconds=10), "base": 2},
+        "max_retries": PATIENCE.retries,
+        "retry_timeout": timedelta(seconds=PATIENCE.altogether),
+        "backoff": {
+            "init_backoff": timedelta(seconds=PATIENCE.first_wait),
+            "max_backoff": timedelta(seconds=PATIENCE.longest_wait),
+            "base": 2,
+        },
     }
     return S3Store(
         bucket,

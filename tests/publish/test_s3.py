@@ -12,7 +12,7 @@ from publish.errors import RaceError, TargetError
 from publish.flow import Flow
 from publish.progress import Stages
 from publish.targets import TIMESTAMP, Conflict
-from publish.targets.s3 import S3Target
+from publish.targets.s3 import Patience, S3Target
 from publish.workspace import Workspace
 from tests.election import NIGHT, correction, minutes
 from tests.faults import FaultProxy
@@ -110,11 +110,10 @@ def test_headers_of_objects_and_aliases(storage: Server, tmp_path: Path) -> None
 
 def test_nothing_new_costs_three_requests(storage: Server, tmp_path: Path) -> None:
     """With nothing new a run reads the timestamp, replaces it, and replaces the hint."""
-    made = workspace(tmp_path, storage, "cheap")
-    publish(made)
     with FaultProxy(storage.url) as proxy:
-        text = (made / "terbit.toml").read_text()
-        (made / "terbit.toml").write_text(text.replace(storage.url, proxy.url))
+        made = workspace(tmp_path, Server(proxy.url), "cheap")
+        publish(made)
+        proxy.requests.clear()
         publish(made, NIGHT + minutes(5))
         assert [method for method, _ in proxy.requests] == ["GET", "PUT", "PUT"]
 
@@ -173,17 +172,24 @@ def test_a_server_without_conditions_is_refused(simple: Server, tmp_path: Path) 
 
 
 def test_a_lock_takes_the_place_of_conditions(simple: Server, tmp_path: Path) -> None:
-    """With a lock object such a server can be published to; a second publisher is kept away while it is held."""
+    """With a lock object such a server can be published to; a second publisher is kept away while it is held, and takes none over but its own."""
     made = workspace(tmp_path, simple, "locked", 'without_conditions = "lock"')
     publish(made)
     assert shown(simple, "locked") == folder(made)
-    first, second = bucket_of(made), bucket_of(made)
-    with first.exclusive(), pytest.raises(RaceError, match="is publishing here"), second.exclusive():
-        pass
+    first, again = bucket_of(made), bucket_of(made)
+    second = bucket_of(Path(shutil.copytree(made, tmp_path / "copy")))
+    with first.exclusive():
+        with pytest.raises(RaceError, match="is publishing here"), second.exclusive():
+            pass
+        with again.exclusive(), pytest.raises(RaceError, match="took the lock"):
+            first.commit(b"late", None)
 
 
-def test_one_target_that_is_down_does_not_stop_the_other(storage: Server, tmp_path: Path) -> None:
+def test_one_target_that_is_down_does_not_stop_the_other(
+    storage: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The folder gets its release while the bucket is down; the next run brings the bucket up to date."""
+    monkeypatch.setattr("publish.targets.s3.PATIENCE", Patience(retries=1))
     made = workspace(tmp_path, storage, "down")
     text = (made / "terbit.toml").read_text()
     (made / "terbit.toml").write_text(text.replace(storage.url, "http://127.0.0.1:9"))

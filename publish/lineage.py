@@ -1,0 +1,37 @@
+"""Which releases are ours: the hash of each snapshot that this workspace made public or was about to, kept beside the ledger.
+
+Two copies of one workspace have the same keys, so a signature does not tell whose release stands at a target. Whoever finds one that is not in its own line
+must not go on: its next release would take back what the other one's said.
+"""
+
+from pathlib import Path
+
+from builder import durable
+
+__all__ = ["Lineage"]
+
+
+class Lineage:
+    """`ledger/snapshots`: a line with release and SHA-256 for each, oldest first."""
+
+    def __init__(self, ledger: Path) -> None:
+        self._path = ledger / "snapshots"
+
+    def has(self, release: int, sha256: str) -> bool:
+        return self._line(release, sha256) in self._read()
+
+    def add(self, release: int, sha256: str) -> None:
+        """Called before the commit: a stop after it is then known for what it is."""
+        lines = self._read()
+        if self._line(release, sha256) not in lines:
+            durable.write_file(self._path, b"".join([*lines, self._line(release, sha256)]))
+
+    def _read(self) -> list[bytes]:
+        try:
+            return self._path.read_bytes().splitlines(keepends=True)
+        except FileNotFoundError:
+            return []
+
+    @staticmethod
+    def _line(release: int, sha256: str) -> bytes:
+        return f"{release} {sha256}\n".encode()

@@ -1,0 +1,273 @@
+"""Faults at every request of a push: clients keep a whole release, the next run ends with the same bytes, what is immutable is written once."""
+
+import asyncio
+import random
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import obstore
+import pytest
+from obstore.store import S3Store
+
+from publish.errors import TargetError
+from publish.targets.s3 import Patience, open_store
+from tests.election import NIGHT, correction, minutes
+from tests.faults import Delay, Fault, FaultProxy, LostAnswer, LostRequest, Status, TruncatedAnswer, TruncatedRequest
+from tests.publish.workspace import deliver, make_workspace, publish
+from tests.storage import BUCKET, Server, seaweedfs
+from verifier.client import Client
+from verifier.errors import VerificationError
+from verifier.fetcher import MissingError
+
+LATER = NIGHT + minutes(5)
+QUICK = Patience(connect=2, answer=0.4, retries=2, first_wait=0.01, longest_wait=0.02, altogether=2)
+BUSY = {"Retry-After": "1"}
+CONFIG = 'workers = 1\n[targets.bucket]\nbucket = "{bucket}"\nendpoint = "{url}"\nprefix = "{prefix}/"\n'
+POINTERS = {"uji/metadata/timestamp.json", "uji/latest.json"}
+# Forks a process for each workspace named on stdin, which publishes; tells its id first, so that it can be killed, and how it ended.
+PUBLISHER = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from tests.election import NIGHT, minutes
+from tests.publish.workspace import publish
+import publish.flow, publish.targets.s3
+for line in sys.stdin:
+    if not (child := os.fork()):
+        os.setpgrp()
+        publish(Path(line.strip()), NIGHT + minutes(5))
+        os._exit(0)
+    print(child, flush=True)
+    print(os.waitpid(child, 0)[1], flush=True)
+"""
+
+Held = dict[str, bytes]
+Choose = Callable[[str, str, int], Fault | None]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A fetcher over what a bucket or a folder held at one moment."""
+
+    files: Mapping[str, bytes]
+
+    def fetch(self, path: str, max_length: int) -> bytes:
+        data = self.files.get(f"uji/{path}")
+        if data is None:
+            raise MissingError(path)
+        if len(data) > max_length:
+            raise VerificationError(path)
+        return data
+
+    def fetch_linked(self, path: str, other: str, max_length: int) -> tuple[bytes, bool]:
+        return self.fetch(path, max_length), False
+
+
+def release(held: Mapping[str, bytes], root: bytes, state: Path) -> int:
+    """The release that a client gets which knows the first root and has seen release 1; every file that it lists is there with the right bytes."""
+    client = Client(Memory(held), state, LATER, root=root)
+    client.refresh()
+    for role in client.roles().values():
+        for target in role.targets.targets.values():
+            client.fetch_target(target)
+    return client.snapshot.version
+
+
+def immutable(path: str) -> bool:
+    name = path.removeprefix("uji/")
+    return name.startswith(("targets/", "packages/")) or (name.startswith("metadata/") and name[9].isdigit())
+
+
+class Bucket:
+    """The server, what it held after release 1, and workspaces that would make release 2 there."""
+
+    def __init__(self, server: Server, proxy: FaultProxy, folder: Path) -> None:
+        self.server, self.proxy, self.folder, self.count = server, proxy, folder, 0
+        store = {"endpoint": server.url, "region": "us-east-1", "path_style": True, "profile": None}
+        self.store: S3Store = open_store(BUCKET, **store)  # type: ignore[arg-type]
+        self.prepared = make_workspace(folder / "prepared", self.config("prepared"))
+        deliver(self.prepared)
+        publish(self.prepared)
+        self.first = self.held("prepared")
+        self.root = (self.prepared / "keys/metadata/1.root.json").read_bytes()
+        assert release(self.first, self.root, folder / "state") == 1
+        deliver(self.prepared, {"one": correction(), "two": correction("110102", 1)})
+        workspace = self.workspace("undisturbed")
+        proxy.requests.clear()
+        publish(workspace, LATER)
+        self.requests = [path for _, path in proxy.requests]
+        self.undisturbed = self.held("undisturbed")
+
+    def config(self, name: str) -> str:
+        return CONFIG.format(bucket=BUCKET, url=self.proxy.url, prefix=name)
+
+    def workspace(self, name: str) -> Path:
+        """A copy of the prepared workspace, with a copy of what it has published."""
+        workspace = Path(shutil.copytree(self.prepared, self.folder / name))
+        (workspace / "terbit.toml").write_text(self.config(name))
+
+        async def put_all() -> None:
+            puts = [obstore.put_async(self.store, f"{name}/{path}", data) for path, data in self.first.items()]
+            await asyncio.gather(*puts)
+
+        asyncio.run(put_all())
+        return workspace
+
+    def held(self, name: str) -> Held:
+        """Every file under a prefix; our own marks left out."""
+        paths = [entry["path"] for batch in obstore.list(self.store, f"{name}/") for entry in batch]
+
+        async def get(path: str) -> bytes:
+            return bytes(await (await obstore.get_async(self.store, path)).bytes_async())
+
+        async def get_all() -> list[bytes]:
+            return await asyncio.gather(*map(get, paths))
+
+        found = zip(paths, asyncio.run(get_all()), strict=True)
+        return {path.removeprefix(f"{name}/"): data for path, data in found if "/.terbit-" not in path}
+
+    def versions(self, name: str) -> Counter[str]:
+        """How often each file was written."""
+        pages = self.server.client().get_paginator("list_object_versions").paginate(Bucket=BUCKET, Prefix=f"{name}/")
+        return Counter(one["Key"].removeprefix(f"{name}/") for page in pages for one in page.get("Versions", ()))
+
+    def ordinal(self, part: str, *, last: bool = False) -> int:
+        """The number of the first or last request for a path with `part` in it."""
+        found = [number for number, path in enumerate(self.requests, 1) if part in path]
+        return found[-1 if last else 0]
+
+    def check_whole(self, name: str) -> int:
+        """What clients get now, old and new ones; the number of the release."""
+        held, state = self.held(name), self.folder / f"{name}-state"
+        shutil.copytree(self.folder / "state", state)
+        number = release(held, self.root, state)
+        assert number in (1, 2)
+        assert release(held, self.root, self.folder / f"{name}-new") == number
+        return number
+
+    def check_finished(self, name: str, workspace: Path) -> None:
+        """A run without faults ends where an undisturbed one does, and nothing immutable was written twice."""
+        self.proxy.choose = lambda method, path, number: None
+        publish(workspace, LATER)
+        held = self.held(name)
+        assert held.keys() == self.undisturbed.keys()
+        assert [path for path in held if held[path] != self.undisturbed[path] and path not in POINTERS] == []
+        assert self.check_whole_once(name, held) == 2
+        assert {path: count for path, count in self.versions(name).items() if immutable(path) and count > 1} == {}
+
+    def check_whole_once(self, name: str, held: Held) -> int:
+        return release(held, self.root, self.folder / f"{name}-last")
+
+
+@pytest.fixture(scope="module")
+def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
+    folder = tmp_path_factory.mktemp("faults")
+    with pytest.MonkeyPatch.context() as patch, seaweedfs(folder / "weed") as server, FaultProxy(server.url) as proxy:
+        for key, value in server.environment().items():
+            patch.setenv(key, value)
+        patch.setattr("publish.targets.s3.PATIENCE", QUICK)
+        server.client().put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+        yield Bucket(server, proxy, folder)
+
+
+def first_tries(fault: Fault) -> Choose:
+    """Every request fails when it is made for the first time."""
+    seen: set[tuple[str, str]] = set()
+
+    def choose(method: str, path: str, number: int) -> Fault | None:
+        fresh = (method, path) not in seen
+        seen.add((method, path))
+        return fault if fresh else None
+
+    return choose
+
+
+def from_request(first: int, fault: Fault, start: int) -> Choose:
+    return lambda method, path, number: fault if number - start >= first else None
+
+
+PASSING = {
+    "lost request": LostRequest(),
+    "lost answer": LostAnswer(),
+    "truncated request": TruncatedRequest(),
+    "truncated answer": TruncatedAnswer(),
+    "500": Status(500),
+    "503": Status(503, BUSY),
+    "429": Status(429, BUSY),
+    "slow": Delay(0.05),
+}
+
+
+@pytest.mark.parametrize("kind", PASSING)
+def test_every_first_try_fails(bucket: Bucket, kind: str) -> None:
+    """A fault that passes, at each single request of a push, is outlasted: the release goes out in the same run."""
+    name = kind.replace(" ", "-")
+    workspace = bucket.workspace(name)
+    bucket.proxy.choose = first_tries(PASSING[kind])
+    publish(workspace, LATER)
+    assert bucket.check_whole(name) == 2
+    bucket.check_finished(name, workspace)
+
+
+LASTING = {
+    "lost request": LostRequest(),
+    "lost answer": LostAnswer(),
+    "truncated request": TruncatedRequest(),
+    "503": Status(503, BUSY),
+    "403": Status(403),
+    "stall": Delay(5),
+}
+# (part of the path, the last such request)
+POINTS = {
+    "timestamp read": ("timestamp.json", False),
+    "first object": ("/targets/", False),
+    "last object": ("/targets/", True),
+    "snapshot": ("2.snapshot.json", False),
+    "commit": ("timestamp.json", True),
+    "first alias": ("/uji/ppwp/", False),
+    "last hint": ("latest.json", True),
+}
+
+
+def cases() -> list[tuple[str, str]]:
+    """The commit with every kind of fault, each other point with two kinds that change from run to run."""
+    offset = random.randrange(len(LASTING))
+    kinds = list(LASTING) * 5
+    others = [point for point in POINTS if point != "commit"]
+    turns = [(point, kinds[offset + 2 * number + more]) for number, point in enumerate(others) for more in (0, 1)]
+    return [("commit", kind) for kind in LASTING] + turns
+
+
+def push_with(bucket: Bucket, name: str, first: int, fault: Fault) -> str | None:
+    """Publish with a fault from request `first` on; what the operator is told, None if all went well."""
+    workspace = bucket.workspace(name)
+    bucket.proxy.choose = from_request(first, fault, len(bucket.proxy.requests))
+    told = None
+    try:
+        publish(workspace, LATER)
+    except TargetError as error:
+        told = str(error)
+    bucket.proxy.choose = lambda method, path, number: None
+    bucket.check_whole(name)
+    bucket.check_finished(name, workspace)
+    return told
+
+
+@pytest.mark.parametrize(("point", "kind"), cases())
+def test_a_fault_that_lasts(bucket: Bucket, point: str, kind: str) -> None:
+    """From any request on nothing goes through any more: the operator gets one clear line, clients a whole release, the next run finishes."""
+    part, last = POINTS[point]
+    told = push_with(bucket, f"{point}-{kind}".replace(" ", "-"), bucket.ordinal(part, last=last), LASTING[kind])
+    assert told is not None
+    assert "\n" not in told
+    assert "credentials" in told if kind == "403" else "publish again" in told
+
+
+def test_a_fault_that_lasts_anywhere(bucket: Bucket) -> None:
+    """The same from every twelfth request on, at an offset and with faults that change from run to run."""
+    for number, first in enumerate(range(1 + random.randrange(12), len(bucket.requests), 12)):
+        kind = list(LASTING)[number % len(LASTING)]
+        assert push_with(bucket, f"anywhere-{first}", first, LASTING[kind]) is not None, (first, kind)
