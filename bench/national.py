@@ -67,7 +67,7 @@ def main() -> None:
     run("import", "csv", source / "tps_2019_ppwp.csv.gz", "--map", "kpu-2019-ppwp", "-C", out)
     run("import", "csv", source / "agregat_2019.csv.gz", "--map", "kpu-2019-recap", "-C", out)
     imported = time.perf_counter()
-    stages = json.loads(run("publish", "-C", out, "--json"))["seconds"]
+    stages = json.loads(run("publish", "--yes", "-C", out, "--json"))["seconds"]
     published = time.perf_counter()
     run("site", out / "public", "--root", out / "keys" / "metadata" / "1.root.json", program="terbit-verify")
     if options.json:

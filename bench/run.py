@@ -43,7 +43,7 @@ def main() -> None:
         terbit, verify = PROGRAMS / "terbit", PROGRAMS / "terbit-verify"
         for name, count in (("publish, 1 station corrected", 1), ("publish, 1 % corrected", 8169)):
             correct(options.data, nation, count)
-            timed(name, terbit, "publish", "-C", nation)
+            timed(name, terbit, "publish", "--yes", "-C", nation)
         timed("publish, nothing new", terbit, "publish", "-C", nation)
         root = nation / "keys" / "metadata" / "1.root.json"
         timed(
