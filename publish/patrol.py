@@ -90,6 +90,11 @@ class Patrol:
             findings = watch.sweep()
         except (PublishError, BuilderError, OSError) as error:
             findings = [Finding(told_time(self._clock()), watch.name, TIMESTAMP, "down", str(error))]
+        except (
+            Exception
+        ) as error:  # whatever it is, a guard that has stopped looking must not look like one that finds nothing
+            detail = f"the guard failed: {type(error).__name__}: {error}"
+            findings = [Finding(told_time(self._clock()), watch.name, TIMESTAMP, "down", detail)]
         fresh = self._alerts.report(watch.name, findings, self._clock().timestamp())
         with self._lock:
             for finding in fresh:

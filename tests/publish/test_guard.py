@@ -3,31 +3,32 @@
 import http.server
 import itertools
 import json
-import os
-import subprocess
+import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from click.testing import CliRunner
 
-from builder.ledger import Ledger
+from bench.guard_drill import drill
 from publish.alerts import Alerts
+from publish.cli import terbit
 from publish.config import GuardConfig
+from publish.errors import PublishError
 from publish.guard import Finding, exit_code
 from publish.patrol import Patrol
 from publish.targets import TIMESTAMP
 from publish.workspace import Workspace
 from tests.election import NIGHT, correction, minutes
+from tests.faults import FaultProxy, Status
 from tests.publish.workspace import deliver, make_workspace, publish
 from tests.storage import BUCKET, Server, seaweedfs
-from verifier.client import Client
-from verifier.errors import VerifierError
-from verifier.fetcher import DirectoryFetcher
 
 BUCKET_CONFIG = """workers = 1
 [targets.bucket]
@@ -236,3 +237,314 @@ def test_while_a_publisher_works_only_the_immutable_is_mended(place: Place) -> N
         assert {finding.path for finding in place.guard()} == {fixed.removeprefix("uji/")}
     place.guard()
     assert place.files() == right
+
+
+def test_wrong_headers_are_put_right(storage: Server, tmp_path: Path) -> None:
+    """A page with its own bytes, but served as a download or kept by caches for ever, is altered."""
+    place = Place(tmp_path, storage, "headers", "compress_aliases = true")
+    path = "uji/ppwp/1101/1101.html"
+    assert place.guard() == []
+    right = place.client.get_object(Bucket=BUCKET, Key=f"headers/{path}")
+    time.sleep(1.1)  # this server tells the time of a write in whole seconds
+    place.write(path, right["Body"].read(), ContentEncoding="gzip", ContentType="text/plain")
+    assert [finding.detail for finding in place.guard()] == ["its Content-Type is text/plain"]
+    head = place.client.head_object(Bucket=BUCKET, Key=f"headers/{path}")
+    assert (head["ContentType"], head["ContentEncoding"]) == (right["ContentType"], "gzip")
+    assert place.guard() == []
+
+
+def test_a_poisoned_name_is_removed_before_its_release(storage: Server, tmp_path: Path) -> None:
+    """Wrong bytes under the hash name of a coming object are set aside by the guard before the release that needs the name."""
+    place = Place(tmp_path, storage, "coming")
+    other = Path(shutil.copytree(place.directory, tmp_path / "other"))
+    (other / "terbit.toml").write_text("workers = 1\n")
+    for directory in (other, place.directory):
+        deliver(directory, {"one": correction()})
+    publish(other, NIGHT + minutes(5))
+    public = other / "public"
+    held = place.files()
+    every = {path.relative_to(public).as_posix() for path in (public / "uji/targets").rglob("*.*")}
+    coming = sorted(path for path in every if (public / path).is_file() and path not in held)
+    for path in coming:
+        place.write(path, b"poison")
+    assert {f"uji/{finding.path}" for finding in place.guard()} == {*coming}
+    assert not set(coming) & place.files().keys()
+    publish(place.directory, NIGHT + minutes(5))
+    assert place.guard() == []
+    held = place.files()
+    assert {path: held[path] for path in coming} == {path: (public / path).read_bytes() for path in coming}
+
+
+def test_a_second_look_costs_a_listing(storage: Server, tmp_path: Path) -> None:
+    """Where nothing was written since the last look, only the timestamp is read; the rest is lists."""
+    place = Place(tmp_path, storage, "cheaplook")
+    with FaultProxy(storage.url) as proxy:
+        config = place.directory / "terbit.toml"
+        config.write_text(config.read_text().replace(storage.url, proxy.url))
+        place.guard()
+        count = len(proxy.requests)
+        assert place.guard() == []
+        asked = [path for _, path in proxy.requests[count:]]
+    assert sum("list-type" not in path for path in asked) == 1
+    assert len(asked) < 20
+
+
+def test_a_target_that_is_down_is_told(storage: Server, tmp_path: Path) -> None:
+    """A target that refuses every request is told as down, with exit code 1, and nothing else is claimed."""
+    place = Place(tmp_path, storage, "down")
+    with FaultProxy(storage.url, lambda method, path, number: Status(403)) as proxy:
+        config = place.directory / "terbit.toml"
+        config.write_text(config.read_text().replace(storage.url, proxy.url))
+        findings = place.guard()
+    assert [finding.what for finding in findings] == ["down"]
+    assert exit_code(findings) == 1
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Iterator[tuple[str, dict[str, bytes | int]]]:
+    """A public address in front of `tmp_path/site/public`; what is in the dictionary is answered in place of a file."""
+    shown: dict[str, bytes | int] = {}
+    root = tmp_path / "site" / "public"
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path = self.path.lstrip("/")
+            place = root / path
+            data = shown.get(path, place.read_bytes() if place.is_file() else 404)
+            self.send_response(data if isinstance(data, int) else 200)
+            self.send_header("Content-Length", str(0 if isinstance(data, int) else len(data)))
+            self.end_headers()
+            if isinstance(data, bytes):
+                self.wfile.write(data)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/", shown
+        server.shutdown()
+        thread.join()
+
+
+def public_place(tmp_path: Path, url: str) -> Place:
+    more = f'[targets.public]\nfolder = "public"\nurls = ["{url}"]\n[guard]\nstale_seconds = 60\nsample = 1000\n'
+    return Place(tmp_path, None, "site", more)
+
+
+def test_stale_is_told_from_altered(tmp_path: Path, cache: tuple[str, dict[str, bytes | int]]) -> None:
+    """An earlier signed copy is stale (5) as long as a cache may show it, and altered (4) after; bytes that nobody signed are altered at once."""
+    url, shown = cache
+    place = public_place(tmp_path, url)
+    assert place.guard() == []
+    kept = [f"uji/ppwp/1101/1101.{end}" for end in ("html", "json", "json.minisig")]
+    earlier = place.files()
+    deliver(place.directory, {"one": correction()})
+    publish(place.directory, NIGHT + minutes(5))
+    paths = [*kept, "uji/index.html", "uji/latest.json", f"uji/{TIMESTAMP}"]
+    shown.update({path: earlier[path] for path in paths})
+    start = NIGHT + minutes(6)
+    findings = look(place.directory, now=start)
+    assert {f"uji/{finding.path}" for finding in findings} == {*paths}
+    assert {finding.what for finding in findings} == {"stale"}
+    assert exit_code(findings) == 5
+    assert {finding.what for finding in look(place.directory, now=start + minutes(2))} == {"altered"}
+    shown.clear()
+    assert look(place.directory, now=start + minutes(3)) == []
+    shown[kept[0]] = b"<h1>palsu</h1>"
+    shown[kept[1]] = 404
+    told = {finding.path: finding.what for finding in look(place.directory, now=start + minutes(3))}
+    assert told == {"ppwp/1101/1101.html": "altered", "ppwp/1101/1101.json": "deleted"}
+
+
+@pytest.mark.parametrize("answer", [302, 200, 503], ids=["redirected", "emptied", "down"])
+def test_a_public_address_that_answers_otherwise(
+    tmp_path: Path, cache: tuple[str, dict[str, bytes | int]], answer: int
+) -> None:
+    """A redirection or an empty answer is altered; an error of the server's is no tampering."""
+    url, shown = cache
+    place = public_place(tmp_path, url)
+    shown["uji/ppwp/1101/1101.html"] = answer
+    findings = place.guard()
+    assert [(finding.path, finding.what) for finding in findings] == [
+        ("ppwp/1101/1101.html", "down" if answer == 503 else "altered")
+    ]
+
+
+def test_a_guard_beside_publishers_mixes_nothing(storage: Server, tmp_path: Path) -> None:
+    """While a guard looks on without pause, releases go out whole: the tree is the one that a publisher without a guard makes, and nothing was found."""
+    place = Place(tmp_path, storage, "beside")
+    alone = Path(shutil.copytree(place.directory, tmp_path / "alone"))
+    (alone / "terbit.toml").write_text("workers = 1\n")
+    found: list[Finding] = []
+    patrol = Patrol(place.directory, True, lambda: NIGHT, found.append, lambda text: None)
+    thread = threading.Thread(target=patrol.run, args=(0.01,))
+    thread.start()
+    try:
+        for directory in (place.directory, alone):
+            for revision in (2, 3, 4):
+                deliver(directory, {f"one{revision}": correction(revision=revision)})
+                publish(directory, NIGHT + minutes(5 * revision))
+    finally:
+        patrol.stop()
+        thread.join()
+    assert found == []
+    public = alone / "public"
+    whole = {path.relative_to(public).as_posix(): path.read_bytes() for path in public.rglob("*") if path.is_file()}
+    shown = place.files()
+    assert {path: shown.get(path) for path in whole} == whole
+
+
+def test_the_drill(storage: Server, tmp_path: Path) -> None:
+    """Of an attacker's changes, deletions and additions all are found and put right, and a client never accepted a wrong byte."""
+    with seaweedfs(tmp_path / "weed") as server:
+        figures = drill(tmp_path / "site", server, 40, seconds=4, interval=0.1, pause=0.2)
+    assert figures["attacks"] >= 15
+    assert (figures["found, %"], figures["healed, %"]) == (100, 100)
+    assert figures["files that differ afterwards"] == 0
+    assert figures["wrong bytes that it accepted"] == 0
+    assert figures["files that a client checked"] > 0
+
+
+def finding(path: str, done: str = "") -> Finding:
+    return Finding("2026-11-03T12:00:00.000Z", "public", path, "altered", "it is not what was signed", done, "0" * 64)
+
+
+def alerts(directory: Path, said: list[str], **config: object) -> Alerts:
+    return Alerts(msgspec.convert(config, GuardConfig), directory, directory / "guard" / "findings.jsonl", said.append)
+
+
+def test_the_command_gets_the_findings_on_stdin(tmp_path: Path) -> None:
+    """One look's findings are one call of the command, with their count; what stands on is not told again."""
+    script = f"import sys; open({str(tmp_path / 'told')!r}, 'a').write(sys.stdin.read() + '\\n')"
+    said: list[str] = []
+    told = alerts(tmp_path, said, command=[sys.executable, "-c", script])
+    found = [finding("a.html"), finding("b.html")]
+    assert told.report("public", found, 0) == found
+    assert told.report("public", found, 1) == []
+    told.flush("public", at_once=True)
+    (alert,) = map(json.loads, (tmp_path / "told").read_text().splitlines())
+    assert (alert["count"], [one["path"] for one in alert["findings"]]) == (2, ["a.html", "b.html"])
+    assert [json.loads(line)["path"] for line in (tmp_path / "guard/findings.jsonl").read_text().splitlines()] == [
+        "a.html",
+        "b.html",
+    ]
+    assert said == []
+
+
+def test_what_was_put_back_and_is_wrong_again_is_told_again(tmp_path: Path) -> None:
+    """The same file, altered again after it was put right, is another finding."""
+    told = alerts(tmp_path, [])
+    one = finding("a.html", "put back")
+    assert told.report("public", [one], 0) == told.report("public", [one], 1) == [one]
+
+
+def test_a_failing_command_does_not_stop_the_guard(tmp_path: Path) -> None:
+    """A command that fails or is not there is told on stderr, and that is all."""
+    said: list[str] = []
+    alerts(tmp_path, said, command=["/nonexistent/alarm"]).report("public", [finding("a.html")], 0)
+    assert len(said) == 1
+
+
+def test_the_webhook_is_tried_again(tmp_path: Path) -> None:
+    """The webhook gets one POST of JSON, tried again when its server fails; its address, which may be a secret, is never printed."""
+    got: list[dict[str, Any]] = []
+    statuses = itertools.chain([503, 500], itertools.repeat(200))
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(next(statuses))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    said: list[str] = []
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        (tmp_path / "hook").write_text(f"http://127.0.0.1:{server.server_port}/secret\n")
+        alerts(tmp_path, said, webhook_file="hook").report("public", [finding("a.html")], 0)
+        server.shutdown()
+        thread.join()
+    assert (len(got), got[2]["count"], said) == (3, 1, [])
+    alerts(tmp_path, said, webhook_file="hook").report("public", [finding("b.html")], 0)
+    assert len(said) == 1
+    assert "secret" not in said[0]
+
+
+def test_the_textfile_counts(tmp_path: Path) -> None:
+    """The Prometheus textfile has what was found so far, and what is wrong at present."""
+    told = alerts(tmp_path, [], textfile="terbit.prom")
+    told.report("public", [finding("a.html"), finding("b.html", "put back")], 1762171200.5)
+    lines = (tmp_path / "terbit.prom").read_text().splitlines()
+    assert 'terbit_guard_findings_total{where="public",what="altered"} 2' in lines
+    assert 'terbit_guard_open{where="public",what="altered"} 1' in lines
+    assert 'terbit_guard_last_look_seconds{where="public"} 1762171200.500' in lines
+
+
+def command(directory: Path, *words: str) -> Any:
+    return CliRunner().invoke(terbit, [*words, "-C", str(directory)])
+
+
+def test_the_command_line(tmp_path: Path) -> None:
+    """`terbit guard --once --json` prints one object a finding and exits with 4; once all is put right, nothing and 0."""
+    place = Place(tmp_path, None, "site")
+    place.write("uji/latest.json", b"{}")
+    done = command(place.directory, "guard", "--once", "--json", "-q")
+    assert done.exit_code == 4
+    (told,) = map(json.loads, done.stdout.splitlines())
+    assert (told["path"], told["what"], told["where"], told["done"].partition(";")[0]) == (
+        "latest.json",
+        "altered",
+        "public",
+        "put back",
+    )
+    assert command(place.directory, "guard", "--once", "-q").exit_code == 0
+
+
+def test_freeze_keeps_the_release_and_its_heartbeat(tmp_path: Path) -> None:
+    """Frozen, a run takes nothing in and renews the timestamp, and the public is told why; after the end everything goes its way."""
+    place = Place(tmp_path, None, "site")
+    frozen = place.directory / "frozen.toml"
+    frozen.write_text('since = "2026-11-03T12:00:00Z"\nreason = "diperiksa"\n')
+    deliver(place.directory, {"one": correction()})
+    before = place.files()
+    for content in ("", "# Tentang\n\nBerubah.\n"):
+        if content:
+            (place.directory / "content/pages/id/tentang.md").write_text(content)
+        report, told = publish(place.directory, NIGHT + minutes(5))
+        assert (report.accepted, told["release"], told["files"]) == ({}, 1, 0)
+    after = place.files()
+    assert {path for path, data in after.items() if before.get(path) != data} == {"uji/latest.json", f"uji/{TIMESTAMP}"}
+    assert json.loads(after["uji/latest.json"])["frozen"]["reason"] == "diperiksa"
+    assert (place.directory / "inbox/one").is_dir()
+    assert place.guard() == []
+    frozen.unlink()
+    assert publish(place.directory, NIGHT + minutes(10))[1]["release"] == 2
+    assert "frozen" not in json.loads(place.files()["uji/latest.json"])
+
+
+def test_freeze_on_the_command_line(tmp_path: Path) -> None:
+    """`terbit freeze` tells the public at once, a second one is refused, and so is an end of what is not frozen."""
+    place = Place(tmp_path, None, "site")
+    hint = place.root / "uji/latest.json"
+    assert command(place.directory, "freeze", "--reason", 'kab. 3172 "diperiksa"').exit_code == 0
+    assert json.loads(hint.read_bytes())["frozen"]["reason"] == 'kab. 3172 "diperiksa"'
+    assert isinstance(command(place.directory, "freeze").exception, PublishError)
+    assert command(place.directory, "freeze", "--end").exit_code == 0
+    assert "frozen" not in json.loads(hint.read_bytes())
+    assert isinstance(command(place.directory, "freeze", "--end").exception, PublishError)
+
+
+def test_heartbeat_renews_the_timestamp_alone(tmp_path: Path) -> None:
+    """`terbit heartbeat` takes nothing in, and only timestamp and hint change."""
+    place = Place(tmp_path, None, "site")
+    deliver(place.directory, {"one": correction()})
+    before = place.files()
+    assert command(place.directory, "heartbeat", "--json").exit_code == 0
+    changed = {path for path, data in place.files().items() if before.get(path) != data}
+    assert changed == {"uji/latest.json", f"uji/{TIMESTAMP}"}
