@@ -35,6 +35,7 @@ ELSEWHERE = {
     "plan": "publish.cli_plan:plan",
     "apply": "publish.cli_plan:apply_command",
     "reconcile": "publish.cli_reconcile:reconcile",
+    "doctor": "publish.cli_doctor:doctor",
 }
 
 SHOWN = 10  # parts of the site that `build` names
