@@ -1,11 +1,19 @@
 """Faults at every request of a push: clients keep a whole release, the next run ends with the same bytes, what is immutable is written once."""
 
 import asyncio
+import os
 import random
 import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import obstore
@@ -13,10 +21,13 @@ import pytest
 from obstore.store import S3Store
 
 from publish.errors import TargetError
+from publish.flow import take_in_packages
+from publish.progress import Stages
 from publish.targets.s3 import Patience, open_store
+from publish.workspace import Workspace
 from tests.election import NIGHT, correction, minutes
 from tests.faults import Delay, Fault, FaultProxy, LostAnswer, LostRequest, Status, TruncatedAnswer, TruncatedRequest
-from tests.publish.workspace import deliver, make_workspace, publish
+from tests.publish.workspace import deliver, make_workspace, publish, tree
 from tests.storage import BUCKET, Server, seaweedfs
 from verifier.client import Client
 from verifier.errors import VerificationError
@@ -34,10 +45,10 @@ sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from tests.election import NIGHT, minutes
 from tests.publish.workspace import publish
-import publish.flow, publish.targets.s3
+from publish import flow
+from publish.targets import s3
 for line in sys.stdin:
     if not (child := os.fork()):
-        os.setpgrp()
         publish(Path(line.strip()), NIGHT + minutes(5))
         os._exit(0)
     print(child, flush=True)
@@ -271,3 +282,140 @@ def test_a_fault_that_lasts_anywhere(bucket: Bucket) -> None:
     for number, first in enumerate(range(1 + random.randrange(12), len(bucket.requests), 12)):
         kind = list(LASTING)[number % len(LASTING)]
         assert push_with(bucket, f"anywhere-{first}", first, LASTING[kind]) is not None, (first, kind)
+
+
+# Two publishers with one workspace's keys.
+
+
+def two_copies(bucket: Bucket, name: str) -> tuple[Path, Path]:
+    """Two copies of one workspace, each with a package that the other one has not."""
+    one = bucket.workspace(name)
+    two = Path(shutil.copytree(one, bucket.folder / f"{name}-two"))
+    deliver(two, {"three": correction("110102", 2)})
+    return one, two
+
+
+def attempt(workspace: Path, now: datetime = LATER) -> str:
+    """Publish; what the loser is told, nothing for the winner."""
+    try:
+        publish(workspace, now)
+    except TargetError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("held_up", ["2.snapshot.json", "timestamp.json", "/uji/ppwp/", "/packages/"])
+def test_two_publishers_at_once(bucket: Bucket, held_up: str) -> None:
+    """Whoever is held up where, one wins and the other is told; its next runs change nothing and say what to do."""
+    name = f"two-{held_up.strip('/').replace('/', '-')}"
+    pair = two_copies(bucket, name)
+    seen: list[str] = []
+
+    def choose(method: str, path: str, number: int) -> Fault | None:
+        if method == "PUT" and held_up in path and not seen:
+            seen.append(path)
+            return Delay(0.3)
+        return None
+
+    bucket.proxy.choose = choose
+    with ThreadPoolExecutor(2) as threads:
+        told = list(threads.map(attempt, pair))
+    bucket.proxy.choose = lambda method, path, number: None
+    assert sorted(map(bool, told)) == [False, True]
+    winner, loser = pair if told[1] else pair[::-1]
+    assert "another publisher" in max(told)
+    assert bucket.check_whole(name) == 2
+    before = bucket.held(name)
+    assert "Let only one go on" in attempt(loser, LATER + minutes(5))
+    deliver(loser, {"four": correction("110101", 3)})
+    assert "ledger/packages" in attempt(loser, LATER + minutes(10))
+    assert bucket.held(name) == before
+    # As the message says: what the loser took in is handed in at the winner.
+    workspace = Workspace(winner)
+    with workspace.lock():
+        paths = [loser / "ledger" / "packages"]
+        take_in_packages(workspace, paths, Stages(quiet=True), LATER + minutes(15))
+    publish(winner, LATER + minutes(15))
+    assert release(bucket.held(name), bucket.root, bucket.folder / f"{name}-after") == 3
+    assert {path: count for path, count in bucket.versions(name).items() if immutable(path) and count > 1} == {}
+
+
+def test_an_old_copy_takes_nothing_back(bucket: Bucket) -> None:
+    """A copy of the workspace from before the last release, started by mistake, says so and leaves the public where it is."""
+    new = bucket.workspace("old-copy")
+    old = Path(shutil.copytree(new, bucket.folder / "old-copy-two"))
+    shutil.rmtree(old / "inbox")
+    publish(new, LATER)
+    before = bucket.held("old-copy")
+    assert "old copy" in attempt(old, LATER + minutes(5))
+    assert bucket.held("old-copy") == before
+    publish(new, LATER + minutes(5))
+
+
+def test_two_publishers_in_one_folder(tmp_path: Path) -> None:
+    """The same where both publish into one folder."""
+    one = make_workspace(tmp_path / "one", f'workers = 1\n[targets.public]\nfolder = "{tmp_path}/public"\n')
+    deliver(one)
+    publish(one)
+    two = Path(shutil.copytree(one, tmp_path / "two"))
+    deliver(one, {"one": correction()})
+    deliver(two, {"two": correction("110102", 1)})
+    with ThreadPoolExecutor(2) as threads:
+        told = list(threads.map(attempt, (one, two)))
+    assert sorted(map(bool, told)) == [False, True]
+    held = {
+        path.relative_to(tmp_path / "public").as_posix(): path.read_bytes()
+        for path in (tmp_path / "public").rglob("*")
+        if path.is_file()
+    }
+    root = (one / "keys/metadata/1.root.json").read_bytes()
+    assert release(held, root, tmp_path / "state") == 2
+    winner, loser = (one, two) if told[1] else (two, one)
+    before = tree(tmp_path / "public")
+    assert "Let only one go on" in attempt(loser, LATER + minutes(5))
+    assert tree(tmp_path / "public") == before
+    publish(winner, LATER + minutes(5))
+
+
+# A publisher that is killed while it talks to the bucket.
+
+
+@pytest.fixture(scope="module")
+def publisher() -> Iterator[subprocess.Popen[str]]:
+    words = [sys.executable, "-c", PUBLISHER, str(Path.cwd())]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def test_killed_at_a_request(bucket: Bucket, publisher: subprocess.Popen[str]) -> None:
+    """Killed before the server has a request or before it answers, the publisher leaves a whole release, and the next run finishes."""
+    assert publisher.stdin is not None
+    assert publisher.stdout is not None
+    points = {bucket.ordinal(part, last=last) for part, last in POINTS.values()}
+    points |= set(range(1 + random.randrange(40), len(bucket.requests), 40))
+    for number, point in enumerate(sorted(points)):
+        name, at_commit = f"killed-{point}", point == bucket.ordinal("timestamp.json", last=True)
+        workspace = bucket.workspace(name)
+        fault = LostAnswer() if at_commit or number % 2 else LostRequest()
+        reached = threading.Event()
+
+        def choose(
+            method: str, path: str, count: int, last: int = len(bucket.proxy.requests) + point,
+            fault: Fault = fault, reached: threading.Event = reached,
+        ) -> Fault | None:  # fmt: skip
+            if count >= last:
+                reached.set()
+            return fault if count >= last else None
+
+        bucket.proxy.choose = choose
+        publisher.stdin.write(f"{workspace}\n")
+        publisher.stdin.flush()
+        child = int(publisher.stdout.readline())
+        assert reached.wait(20), point
+        time.sleep(0.01)  # what was asked for may arrive
+        os.kill(child, signal.SIGKILL)
+        assert int(publisher.stdout.readline()) == signal.SIGKILL, point
+        bucket.check_whole(name)
+        bucket.check_finished(name, workspace)
