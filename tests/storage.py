@@ -12,12 +12,15 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import boto3
+import obstore
 from botocore.config import Config
+from obstore.store import S3Store
 
 from tests.programs import require
 
@@ -85,13 +88,22 @@ class Server:
     def environment(self) -> dict[str, str]:
         return {"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key}
 
-    def keys(self, bucket: str = BUCKET) -> dict[str, bytes]:
+    def keys(self, bucket: str = BUCKET, prefix: str = "") -> dict[str, bytes]:
         """Every object in a bucket with its bytes."""
-        client, found = self.client(), {}
-        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
-            for entry in page.get("Contents", ()):
-                found[entry["Key"]] = client.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read()
-        return found
+        store = S3Store(
+            bucket,
+            endpoint=self.url,
+            region="us-east-1",
+            access_key_id=self.access_key,
+            secret_access_key=self.secret_key,
+            virtual_hosted_style_request=False,
+            client_options={"allow_http": True},
+        )
+        names = [entry["path"] for page in obstore.list(store, prefix or None) for entry in page]
+        with ThreadPoolExecutor(16) as threads:
+            return dict(
+                zip(names, threads.map(lambda name: bytes(obstore.get(store, name).bytes()), names), strict=True)
+            )
 
 
 @contextlib.contextmanager
