@@ -186,11 +186,18 @@ class Flow:
         """The draft of the cut's release: the one that a stopped run left, if it serves these targets, or a fresh one."""
         draft = Draft(self.workspace.build / "draft" / str(self.cut.release))
         state = draft.state()
-        if state is None or not all(_serves(draft, state, base) for base in self.behind.values()):
+        if state is None or not all(self._serves(state, base) for base in self.behind.values()):
             for old in self.workspace.build.glob("draft/*"):
                 Draft(old).discard()
             draft.start()
         return draft
+
+    def _serves(self, state: DraftState, base: Base) -> bool:
+        """True if a draft has all that a target lacks, or the target already shows its release: an earlier run was stopped after its commit."""
+        if state.since <= base.release:
+            return True
+        named = self.keyring.named_snapshot(base.seen.data) if base.seen else None
+        return named is not None and named == state.roles.get(SNAPSHOT)
 
     @cached_property
     def runner(self) -> Runner:
@@ -327,8 +334,3 @@ class Flow:
     def _fail(self, name: str, error: TargetError) -> None:
         self.failed[name] = f"{name}: {error}" if len(self.targets) > 1 else str(error)
         self.stages.say(f"FAILED {self.failed[name]}")
-
-
-def _serves(draft: Draft, state: DraftState, base: Base) -> bool:
-    """True if a draft has all that a target lacks, or the target already shows its timestamp: the last run was stopped after its commit."""
-    return state.since <= base.release or (base.seen is not None and draft.timestamp == base.seen.data)

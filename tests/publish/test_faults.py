@@ -284,6 +284,26 @@ def test_a_fault_that_lasts_anywhere(bucket: Bucket) -> None:
         assert push_with(bucket, f"anywhere-{first}", first, LASTING[kind]) is not None, (first, kind)
 
 
+def test_stopped_again_and_again(bucket: Bucket) -> None:
+    """After a stop behind the commit and another one before the next commit, what was pushed is not built and compared from the beginning."""
+    workspace = bucket.workspace("again")
+    for point in ("first alias", "first object"):
+        part, last = POINTS[point]
+        start = len(bucket.proxy.requests)
+        bucket.proxy.choose = from_request(bucket.ordinal(part, last=last), Status(503, BUSY), start)
+        with pytest.raises(TargetError):
+            publish(workspace, LATER)
+    draft = (workspace / "build/draft/2/draft.json").stat().st_mtime_ns
+    bucket.proxy.choose = from_request(
+        bucket.ordinal("timestamp.json", last=True), Status(403), len(bucket.proxy.requests)
+    )
+    with pytest.raises(TargetError):
+        publish(workspace, LATER)
+    assert (workspace / "build/draft/2/draft.json").stat().st_mtime_ns == draft
+    bucket.check_whole("again")
+    bucket.check_finished("again", workspace)
+
+
 # Two publishers with one workspace's keys.
 
 
