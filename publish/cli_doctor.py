@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,9 @@ from verifier.printable import say
 
 if TYPE_CHECKING:
     from publish.doctor.judge import Finding
+    from publish.expected import Expected
     from publish.workspace import Workspace
+    from verifier.formats.minisign import PublicKey
 
 __all__ = ["doctor"]
 
@@ -83,14 +85,32 @@ def _targets(workspace: Workspace) -> Iterator[Finding]:
 
     election, keys = workspace.definition.election.id, read_public_keys(workspace.keys / "public")
     for name, target in workspace.config.targets.items():
-        if target.bucket is not None:
-            yield from bucket.examine(name, target, election, _now)
-        if target.urls and (expected := expected_at(workspace, name)) is not None:
+        found = list(bucket.examine(name, target, election, _now)) if target.bucket is not None else []
+        yield from found
+        if (expected := expected_at(workspace, name)) is not None:
+            # What cannot even be reached would only be waited for.
+            if not found or found[0].level == "ok":
+                yield _shown(workspace, name, expected, keys)
             for url in target.urls:
                 yield from public.examine(url, election, expected, keys, _now)
-        elif not target.urls:
+        if not target.urls:
             what = "terbit.toml does not say where the public reads it, so nobody looks there"
             yield Finding("warn", f"target {name}", what, f'urls = ["https://…/"] in [targets.{name}]')
+
+
+def _shown(workspace: Workspace, name: str, expected: Expected, keys: Sequence[PublicKey]) -> Finding:
+    from publish.doctor.judge import Finding
+    from publish.doctor.public import judge_shown
+    from publish.errors import TargetError
+    from publish.targets import TIMESTAMP
+    from publish.targets.open import open_targets
+
+    where = f"target {name}"
+    try:
+        seen = next(target for target in open_targets(workspace) if target.name == name).read(TIMESTAMP)
+    except TargetError as error:
+        return Finding("fail", where, str(error), f"mend that, then: terbit reconcile {name}")
+    return judge_shown(where, seen.data if seen else b"", expected, keys)
 
 
 def _now() -> datetime:

@@ -16,7 +16,7 @@ from publish.ours import signed_by
 from publish.targets import TIMESTAMP
 from verifier.formats.minisign import PublicKey
 
-__all__ = ["examine"]
+__all__ = ["examine", "judge_shown"]
 
 TIMEOUT = urllib3.Timeout(connect=5, read=10)
 LONGEST = 64_000_000
@@ -54,7 +54,7 @@ def examine(
             continue
         headers = {name.lower(): value for name, value in answer.headers.items()}
         if path == TIMESTAMP:
-            yield _shown(url + place, data, expected, keys)
+            yield judge_shown(url + place, data, expected, keys)
             yield from _clock(url, headers, clock())
         yield from judge_headers(url + place, place, headers)
 
@@ -78,7 +78,8 @@ def _sample(expected: Expected) -> list[str]:
     return [TIMESTAMP, "latest.json", *(path for path in ("../index.html",) if path in expected.right), *found]
 
 
-def _shown(where: str, data: bytes, expected: Expected, keys: Sequence[PublicKey]) -> Finding:
+def judge_shown(where: str, data: bytes, expected: Expected, keys: Sequence[PublicKey]) -> Finding:
+    """The timestamp that a place shows, against our last one."""
     if data == expected.data[TIMESTAMP]:
         return Finding("ok", where, f"it shows release {expected.release}, with our last timestamp")
     signed = signed_by(data, keys)
@@ -89,7 +90,8 @@ def _shown(where: str, data: bytes, expected: Expected, keys: Sequence[PublicKey
         return Finding("fail", where, "it shows a younger timestamp than our last one", fix)
     age = timedelta(seconds=expected.timestamp_version - signed.version)
     what = f"it shows a timestamp that is {age} older than our last one"
-    return Finding("warn", where, what, "purge it at the CDN, and let it keep timestamp.json for 10 s at most")
+    fix = "terbit publish; purge it at the CDN, which may keep timestamp.json for 10 s at most"
+    return Finding("warn", where, what, fix)
 
 
 def _clock(url: str, headers: dict[str, str], now: datetime) -> Iterator[Finding]:

@@ -277,7 +277,7 @@ def test_public_addresses(made: Path) -> None:
 
     def examine(url: str) -> list[tuple[str, str]]:
         (made / "terbit.toml").write_text(f'workers = 1\n[targets.public]\nfolder = "public"\nurls = ["{url}"]\n')
-        return troubles(doctor(made)[1])
+        return troubles([one for one in doctor(made)[1] if one["where"].startswith("http")])
 
     with serving(PublicServer(made / "public", "127.0.0.1", 0)) as url:
         assert examine(url) == []
@@ -293,6 +293,18 @@ def test_public_addresses(made: Path) -> None:
         found = examine(url)
         assert any("without Cache-Control, Content-Security-Policy" in what for _, what in found)
     assert any("no answer" in what for _, what in examine("http://127.0.0.1:9/"))
+
+
+def test_what_a_target_shows(made: Path) -> None:
+    """A target that shows another timestamp than the one that we put there last is told, and one whose timestamp is gone."""
+    timestamp = made / "public/uji/metadata/timestamp.json"
+    right = timestamp.read_bytes()
+    for wrong in (right.replace(b"a", b"b"), b""):
+        timestamp.write_bytes(wrong)
+        code, findings = doctor(made)
+        assert (code, [what for level, what in troubles(findings) if level == "fail"]) == (
+            1, ["it shows a timestamp that we have not signed"],
+        )  # fmt: skip
 
 
 def test_findings_for_people(healthy: Path) -> None:
