@@ -21,7 +21,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from publish.targets import TIMESTAMP, Alias
-from publish.targets.s3 import S3Target, open_store
+from publish.targets.bucket import Bucket, open_store
+from publish.targets.s3 import S3Target
 from tests.storage import BUCKET, Server, seaweedfs
 
 SIZE, CHANGED = 2_000, 200
@@ -58,7 +59,7 @@ def one_run(files: list[tuple[str, bytes]], server: Server, folder: Path, second
 
     store = open_store(BUCKET, endpoint=server.url, region="us-east-1", path_style=True, profile=None)
     target = S3Target(
-        "bench", store, "ours/", "e", known=folder / "known", clock=lambda: datetime.now(UTC), owner="bench"
+        "bench", Bucket(store, "ours/", "e"), known=folder / "known", clock=lambda: datetime.now(UTC), owner="bench"
     )
     with target.exclusive():
         timed("terbit, files written once", lambda: target.put_objects(files, ignore))

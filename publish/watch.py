@@ -26,7 +26,7 @@ from publish.ours import read_public_keys, signed_by
 from publish.record import RecordStore
 from publish.sources import Sources
 from publish.targets import TIMESTAMP
-from publish.targets.inventory import EVIDENCE, Found, Inventory, LocalInventory, S3Inventory
+from publish.targets.inventory import EVIDENCE, BucketInventory, Found, Inventory, LocalInventory
 from publish.workspace import Workspace
 
 __all__ = ["TargetWatch", "open_inventories", "told_time"]
@@ -246,17 +246,10 @@ def open_inventories(workspace: Workspace) -> dict[str, Inventory]:
     found: dict[str, Inventory] = {target.name: LocalInventory(target) for target in workspace.local_targets()}
     for name, config in workspace.config.targets.items():
         if config.bucket is not None:
-            from publish.targets.s3 import open_store
+            from publish.targets.bucket import open_bucket
 
-            store = open_store(
-                config.bucket,
-                endpoint=config.endpoint,
-                region=config.region,
-                path_style=config.path_style,
-                profile=workspace.config.guard.profile or config.profile,
-            )
-            election = workspace.definition.election.id
-            found[name] = S3Inventory(name, store, config.prefix, election, compress=config.compress_aliases)
+            bucket = open_bucket(config, workspace.definition.election.id, workspace.config.guard.profile)
+            found[name] = BucketInventory(name, bucket)
     return found
 
 

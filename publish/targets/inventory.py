@@ -4,33 +4,23 @@ A bucket is asked with the guard's own credentials, which may list, overwrite an
 other's way by `Workspace.quiet`.
 """
 
-import asyncio
 import contextlib
-import gzip
 import hashlib
 import os
 import stat
-import zlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple, Protocol
 
 import obstore
-from obstore.exceptions import BaseError
 
 from builder import durable
 from publish.errors import TargetError
 from publish.guard import Listed
-from publish.headers import headers_for
+from publish.targets.bucket import Bucket
 from publish.targets.local import LocalTarget
-from publish.targets.s3 import COMPRESSED
 
-if TYPE_CHECKING:
-    from obstore import Attributes
-    from obstore.store import ObjectStore
+__all__ = ["EVIDENCE", "BucketInventory", "Found", "Inventory", "LocalInventory"]
 
-__all__ = ["EVIDENCE", "Found", "Inventory", "LocalInventory", "S3Inventory"]
-
-CONCURRENCY = 64
 EVIDENCE = 16_000_000  # bytes of a wrong file that are kept
 SET_ASIDE = ".set-aside"
 WELL_KNOWN = ".well-known"
@@ -151,133 +141,71 @@ class LocalInventory:
             return Found(None, f"it cannot be read: {error.strerror or error}")
 
 
-class S3Inventory:
+class BucketInventory:
     """A bucket's prefix. See Inventory."""
 
-    def __init__(self, name: str, store: "ObjectStore", prefix: str, election: str, *, compress: bool = False) -> None:
-        self.name, self._store, self._prefix, self._election, self._compress = name, store, prefix, election, compress
+    def __init__(self, name: str, bucket: Bucket) -> None:
+        self.name, self._bucket = name, bucket
 
     def listing(self) -> dict[str, Listed]:
-        """See Inventory. The folders are listed side by side."""
-        return asyncio.run(self._listing())
-
-    def read(self, wanted: Iterable[tuple[str, int]]) -> Iterator[tuple[str, Found | None]]:
-        """See Inventory. The headers are compared too: a page that is served as a download is gone for its readers."""
-        results: list[tuple[str, Found | None]] = []
-
-        async def one(file: tuple[str, int]) -> None:
-            results.append((file[0], await self._read(*file)))
-
-        asyncio.run(_for_each(one, wanted))
-        yield from results
-
-    def put(self, files: Iterable[tuple[str, bytes, str]]) -> None:
-        """See Inventory."""
-        asyncio.run(_for_each(lambda file: self._put(file[0], file[1], alias=bool(file[2])), files))
-
-    def set_aside(self, wrong: Iterable[bytes]) -> None:
-        """See Inventory."""
-        places = ((f"../{SET_ASIDE}/{hashlib.sha256(data).hexdigest()}.wrong", data) for data in wrong)
-        asyncio.run(_for_each(lambda place: self._put(*place), places))
-
-    def remove(self, paths: Iterable[str]) -> None:
-        """See Inventory."""
-
-        async def one(path: str) -> None:
-            with self._failing(path), contextlib.suppress(FileNotFoundError):
-                await obstore.delete_async(self._store, self._key(path))
-
-        asyncio.run(_for_each(one, paths))
-
-    async def _listing(self) -> dict[str, Listed]:
+        """See Inventory. One listing is a chain of requests: the folders of a nation are followed side by side."""
         found: dict[str, Listed] = {}
-        own = f"{self._prefix}{self._election}"
-
-        async def folder(key: str, prefix: str) -> list[tuple[str, str]]:
-            with self._failing(prefix):
-                listed = await obstore.list_with_delimiter_async(self._store, key or None)
-            cut = len(key) + 1 if key else 0
-            found.update({prefix + one["path"][cut:]: _of_bucket(one) for one in listed["objects"]})
-            return [(one, f"{prefix}{one[cut:]}/") for one in listed["common_prefixes"]]
-
-        async def whole(place: tuple[str, str]) -> None:
-            key, prefix = place
-            with self._failing(prefix):
-                async for page in _pages(self._store, key):
-                    found.update({prefix + one["path"][len(key) + 1 :]: _of_bucket(one) for one in page})
-
         folders = []
-        for key, path in await folder(self._prefix.removesuffix("/"), "../"):
+        own = self._bucket.key("").removesuffix("/")
+        for key, path in self._folder(self._bucket.key("../").removesuffix("/"), "../", found):
             if path in {f"../{WELL_KNOWN}/", f"../{SET_ASIDE}/"}:
                 folders.append((key, path))
             elif key != own:
                 found[path] = Listed(0, "")
-        # One listing is a chain of requests: the folders of a nation are followed side by side.
-        for key, path in await folder(own, ""):
-            folders += await folder(key, path) if path == "targets/" else [(key, path)]
-        await _for_each(whole, folders)
+        for key, path in self._folder(own, "", found):
+            folders += self._folder(key, path, found) if path == "targets/" else [(key, path)]
+
+        def whole(place: tuple[str, str]) -> None:
+            key, prefix = place
+            with self._bucket.failing(prefix):
+                for page in obstore.list(self._bucket.store, key, chunk_size=1000):
+                    found.update({prefix + one["path"][len(key) + 1 :]: _of_bucket(one) for one in page})
+
+        self._bucket.each(whole, folders)
         return found
 
-    async def _read(self, path: str, most: int) -> Found | None:
-        with self._failing(path):
-            try:
-                answer = await obstore.get_async(self._store, self._key(path))
-            except FileNotFoundError:
-                return None
-            if (size := answer.meta["size"]) > max(most + 1_000, EVIDENCE):
-                return Found(None, f"it has {size} bytes")
-            data = bytes(await answer.bytes_async())
-            attributes = answer.attributes
-        if attributes.get("Content-Encoding") == "gzip":
-            data = _unpacked(data, max(most + 1, EVIDENCE)) or data
-        headers = headers_for(self._place(path))
-        for name in ("Content-Type", "Cache-Control"):
-            if (there := attributes.get(name)) != headers[name]:
-                return Found(data, f"its {name} is {there}")
-        return Found(data)
+    def read(self, wanted: Iterable[tuple[str, int]]) -> Iterator[tuple[str, Found | None]]:
+        """See Inventory. The headers are compared too: a page that is served as a download is gone for its readers."""
+        results: list[tuple[str, Found | None]] = []
+        self._bucket.each(lambda file: results.append((file[0], self._read(*file))), wanted)
+        yield from results
 
-    async def _put(self, path: str, data: bytes, *, alias: bool = False) -> None:
-        headers = headers_for(self._place(path))
-        attributes: Attributes = {"Content-Type": headers["Content-Type"], "Cache-Control": headers["Cache-Control"]}
-        if alias and self._compress and headers["Content-Type"].partition(";")[0] in COMPRESSED:
-            data, attributes["Content-Encoding"] = gzip.compress(data, 6, mtime=0), "gzip"
-        with self._failing(path):
-            await obstore.put_async(self._store, self._key(path), data, attributes=attributes, use_multipart=False)
+    def put(self, files: Iterable[tuple[str, bytes, str]]) -> None:
+        """See Inventory."""
+        self._bucket.each(lambda file: self._bucket.put(file[0], file[1], alias=bool(file[2])), files)
 
-    def _place(self, path: str) -> str:
-        return path.removeprefix("../") if path.startswith("../") else f"{self._election}/{path}"
+    def set_aside(self, wrong: Iterable[bytes]) -> None:
+        """See Inventory."""
+        for data in wrong:
+            self._bucket.put(f"../{SET_ASIDE}/{hashlib.sha256(data).hexdigest()}.wrong", data)
 
-    def _key(self, path: str) -> str:
-        return self._prefix + self._place(path)
+    def remove(self, paths: Iterable[str]) -> None:
+        """See Inventory."""
+        self._bucket.each(self._bucket.remove, paths)
 
-    @contextlib.contextmanager
-    def _failing(self, path: str) -> Iterator[None]:
-        try:
-            yield
-        except FileNotFoundError:
-            raise
-        except (BaseError, OSError) as error:
-            raise TargetError(f"{self._key(path)}: {str(error).partition(chr(10))[0][:300]}") from error
+    def _folder(self, key: str, prefix: str, found: dict[str, Listed]) -> list[tuple[str, str]]:
+        """The folders in one folder, as (key, path); its files go to `found`."""
+        with self._bucket.failing(prefix):
+            listed = obstore.list_with_delimiter(self._bucket.store, key or None)
+        cut = len(key) + 1 if key else 0
+        found.update({prefix + one["path"][cut:]: _of_bucket(one) for one in listed["objects"]})
+        return [(one, f"{prefix}{one[cut:]}/") for one in listed["common_prefixes"]]
 
-
-async def _pages(store: "ObjectStore", prefix: str) -> AsyncIterator[Any]:
-    async for page in obstore.list(store, prefix, chunk_size=1000):
-        yield page
-
-
-async def _for_each(work: Callable[[Any], Coroutine[Any, Any, None]], items: Iterable[Any]) -> None:
-    shared = iter(items)
-
-    async def worker() -> None:
-        for item in shared:
-            await work(item)
-
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(CONCURRENCY):
-                tasks.create_task(worker())
-    except ExceptionGroup as group:
-        raise group.exceptions[0] from None
+    def _read(self, path: str, most: int) -> Found | None:
+        held = self._bucket.get(path, max(most + 1_000, EVIDENCE))
+        if held is None:
+            return None
+        if held.data is None:
+            return Found(None, f"it has {held.size} bytes")
+        for name, value in self._bucket.headers(path).items():
+            if (there := held.headers.get(name)) != value:
+                return Found(held.data, f"its {name} is {there}")
+        return Found(held.data)
 
 
 def _listed(status: os.stat_result) -> Listed:
@@ -289,13 +217,3 @@ def _listed(status: os.stat_result) -> Listed:
 def _of_bucket(meta: Any) -> Listed:  # noqa: ANN401
     # The time stands beside the ETag, which is an MD5: two files with one MD5 can be made.
     return Listed(meta["size"], f"{meta['e_tag']} {meta['last_modified'].timestamp()}")
-
-
-def _unpacked(data: bytes, most: int) -> bytes | None:
-    """What a gzip holds, None if it is broken or holds more than `most` bytes."""
-    unpacker = zlib.decompressobj(31)
-    try:
-        unpacked = unpacker.decompress(data, most)
-    except zlib.error:
-        return None
-    return unpacked if unpacker.eof and not unpacker.unused_data else None

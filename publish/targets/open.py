@@ -21,26 +21,16 @@ def open_targets(workspace: Workspace) -> list[Target]:
 
 
 def _bucket(workspace: Workspace, name: str, config: "TargetConfig") -> Target:
-    from publish.targets.s3 import S3Target, open_store
+    from publish.targets.bucket import open_bucket
+    from publish.targets.s3 import S3Target
 
-    assert config.bucket is not None
-    store = open_store(
-        config.bucket,
-        endpoint=config.endpoint,
-        region=config.region,
-        path_style=config.path_style,
-        profile=config.profile,
-    )
     return S3Target(
         name,
-        store,
-        config.prefix,
-        workspace.definition.election.id,
+        open_bucket(config, workspace.definition.election.id),
         known=workspace.build / "targets" / name / f"conditions-{_server(config)}",
         clock=lambda: datetime.now(UTC),
         owner=f"{socket.gethostname()}:{workspace.directory.resolve()}",
         without_conditions=config.without_conditions,
-        compress_aliases=config.compress_aliases,
     )
 
 

@@ -12,7 +12,8 @@ from publish.errors import RaceError, TargetError
 from publish.flow import Flow
 from publish.progress import Stages
 from publish.targets import TIMESTAMP, Conflict
-from publish.targets.s3 import Patience, S3Target
+from publish.targets.bucket import Patience
+from publish.targets.s3 import S3Target
 from publish.workspace import Workspace
 from tests.election import NIGHT, correction, minutes
 from tests.faults import FaultProxy
@@ -189,7 +190,7 @@ def test_one_target_that_is_down_does_not_stop_the_other(
     storage: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The folder gets its release while the bucket is down; the next run brings the bucket up to date."""
-    monkeypatch.setattr("publish.targets.s3.PATIENCE", Patience(retries=1))
+    monkeypatch.setattr("publish.targets.bucket.PATIENCE", Patience(retries=1))
     made = workspace(tmp_path, storage, "down")
     text = (made / "terbit.toml").read_text()
     (made / "terbit.toml").write_text(text.replace(storage.url, "http://127.0.0.1:9"))

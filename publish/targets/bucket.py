@@ -1,0 +1,221 @@
+"""A bucket of S3-compatible object storage: files of one election's public tree put, read, listed and removed, with the headers that the public must see.
+
+Paths are relative to the election's folder; one that begins with `../` is the domain's (`publish.targets`). Work for many files is shared by threads over one
+client: obstore does it without Python's lock (docs/adr/0011).
+"""
+
+import gzip
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from threading import Lock
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import obstore
+from obstore.auth.boto3 import Boto3CredentialProvider
+from obstore.exceptions import BaseError, PermissionDeniedError
+from obstore.store import S3Store
+
+from publish.errors import TargetError
+from publish.headers import headers_for
+
+if TYPE_CHECKING:
+    from obstore import Attributes, PutMode
+    from obstore.store import ClientConfig, ObjectStore, RetryConfig
+
+    from publish.config import TargetConfig
+
+__all__ = ["Bucket", "Held", "Patience", "open_bucket", "open_store"]
+
+# Requests under way at once. Measured (docs/adr/0011): more gains nothing, fewer loses.
+CONCURRENCY = 64
+CREDENTIALS_LIFETIME = timedelta(minutes=5)
+COMPRESSED = frozenset(["text/html", "text/css", "text/javascript", "application/json", "text/plain"])
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a server is waited for, in seconds, and how often it is asked again after a lost connection, 429 or 5xx.
+
+    Each wait is drawn between the first one and twice the last one. The library does not tell `Retry-After`: the waits together come to what servers ask for,
+    about ten seconds, and not to much more, since the other targets wait for one that is down.
+    """
+
+    connect: float = 5.0
+    answer: float = 60.0  # from connecting to the last byte
+    retries: int = 8
+    first_wait: float = 0.2
+    longest_wait: float = 10.0
+    altogether: float = 60.0
+
+
+PATIENCE = Patience()
+
+
+class Held(NamedTuple):
+    """A file as the bucket holds it: `data` None where it is longer than asked for; `headers` by name; `tag` changes with every write."""
+
+    data: bytes | None
+    size: int
+    tag: str
+    headers: dict[str, str]
+
+
+class Bucket:
+    """The public tree of one election under `prefix`. Every method raises `TargetError` when the server is down or refuses."""
+
+    def __init__(self, store: "ObjectStore", prefix: str, election: str, *, compress_aliases: bool = False) -> None:
+        self.store, self._prefix, self._election, self._compress = store, prefix, election, compress_aliases
+
+    def key(self, path: str) -> str:
+        """A path's name in the bucket."""
+        return self._prefix + self._place(path)
+
+    def headers(self, path: str) -> dict[str, str]:
+        """The headers that are kept with a file."""
+        headers = headers_for(self._place(path))
+        return {name: headers[name] for name in ("Content-Type", "Cache-Control")}
+
+    def put(self, path: str, data: bytes, mode: "PutMode" = "overwrite", *, alias: bool = False) -> None:
+        """Write one file; an alias compressed where that was asked for."""
+        attributes: Attributes = {**self.headers(path)}
+        if alias and self._compress and attributes["Content-Type"].partition(";")[0] in COMPRESSED:
+            data, attributes["Content-Encoding"] = gzip.compress(data, 6, mtime=0), "gzip"
+        with self.failing(path):
+            obstore.put(self.store, self.key(path), data, attributes=attributes, mode=mode, use_multipart=False)
+
+    def get(self, path: str, most: int) -> Held | None:
+        """Read one file, None if there is none; unpacked if it is kept compressed. `most`: bytes that are read."""
+        with self.failing(path):
+            try:
+                answer = obstore.get(self.store, self.key(path))
+            except FileNotFoundError:
+                return None
+            size, tag = answer.meta["size"], str(answer.meta["e_tag"])
+            headers = {str(name): str(value) for name, value in answer.attributes.items()}
+            data = bytes(answer.bytes()) if size <= most else None
+        if data is not None and headers.get("Content-Encoding") == "gzip":
+            data = _unpacked(data, most)
+        return Held(data, size, tag, headers)
+
+    def remove(self, path: str) -> None:
+        """Take one file away."""
+        with self.failing(path):
+            try:
+                obstore.delete(self.store, self.key(path))
+            except FileNotFoundError:
+                return
+
+    def each(self, work: Callable[[T], None], items: Iterable[T]) -> None:
+        """Do `work` for all items, many at once; the first failure ends it."""
+        shared, turn = iter(items), Lock()
+        failed: list[BaseException] = []
+
+        def worker() -> None:
+            while not failed:
+                try:
+                    with turn:
+                        item = next(shared)
+                    work(item)
+                except StopIteration:
+                    return
+                except BaseException as error:
+                    failed.append(error)
+
+        with ThreadPoolExecutor(CONCURRENCY) as threads:
+            for _ in range(CONCURRENCY):
+                threads.submit(worker)
+        if failed:
+            raise failed[0]
+
+    @contextmanager
+    def failing(self, path: str) -> Iterator[None]:
+        """Turn the library's errors into ours: what, where, and what to do."""
+        try:
+            yield
+        except PermissionDeniedError as error:
+            raise TargetError(
+                f"{self.key(path)}: these credentials may not do this; look at them and at the bucket's policy"
+            ) from error
+        except FileNotFoundError as error:
+            raise TargetError(f"{self.key(path)}: there is no such bucket") from error
+        except (BaseError, OSError) as error:
+            what = str(error).partition("\n")[0][:300]  # without the library's chain of causes
+            raise TargetError(
+                f"{self.key(path)}: {what}; the last release stays as it was, publish again to go on"
+            ) from error
+
+    def _place(self, path: str) -> str:
+        """A path from the domain's root on."""
+        return path.removeprefix("../") if path.startswith("../") else f"{self._election}/{path}"
+
+
+def open_bucket(config: "TargetConfig", election: str, profile: str | None = None) -> Bucket:
+    """The bucket of a target, with the credentials of `profile` or its own."""
+    assert config.bucket is not None
+    store = open_store(
+        config.bucket,
+        endpoint=config.endpoint,
+        region=config.region,
+        path_style=config.path_style,
+        profile=profile or config.profile,
+    )
+    return Bucket(store, config.prefix, election, compress_aliases=config.compress_aliases)
+
+
+def open_store(bucket: str, *, endpoint: str | None, region: str, path_style: bool, profile: str | None) -> S3Store:
+    """A bucket, with credentials by AWS's usual chain (environment, files, the machine's role), renewed as they expire.
+
+    Raises:
+        TargetError: there are no credentials.
+    """
+    import boto3
+    import botocore.exceptions
+
+    try:
+        provider = Boto3CredentialProvider(boto3.Session(profile_name=profile), ttl=CREDENTIALS_LIFETIME)
+    except (ValueError, botocore.exceptions.BotoCoreError) as error:
+        raise TargetError(
+            f"no credentials for the bucket {bucket} ({error}); set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile"
+        ) from error
+    client: ClientConfig = {
+        "allow_http": True,
+        "timeout": timedelta(seconds=PATIENCE.answer),
+        "connect_timeout": timedelta(seconds=PATIENCE.connect),
+        "pool_max_idle_per_host": str(CONCURRENCY),
+    }
+    retry: RetryConfig = {
+        "max_retries": PATIENCE.retries,
+        "retry_timeout": timedelta(seconds=PATIENCE.altogether),
+        "backoff": {
+            "init_backoff": timedelta(seconds=PATIENCE.first_wait),
+            "max_backoff": timedelta(seconds=PATIENCE.longest_wait),
+            "base": 2,
+        },
+    }
+    return S3Store(
+        bucket,
+        endpoint=endpoint,
+        region=region,
+        virtual_hosted_style_request=not path_style,
+        checksum_algorithm="SHA256",
+        conditional_put="etag",
+        credential_provider=provider,
+        client_options=client,
+        retry_config=retry,
+    )
+
+
+def _unpacked(data: bytes, most: int) -> bytes | None:
+    """What a gzip holds; the packed bytes if it is broken, None if it holds more than `most` bytes."""
+    unpacker = zlib.decompressobj(31)
+    try:
+        unpacked = unpacker.decompress(data, most)
+    except zlib.error:
+        return data
+    return unpacked if unpacker.eof and not unpacker.unused_data else None
