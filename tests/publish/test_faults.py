@@ -278,8 +278,8 @@ def test_a_fault_that_lasts(bucket: Bucket, point: str, kind: str) -> None:
 
 
 def test_a_fault_that_lasts_anywhere(bucket: Bucket) -> None:
-    """The same from every twelfth request on, at an offset and with faults that change from day to day."""
-    for number, first in enumerate(range(1 + random.randrange(12), len(bucket.requests), 12)):
+    """The same from every twenty-fourth request on, at an offset and with faults that change from day to day."""
+    for number, first in enumerate(range(1 + random.randrange(24), len(bucket.requests), 24)):
         kind = list(LASTING)[number % len(LASTING)]
         assert push_with(bucket, f"anywhere-{first}", first, LASTING[kind]) is not None, (first, kind)
 
@@ -413,7 +413,8 @@ def test_killed_at_a_request(bucket: Bucket, publisher: subprocess.Popen[str]) -
     """Killed before the server has a request or before it answers, the publisher leaves a whole release, and the next run finishes."""
     assert publisher.stdin is not None
     assert publisher.stdout is not None
-    points = {bucket.ordinal(part, last=last) for part, last in POINTS.values()} - {1}
+    named = ("first object", "snapshot", "commit", "first alias", "last hint")
+    points = {bucket.ordinal(part, last=last) for part, last in map(POINTS.__getitem__, named)}
     points.add(random.randrange(2, len(bucket.requests)))
     for number, point in enumerate(sorted(points)):
         name, at_commit = f"killed-{point}", point == bucket.ordinal("timestamp.json", last=True)
