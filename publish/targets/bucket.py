@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import obstore
 from obstore.auth.boto3 import Boto3CredentialProvider
-from obstore.exceptions import BaseError, PermissionDeniedError
+from obstore.exceptions import BaseError, GenericError, PermissionDeniedError
 from obstore.store import S3Store
 
 from publish.errors import TargetError
-from publish.headers import headers_for
+from publish.headers import cache_control, content_type
 
 if TYPE_CHECKING:
-    from obstore import Attributes, PutMode
+    from obstore import Attributes, GetResult, PutMode
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
     from publish.config import TargetConfig
@@ -78,8 +78,8 @@ class Bucket:
 
     def headers(self, path: str) -> dict[str, str]:
         """The headers that are kept with a file."""
-        headers = headers_for(self._place(path))
-        return {name: headers[name] for name in ("Content-Type", "Cache-Control")}
+        place = self._place(path)
+        return {"Content-Type": content_type(place), "Cache-Control": cache_control(place)}
 
     def put(self, path: str, data: bytes, mode: "PutMode" = "overwrite", *, alias: bool = False) -> None:
         """Write one file; an alias compressed where that was asked for."""
@@ -93,15 +93,22 @@ class Bucket:
         """Read one file, None if there is none; unpacked if it is kept compressed. `most`: bytes that are read."""
         with self.failing(path):
             try:
-                answer = obstore.get(self.store, self.key(path))
+                try:
+                    answer, data = self._get(path, most)
+                except GenericError:
+                    # The library asks again for an answer that did not come, but not always for one that broke off.
+                    answer, data = self._get(path, most)
             except FileNotFoundError:
                 return None
             size, tag = answer.meta["size"], str(answer.meta["e_tag"])
             headers = {str(name): str(value) for name, value in answer.attributes.items()}
-            data = bytes(answer.bytes()) if size <= most else None
         if data is not None and headers.get("Content-Encoding") == "gzip":
             data = _unpacked(data, most)
         return Held(data, size, tag, headers)
+
+    def _get(self, path: str, most: int) -> "tuple[GetResult, bytes | None]":
+        answer = obstore.get(self.store, self.key(path))
+        return answer, bytes(answer.bytes()) if answer.meta["size"] <= most else None
 
     def remove(self, path: str) -> None:
         """Take one file away."""
