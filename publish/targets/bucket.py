@@ -5,6 +5,7 @@ client: obstore does it without Python's lock (docs/adr/0011).
 """
 
 import gzip
+import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,8 @@ __all__ = ["Bucket", "Held", "Patience", "open_bucket", "open_store"]
 
 # Requests under way at once. Measured (docs/adr/0011): more gains nothing, fewer loses.
 CONCURRENCY = 64
+REPEATS = 3
+AT_ONCE_SECONDS = 1.0
 CREDENTIALS_LIFETIME = timedelta(minutes=5)
 COMPRESSED = frozenset(["text/html", "text/css", "text/javascript", "application/json", "text/plain"])
 
@@ -87,17 +90,17 @@ class Bucket:
         if alias and self._compress and attributes["Content-Type"].partition(";")[0] in COMPRESSED:
             data, attributes["Content-Encoding"] = gzip.compress(data, 6, mtime=0), "gzip"
         with self.failing(path):
-            obstore.put(self.store, self.key(path), data, attributes=attributes, mode=mode, use_multipart=False)
+            _again(
+                lambda: obstore.put(
+                    self.store, self.key(path), data, attributes=attributes, mode=mode, use_multipart=False
+                )
+            )
 
     def get(self, path: str, most: int) -> Held | None:
         """Read one file, None if there is none; unpacked if it is kept compressed. `most`: bytes that are read."""
         with self.failing(path):
             try:
-                try:
-                    answer, data = self._get(path, most)
-                except GenericError:
-                    # The library asks again for an answer that did not come, but not always for one that broke off.
-                    answer, data = self._get(path, most)
+                answer, data = _again(lambda: self._get(path, most))
             except FileNotFoundError:
                 return None
             size, tag = answer.meta["size"], str(answer.meta["e_tag"])
@@ -160,6 +163,23 @@ class Bucket:
     def _place(self, path: str) -> str:
         """A path from the domain's root on."""
         return path.removeprefix("../") if path.startswith("../") else f"{self._election}/{path}"
+
+
+def _again(request: Callable[[], T]) -> T:
+    """Repeat a request that failed at once.
+
+    The library asks again itself, but not for an answer that broke off, nor for a conditional write on a connection that the server had just closed: it cannot
+    know whether that was done. Here whatever is repeated is compared with what stands there when it is refused.
+    """
+    for _ in range(REPEATS):
+        start = time.monotonic()
+        try:
+            return request()
+        except GenericError:
+            if time.monotonic() - start > AT_ONCE_SECONDS:
+                raise
+        time.sleep(PATIENCE.first_wait)
+    return request()
 
 
 def open_bucket(config: "TargetConfig", election: str, profile: str | None = None) -> Bucket:
