@@ -2,12 +2,16 @@
 
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-__all__ = ["require"]
+__all__ = ["build_go", "require"]
+
+GO_PACKAGES = Path("/usr/share/gocode")  # where Debian keeps Go's libraries
 
 
 def require(name: str) -> str:
@@ -15,8 +19,26 @@ def require(name: str) -> str:
     beside = f"{Path(sys.executable).parent}{os.pathsep}/usr/sbin"
     path = shutil.which(name) or shutil.which(name, path=beside)
     if path is None:
-        reason = f"{name} is not installed"
-        if os.environ.get("TERBIT_REQUIRE_ALL") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        _missing(f"{name} is not installed")
     return path
+
+
+def _missing(reason: str) -> NoReturn:
+    if os.environ.get("TERBIT_REQUIRE_ALL") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def build_go(source: Path, package: str, program: Path) -> None:
+    """Build the Go file `source`, which needs Debian's copy of `package`, as `program`. Offline; otherwise as `require`."""
+    go = require("go")
+    if not (GO_PACKAGES / "src" / package).is_dir():
+        _missing(f"Go's {package} is not installed")
+    environment = {
+        **os.environ,
+        "GO111MODULE": "off",
+        "GOPATH": str(GO_PACKAGES),
+        "GOFLAGS": "",
+        "GOTOOLCHAIN": "local",
+    }
+    subprocess.run([go, "build", "-o", program, source.name], cwd=source.parent, env=environment, check=True)
