@@ -21,8 +21,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from publish.guard import Finding
-from publish.patrol import Patrol
+from publish.guard.judge import Finding
+from publish.guard.patrol import Patrol
 from publish.progress import Stages
 from publish.workspace import Workspace
 from tests.election import ELECTION, package, row, write_definition, write_package
@@ -93,8 +93,8 @@ class Reader(threading.Thread):
 
 def make_site(directory: Path, server: Server, areas: int, interval: float) -> None:
     """An election with so many villages, handed in and published to the bucket."""
-    from publish.cli_keys import create_keys
-    from publish.flow import Flow, take_in_packages
+    from publish.cli.keys import create_keys
+    from publish.release.flow import Flow, take_in_packages
 
     regencies = max(1, areas // 250)
     lines = ["code,parent,level,name,kind,stations", "0,,negara,Contoh,domestic,", "11,0,provinsi,Utara,domestic,"]

@@ -15,7 +15,7 @@ import msgspec
 from builder.errors import BuilderError
 from builder.toml import convert_toml, parse_toml
 from publish import limits
-from publish.cdn import Purge
+from publish.cdn.batches import Purge
 from publish.errors import ConfigError
 
 __all__ = [

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 
-from publish.cli_keys import create_keys
+from publish.cli.keys import create_keys
 from publish.config import DEFAULT_CONFIG_TEXT
 from publish.errors import PublishError
 
@@ -33,8 +33,8 @@ def run_demo(directory: Path) -> None:
     from builder.importers.csv import CsvMap
     from builder.importers.delivery import import_results
     from builder.importers.source import load_map
-    from publish.flow import Flow, take_in_packages
     from publish.progress import Stages
+    from publish.release.flow import Flow, take_in_packages
     from publish.workspace import Workspace
 
     directory = directory.resolve()

@@ -21,12 +21,12 @@ from publish.config import OFFLINE_ROLES
 from publish.doctor import judge
 from publish.doctor.judge import Finding, Size
 from publish.errors import KeyFileError, PublishError
-from publish.expected import Expected, expect, recorded
-from publish.keyring import Keyring
-from publish.keys import is_encrypted, read_secret_key
-from publish.keystore import KeyStore
-from publish.offline import Offline
-from publish.record import RecordStore
+from publish.guard.expected import Expected, expect, recorded
+from publish.release.record import RecordStore
+from publish.signing.keyring import Keyring
+from publish.signing.keys import is_encrypted, read_secret_key
+from publish.signing.keystore import KeyStore
+from publish.signing.offline import Offline
 from publish.workspace import Workspace
 
 __all__ = ["examine", "expected_at", "size_of"]

@@ -11,8 +11,8 @@ import urllib3
 
 from publish.doctor.here import size_of
 from publish.doctor.judge import ORIGIN, Finding, judge_clock, judge_headers, judge_host
-from publish.expected import Expected
-from publish.ours import signed_by
+from publish.guard.expected import Expected
+from publish.signing.ours import signed_by
 from publish.targets import TIMESTAMP
 from verifier.formats.minisign import PublicKey
 

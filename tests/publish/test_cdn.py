@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import publish.send
-from publish.cdn import (
+import publish.cdn.send
+from publish.cdn.batches import (
     BAN_LENGTH,
     Ban,
     CloudFront,
@@ -31,10 +31,10 @@ from publish.cdn import (
     asked_as,
     requests,
 )
+from publish.cdn.send import GIVE_UP, Sender
 from publish.config import parse_config
 from publish.errors import ConfigError
 from publish.headers import headers_for
-from publish.send import GIVE_UP, Sender
 from tests.cdn import HOST, PURGE_KEY, Cdn, nginx_cache, nginx_origin, varnish
 from tests.election import NIGHT, correction, minutes
 from tests.publish.workspace import deliver, make_workspace
@@ -68,7 +68,7 @@ urls = ["https://{host}/"]
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in Server("").environment().items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(publish.send, "FIRST_WAIT", 0.001)
+    monkeypatch.setattr(publish.cdn.send, "FIRST_WAIT", 0.001)
 
 
 @pytest.fixture(scope="module")
@@ -313,7 +313,7 @@ def test_a_failed_purge_is_kept_and_done_first(tmp_path: Path, capsys: pytest.Ca
         assert told["public"]["kept"] == len(kept["paths"]) > 30
         assert told["public"]["problems"][0].startswith("status 500: PURGE http://127.0.0.1")
         assert "were not purged" in capsys.readouterr().err
-        assert tried < 4 * (GIVE_UP + publish.send.CONCURRENCY)  # it was given up
+        assert tried < 4 * (GIVE_UP + publish.cdn.send.CONCURRENCY)  # it was given up
         api.choose = lambda number: 200
         told = run(made, NIGHT + minutes(5))
         again = [path.removeprefix("/") for path in api.paths()[tried:]]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from builder.recap import Package
 from builder.rows import KEY, Rows
 from builder.tally import Tally, tally
-from publish.changes import Changes, Fall, Leader, Votes, compare, questions
+from publish.planning.changes import Changes, Fall, Leader, Votes, compare, questions
 from tests.builder.elections import accept, line, make_cuts, make_package, small_election
 
 SMALL = small_election()

@@ -14,7 +14,7 @@ from tests.publish.workspace import deliver, make_workspace, publish, tree
 
 
 def terbit(*words: object) -> subprocess.CompletedProcess[str]:
-    program = "from publish.cli import main; main()"
+    program = "from publish.cli.main import main; main()"
     return subprocess.run(
         [sys.executable, "-c", program, *map(str, words)], capture_output=True, text=True, check=False, cwd=Path.cwd()
     )

@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from builder.errors import ImporterError
 from builder.importers.delivery import ImportReport
-from publish.cli_import import import_group
+from publish.cli.imports import import_group
 from tests.builder.elections import SMALL_AREAS, SMALL_TOML
 
 MAP = """\

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from publish import keystore
-from publish.cli_keys import keys, sign
+from publish.cli.keys import keys, sign
 from publish.errors import KeyFileError
-from publish.keys import ONLINE_COST, SecretKey, read_secret_key, write_secret_key
-from publish.offline import Offline
+from publish.signing import keystore
+from publish.signing.keys import ONLINE_COST, SecretKey, read_secret_key, write_secret_key
+from publish.signing.offline import Offline
 from tests.election import write_definition
 from tests.programs import require
 
@@ -159,7 +159,7 @@ def test_rotate_of_an_unknown_key_is_a_usage_error(workspace):
 
 def test_no_terminal_to_ask_at(empty):
     """Where nobody can type a passphrase the options that give it are named, and nothing is made."""
-    program = "from publish.cli import main; main()"
+    program = "from publish.cli.main import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", program, "keys", "init", "-C", str(empty)],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, start_new_session=True,

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from publish.cli import terbit
+from publish.cli.main import terbit
 from publish.doctor import judge
 from publish.doctor.judge import ORIGIN, Finding, Size
 from publish.headers import headers_for
-from publish.keys import ONLINE_COST, read_secret_key, write_secret_key
 from publish.serve import Server as PublicServer
+from publish.signing.keys import ONLINE_COST, read_secret_key, write_secret_key
 from tests.publish.workspace import deliver, make_workspace, publish
 from tests.storage import BUCKET, Server, rclone, seaweedfs
 

@@ -21,8 +21,8 @@ import pytest
 from obstore.store import S3Store
 
 from publish.errors import TargetError
-from publish.flow import take_in_packages
 from publish.progress import Stages
+from publish.release.flow import take_in_packages
 from publish.targets.bucket import Patience, open_store
 from publish.workspace import Workspace
 from tests.election import NIGHT, correction, minutes
@@ -45,7 +45,7 @@ sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from tests.election import NIGHT, minutes
 from tests.publish.workspace import publish
-from publish import flow
+from publish.release import flow
 from publish.targets import s3
 for line in sys.stdin:
     if not (child := os.fork()):

@@ -17,12 +17,12 @@ import pytest
 from click.testing import CliRunner
 
 from bench.guard_drill import drill
-from publish.alerts import Alerts
-from publish.cli import terbit
+from publish.cli.main import terbit
 from publish.config import GuardConfig
 from publish.errors import PublishError
-from publish.guard import Finding, exit_code
-from publish.patrol import Patrol
+from publish.guard.alerts import Alerts
+from publish.guard.judge import Finding, exit_code
+from publish.guard.patrol import Patrol
 from publish.targets import TIMESTAMP
 from publish.workspace import Workspace
 from tests.election import NIGHT, correction, minutes

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from publish.errors import KeyFileError
-from publish.keys import OFFLINE_COST, ONLINE_COST, ScryptCost, SecretKey, read_secret_key, write_secret_key
+from publish.signing.keys import OFFLINE_COST, ONLINE_COST, ScryptCost, SecretKey, read_secret_key, write_secret_key
 from tests.programs import require
 from verifier.formats.minisign import PublicKey, Signature, verify
 

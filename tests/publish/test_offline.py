@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from tuf.api.metadata import Metadata, Root
 
 from builder import durable
-from publish import ceremony, keystore
 from publish.config import Config, parse_config
 from publish.errors import ConfigError, KeyFileError, SigningError
-from publish.keys import SecretKey
-from publish.keystore import KeyStore, Passphrases, appoint, encode_minisign_keys
-from publish.offline import Offline, Plan
-from publish.repository import tuf_key
+from publish.signing import ceremony, keystore
+from publish.signing.keys import SecretKey
+from publish.signing.keystore import KeyStore, Passphrases, appoint, encode_minisign_keys
+from publish.signing.offline import Offline, Plan
+from publish.signing.repository import tuf_key
 from verifier.results_signature import MinisignKeys
 
 NOW = datetime(2026, 11, 21, 5, tzinfo=UTC)

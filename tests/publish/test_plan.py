@@ -14,12 +14,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from builder.pack import pack_names
-from publish.cli import terbit as program
-from publish.draft import Draft
+from publish.cli.main import terbit as program
 from publish.errors import DriftError, PendingError
-from publish.flow import Flow
-from publish.plan import drift, read_plan
+from publish.planning.plan import drift, read_plan
 from publish.progress import Stages
+from publish.release.draft import Draft
+from publish.release.flow import Flow
 from publish.workspace import Workspace
 from tests.election import AREAS, correction, package, row, write_definition
 from tests.faults import FaultProxy
@@ -240,7 +240,7 @@ def test_publish_at_a_terminal(workspace: Path, answer: str, code: int, release:
     """At a terminal the operator sees what would fall, and the answer decides."""
     ours, theirs = pty.openpty()
     os.write(ours, f"{answer}\n".encode())
-    words = [sys.executable, "-c", "from publish.cli import main; main()", "publish", "-C", str(workspace)]
+    words = [sys.executable, "-c", "from publish.cli.main import main; main()", "publish", "-C", str(workspace)]
     result = subprocess.run(words, stdin=theirs, capture_output=True, text=True, check=False)
     os.close(ours)
     os.close(theirs)

@@ -83,7 +83,7 @@ def test_other_surroundings(copy: Path, environment: dict[str, str]) -> None:
     shutil.rmtree(copy / "build")
     shutil.rmtree(copy / "public")
     script = (
-        "import publish.jobs; publish.jobs.FEW_ROLES = 1\n"
+        "import publish.release.jobs; publish.release.jobs.FEW_ROLES = 1\n"
         "from pathlib import Path; from tests.publish.workspace import publish; from tests.election import NIGHT, minutes\n"
         "if __name__ == '__main__': publish(Path(sys.argv[1]), NIGHT + minutes(6))\n"
     )

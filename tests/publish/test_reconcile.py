@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from publish.cli import terbit
-from publish.record import RecordStore
+from publish.cli.main import terbit
+from publish.release.record import RecordStore
 from tests.election import NIGHT, correction, minutes
 from tests.faults import FaultProxy
 from tests.publish.workspace import deliver, make_workspace, publish, tree

@@ -15,10 +15,10 @@ from tuf.api.exceptions import DownloadHTTPError, RepositoryError, UnsignedMetad
 from tuf.api.metadata import DelegatedRole
 from tuf.ngclient import FetcherInterface, Updater
 
-from publish import repository
 from publish.errors import SigningError
-from publish.keys import SecretKey
-from publish.repository import RoleFile, RoleKeys, delegated_paths, role_file, sign
+from publish.signing import repository
+from publish.signing.keys import SecretKey
+from publish.signing.repository import RoleFile, RoleKeys, delegated_paths, role_file, sign
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 YEAR, DAY, HALF_HOUR = NOW + timedelta(days=365), NOW + timedelta(days=1), NOW + timedelta(minutes=30)

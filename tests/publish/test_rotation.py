@@ -7,9 +7,9 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from publish.cli import terbit
+from publish.cli.main import terbit
 from publish.errors import SigningError
-from publish.repository import tuf_key
+from publish.signing.repository import tuf_key
 from tests.election import correction, write_definition
 from tests.publish.workspace import deliver
 from verifier.cli import main as terbit_verify

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from publish.errors import RaceError, TargetError
-from publish.flow import Flow
 from publish.progress import Stages
+from publish.release.flow import Flow
 from publish.targets import TIMESTAMP, Conflict
 from publish.targets.bucket import Patience
 from publish.targets.s3 import S3Target

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from publish import ceremony
 from publish.errors import SigningError
-from publish.keys import SecretKey
-from publish.offline import Offline
-from publish.repository import delegated_paths, tuf_key
+from publish.signing import ceremony
+from publish.signing.keys import SecretKey
+from publish.signing.offline import Offline
+from publish.signing.repository import delegated_paths, tuf_key
 from tests.publish.test_offline import DEFINITION, GROUPS, Workspace, snapshot
 from tests.publish.workspace import make_workspace
 
@@ -203,7 +203,7 @@ def test_every_honest_draft_may_be_signed(waiting: Workspace) -> None:
 
 
 def terbit(workspace: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from publish.cli import main; main()", *words, "-C", str(workspace)]
+    command = [sys.executable, "-c", "from publish.cli.main import main; main()", *words, "-C", str(workspace)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

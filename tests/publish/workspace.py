@@ -6,9 +6,9 @@ from datetime import datetime
 from pathlib import Path
 
 from builder.inbox import IntakeReport
-from publish.cli_keys import create_keys
-from publish.flow import Flow, take_in_packages
+from publish.cli.keys import create_keys
 from publish.progress import Stages
+from publish.release.flow import Flow, take_in_packages
 from publish.workspace import Workspace
 from tests.election import NIGHT, first_packages, write_definition, write_package
 

@@ -1,0 +1,164 @@
+"""`terbit guard`, `terbit heartbeat`, `terbit freeze`: what keeps the last good release in sight."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from verifier.printable import say
+
+if TYPE_CHECKING:
+    from publish.release.flow import Flow
+
+__all__ = ["freeze", "guard", "heartbeat"]
+
+directory_option = click.option(
+    "-C",
+    "--directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    help="The workspace. [default: this folder]",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Tell it as JSON on stdout.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors on stderr.")
+passphrase_option = click.option(
+    "--passphrase-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File with the passphrase of the online keys.",
+)
+
+
+@click.command()
+@directory_option
+@passphrase_option
+@click.option(
+    "--once",
+    is_flag=True,
+    help="Look once, and end: 0 all is well, 4 something is not what was published, 5 only stale, 1 no answer.",
+)
+@click.option(
+    "--interval",
+    type=click.FloatRange(0.1, 3600),
+    help="Seconds between two looks. [default: 5, or as terbit.toml says]",
+)
+@click.option("--no-heal", is_flag=True, help="Only tell; put nothing right.")
+@click.option("--json", "as_json", is_flag=True, help="Tell each finding as one JSON object a line on stdout.")
+@quiet_option
+def guard(
+    directory: Path,
+    passphrase_file: Path | None,
+    once: bool,
+    interval: float | None,
+    no_heal: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Watch targets and public addresses, and put right what was tampered with.
+
+    Each look compares what every target holds, and what its `urls` answer, with the last release. Findings are lines on stdout, and are kept
+    in build/guard/findings.jsonl; [guard] in terbit.toml says who else is told.
+
+    Example:  terbit guard --once --no-heal
+    """
+    from publish.guard.judge import Finding, exit_code
+    from publish.guard.patrol import Patrol
+
+    def tell(finding: Finding) -> None:
+        if as_json:
+            import msgspec
+
+            click.echo(msgspec.json.encode(finding).decode())
+        else:
+            say(finding.line())
+        sys.stdout.flush()
+
+    def note(text: str) -> None:
+        if not quiet:
+            say(text, err=True)
+
+    patrol = Patrol(directory.resolve(), not no_heal, lambda: datetime.now(UTC), tell, note, passphrase_file)
+    if once:
+        findings = patrol.once()
+        note(f"{len(findings)} findings at {len(patrol.watches)} places.")
+        sys.exit(exit_code(findings))
+    patrol.run(interval)
+
+
+@click.command()
+@directory_option
+@passphrase_option
+@json_option
+@quiet_option
+def heartbeat(directory: Path, passphrase_file: Path | None, as_json: bool, quiet: bool) -> None:
+    """Renew the timestamp alone: the last release is still the newest.
+
+    Takes nothing in and makes no release, whatever waits.
+
+    Example:  terbit heartbeat
+    """
+    release, expires = _renew(directory, passphrase_file, quiet)
+    if as_json:
+        click.echo(json.dumps({"release": release, "expires": expires}))
+    elif not quiet:
+        click.echo(f"Release {release} is still the newest; timestamp renewed until {expires}.", err=True)
+
+
+@click.command()
+@directory_option
+@passphrase_option
+@click.option("--reason", default="", help="Why; the public is told.")
+@click.option("--end", is_flag=True, help="Take things in again.")
+@quiet_option
+def freeze(directory: Path, passphrase_file: Path | None, reason: str, end: bool, quiet: bool) -> None:
+    """Keep the last release as it is: nothing is taken in, `terbit publish` only renews the timestamp.
+
+    latest.json tells the public since when and why.
+
+    Example:  terbit freeze --reason "figures of regency 3172 are being looked into"
+    """
+    from builder import durable
+    from publish.errors import PublishError
+    from publish.workspace import Workspace
+
+    workspace = Workspace(directory.resolve())
+    path = workspace.directory / "frozen.toml"
+    if end == (workspace.frozen is None):
+        raise PublishError("it is not frozen" if end else "it is frozen already; to go on: terbit freeze --end")
+    if not reason.isprintable() or len(reason) > 500:
+        raise PublishError("the reason is one line of at most 500 characters")
+    with workspace.lock():
+        if end:
+            path.unlink()
+        else:
+            since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            quoted = json.dumps(reason, ensure_ascii=False)
+            durable.write_file(path, f'since = "{since}"\nreason = {quoted}\n'.encode())
+    release, expires = _renew(directory, passphrase_file, quiet)
+    if not quiet:
+        state = "goes on from" if end else "is frozen at"
+        click.echo(f"The site {state} release {release}; timestamp renewed until {expires}.", err=True)
+
+
+def _renew(directory: Path, passphrase_file: Path | None, quiet: bool) -> tuple[int, str]:
+    from publish.errors import PublishError
+    from publish.progress import Stages
+    from publish.release.flow import Flow
+    from publish.workspace import Workspace
+
+    workspace = Workspace(directory.resolve())
+    now = datetime.now(UTC).replace(microsecond=0)
+    with workspace.lock(), Flow(workspace, Stages(quiet), now, passphrase_file) as flow:
+        release = flow.heartbeat()
+        flow.check_failed()
+        if release == 0:
+            raise PublishError("nothing that we know of is public yet; run: terbit publish")
+        return release, _expires(flow)
+
+
+def _expires(flow: Flow) -> str:
+    return (flow.now + flow.keyring.validity("timestamp")).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,347 @@
+"""`terbit keys` and `terbit sign`: the keys of a workspace, and the offline signatures on what they may do."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from getpass import GetPassWarning
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from publish.errors import KeyFileError
+from verifier.printable import say
+
+if TYPE_CHECKING:
+    from publish.signing.keys import SecretKey
+    from publish.signing.keystore import KeyStore, Passphrases
+    from publish.signing.offline import Offline, Plan
+    from publish.workspace import Workspace
+
+__all__ = ["create_keys", "keys", "sign"]
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
+
+directory_option = click.option(
+    "-C", "--directory", type=FOLDER, default=Path(), help="The workspace. [default: this folder]"
+)
+offline_dir_option = click.option(
+    "--offline-dir",
+    type=FOLDER,
+    help="Where the offline keys lie, best on a medium of their own. [default: keys/offline]",
+)
+online_passphrase_option = click.option(
+    "--passphrase-file", type=FILE, help="File with the passphrase of the online keys; else it is asked for."
+)
+offline_passphrase_option = click.option(
+    "--offline-passphrase-file", type=FILE, help="File with the passphrase of the offline keys; else it is asked for."
+)
+no_passphrase_option = click.option(
+    "--no-passphrase", is_flag=True, help="Leave online keys unencrypted, for a publisher that runs by itself."
+)
+no_offline_passphrase_option = click.option(
+    "--no-offline-passphrase", is_flag=True, help="Leave offline keys unencrypted: for rehearsals only."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group(epilog="Example:  terbit keys init --offline-dir /media/stick")
+def keys() -> None:
+    """Make, replace and list the keys that sign the site."""
+
+
+@keys.command()
+@directory_option
+@offline_dir_option
+@online_passphrase_option
+@offline_passphrase_option
+@no_passphrase_option
+@no_offline_passphrase_option
+def init(
+    directory: Path,
+    offline_dir: Path | None,
+    passphrase_file: Path | None,
+    offline_passphrase_file: Path | None,
+    no_passphrase: bool,
+    no_offline_passphrase: bool,
+) -> None:
+    """Make the keys that terbit.toml names, and put the first root of trust in force.
+
+    The offline keys are needed a few times a year: move them away from this machine, each to another person. A key
+    whose public half already lies in keys/public is another person's; then `terbit sign` completes the root. After a
+    stop, run the same command again.
+
+    Example:  terbit keys init --offline-dir /media/stick
+    """
+    from publish.signing.keystore import Passphrases
+
+    workspace, store, _ = _open(directory, offline_dir)
+    passphrases = Passphrases(
+        _new_passphrase(offline_passphrase_file, no_offline_passphrase, "the offline keys", "offline-"),
+        _new_passphrase(passphrase_file, no_passphrase, "the online keys"),
+    )
+    with workspace.lock():
+        waiting = create_keys(workspace, _now(), offline_dir, passphrases)
+    for name in store.names():
+        click.echo(f"{name}\t{store.public(name).encode()}")
+    if not waiting:
+        click.echo(f"In force. Move {store.secret_path(store.config.offline_keys[0]).parent} away from here.", err=True)
+    _tell_pending(waiting)
+
+
+@keys.command()
+@click.argument("name")
+@directory_option
+@offline_dir_option
+@online_passphrase_option
+@offline_passphrase_option
+@no_passphrase_option
+@no_offline_passphrase_option
+@click.option(
+    "--from-release", type=click.IntRange(min=1), help="First release of a new minisign key. [default: the next]"
+)
+def rotate(
+    name: str,
+    directory: Path,
+    offline_dir: Path | None,
+    passphrase_file: Path | None,
+    offline_passphrase_file: Path | None,
+    no_passphrase: bool,
+    no_offline_passphrase: bool,
+    from_release: int | None,
+) -> None:
+    """Replace the key NAME, and draft what the offline keys must sign for it.
+
+    Until they have, the old key stays in force; it is kept as NAME.1 and so on. A new minisign key signs the files of
+    the next release and later ones. Exit code 3, since something waits then.
+
+    Example:  terbit keys rotate timestamp && terbit sign --key /media/stick/root-1.key --key /media/stick/root-2.key
+    """
+    from publish.signing.keystore import Passphrases
+
+    workspace, store, offline = _open(directory, offline_dir)
+    if name not in store.names():
+        raise click.UsageError(f"terbit.toml names no key {name!r}, only {', '.join(store.names())}")
+    if name in store.config.offline_keys:
+        asked = _new_passphrase(offline_passphrase_file, no_offline_passphrase, name, "offline-")
+    else:
+        asked = _new_passphrase(passphrase_file, no_passphrase, name)
+    with workspace.lock():
+        store.rotate(name, Passphrases(asked, asked), os.urandom, from_release or _next_release(workspace))
+        _refresh(workspace, store)
+    click.echo(f"{name}\t{store.public(name).encode()}")
+    _tell_pending([file.name for file in offline.pending()])
+
+
+@keys.command()
+@directory_option
+def refresh(directory: Path) -> None:
+    """Draft what the offline keys must sign: a new definition, other keys or roles, an end that is near.
+
+    Prints the drafts' names; exit code 3 if there are any.
+
+    Example:  terbit keys refresh; terbit sign
+    """
+    workspace, store, _ = _open(directory)
+    with workspace.lock():
+        names = _refresh(workspace, store)
+    for name in names:
+        click.echo(name)
+    _tell_pending(names)
+
+
+@keys.command(name="list")
+@directory_option
+@offline_dir_option
+@json_option
+def list_keys(directory: Path, offline_dir: Path | None, as_json: bool) -> None:
+    """List the keys, what they sign, and until when the offline metadata is good.
+
+    Example:  terbit keys list --json
+    """
+    _, store, offline = _open(directory, offline_dir)
+    listed = [_told_key(store, name) for name in store.names()]
+    in_force = {file.name: f"{file.expires:%Y-%m-%dT%H:%M:%SZ}" for file in offline.chain() or ()}
+    pending = [file.name for file in offline.pending()]
+    if as_json:
+        click.echo(json.dumps({"keys": listed, "expires": in_force, "pending": pending}))
+        return
+    for key in listed:
+        secret = key["secret"] or ("elsewhere" if key["public"] else "-")
+        click.echo(f"{key['name']:<12} {key['public'] or '(none yet)'}  {secret}  {key['roles']}")
+    for name, expires in in_force.items():
+        click.echo(f"{name:<18} good until {expires}")
+    for name in pending:
+        click.echo(f"{name:<18} waits for signatures; see: terbit sign")
+    if not in_force and not pending:
+        click.echo("No keys are in force; next: terbit keys init", err=True)
+
+
+@click.command()
+@directory_option
+@click.option("--key", "key_files", type=FILE, multiple=True, help="Secret key file of an offline key. Repeatable.")
+@click.option("--passphrase-file", type=FILE, help="File with the passphrase of these keys; else it is asked for.")
+@click.option("-y", "--yes", is_flag=True, help="Sign without asking.")
+def sign(directory: Path, key_files: tuple[Path, ...], passphrase_file: Path | None, yes: bool) -> None:
+    """Sign what waits: metadata in keys/pending with offline keys, else the draft of `terbit build` with the online keys.
+
+    Metadata that has enough signatures comes into force. First shows what is to be signed: the roles and their keys, the hashes of the definition's files; `*` marks what
+    changes. Compare the keys with those on paper. What Terbit would not draft itself is refused. Without --key it only shows. Exit code 3 while something waits.
+
+    Example:  terbit sign --key /media/stick/root-1.key --key /media/stick/root-2.key
+    """
+    from publish.signing import ceremony
+
+    workspace, store, offline = _open(directory)
+    pending = offline.pending()
+    if not pending:
+        _sign_draft(workspace, passphrase_file)
+        return
+    offline.check(pending, _proposed(workspace, store))
+    for line in ceremony.describe(offline, pending, ceremony.known_keys(store)):
+        say(line)
+    if not key_files:
+        click.echo("Next: terbit sign --key FILE", err=True)
+        sys.exit(3)
+    if not yes:
+        click.confirm(f"Sign this with {', '.join(map(str, key_files))}?", abort=True, err=True)
+    signers = _read_keys(key_files, passphrase_file)
+    with workspace.lock():
+        offline.add_signatures(pending, signers)
+        promoted = ceremony.promote(offline, _next_release(workspace))
+    if promoted:
+        click.echo(f"In force: {', '.join(promoted)}", err=True)
+    _tell_pending([file.name for file in offline.pending()])
+
+
+def _proposed(workspace: Workspace, store: KeyStore) -> Plan | None:
+    """What this workspace would have signed; None on a signer's own machine that has only terbit.toml and the keys."""
+    from publish.signing import ceremony
+
+    if not (workspace.inputs.content / "election.toml").exists():
+        click.echo("No content here to compare with: compare the hashes with those of your own copy.", err=True)
+        return None
+    definition = workspace.definition
+    return ceremony.make_plan(store, definition.election.groups, definition.files)
+
+
+def _sign_draft(workspace: Workspace, passphrase_file: Path | None) -> None:
+    """Sign the release that `terbit build` left in build/draft."""
+    from publish.progress import Stages
+    from publish.release.draft import Draft
+    from publish.release.flow import Flow
+
+    drafts = [state for path in workspace.build.glob("draft/*") if (state := Draft(path).state())]
+    if not any(state.stage == "built" for state in drafts):
+        click.echo("Nothing waits for a signature.", err=True)
+        return
+    with workspace.lock(), Flow(workspace, Stages(), _now(), passphrase_file) as flow:
+        state = flow.sign()
+    click.echo(f"Release {state.release} is signed; next: terbit push", err=True)
+
+
+def create_keys(
+    workspace: Workspace, now: datetime, offline_dir: Path | None = None, passphrases: Passphrases | None = None
+) -> list[str]:
+    """Make a workspace's keys and put its first root of trust in force; returns what waits for other persons' keys.
+
+    Without `passphrases` all keys are unencrypted, which is for demonstrations.
+    """
+    from publish.signing.ceremony import initialize
+    from publish.signing.keystore import KeyStore, Passphrases
+
+    store, definition = KeyStore(workspace.keys, workspace.config, offline_dir), workspace.definition
+    given = passphrases or Passphrases(None, None)
+    return initialize(store, given, definition.election.groups, definition.files, now=now, random=os.urandom)
+
+
+def _open(directory: Path, offline_dir: Path | None = None) -> tuple[Workspace, KeyStore, Offline]:
+    from publish.signing.keystore import KeyStore
+    from publish.signing.offline import Offline
+    from publish.workspace import Workspace
+
+    workspace = Workspace(directory.resolve())
+    return workspace, KeyStore(workspace.keys, workspace.config, offline_dir), Offline(workspace.keys)
+
+
+def _refresh(workspace: Workspace, store: KeyStore) -> list[str]:
+    from publish.signing import ceremony
+
+    definition = workspace.definition
+    return ceremony.refresh(
+        store, definition.election.groups, definition.files, now=_now(), next_release=_next_release(workspace)
+    )
+
+
+def _next_release(workspace: Workspace) -> int:
+    cuts = workspace.ledger.cuts
+    return cuts[-1].release + 1 if cuts else 1
+
+
+def _tell_pending(names: Sequence[str]) -> None:
+    """Exit code 3 if something waits: what the command was for is not in force."""
+    if names:
+        click.echo(f"Waiting for offline signatures: {', '.join(names)}. Next: terbit sign --key FILE", err=True)
+        sys.exit(3)
+
+
+def _told_key(store: KeyStore, name: str) -> dict[str, str | None]:
+    path = store.secret_path(name)
+    return {
+        "name": name,
+        "public": store.public(name).encode() if store.public_path(name).exists() else None,
+        "secret": str(path) if path.exists() else None,
+        "roles": ", ".join(role for role, one in store.config.roles.items() if name in one.keys) or "results files",
+    }
+
+
+def _read_keys(files: Sequence[Path], passphrase_file: Path | None) -> list[SecretKey]:
+    from publish.signing.keys import is_encrypted, read_secret_key
+
+    found = []
+    for path in files:
+        asked = (
+            _passphrase(passphrase_file, f"Passphrase for {path}", "--passphrase-file FILE")
+            if is_encrypted(path)
+            else None
+        )
+        found.append(read_secret_key(path, asked))
+    return found
+
+
+def _new_passphrase(file: Path | None, none: bool, of: str, prefix: str = "") -> bytes | None:
+    """The passphrase for a new key; `prefix` is that of the options that give it."""
+    options = f"--{prefix}passphrase-file FILE or --no-{prefix}passphrase"
+    return None if none else _passphrase(file, f"Passphrase for {of}", options, new=True)
+
+
+def _passphrase(file: Path | None, prompt: str, options: str, new: bool = False) -> bytes:
+    """The passphrase in `file`, without the end of its line, or what is typed (twice for a new key)."""
+    from publish import limits
+
+    if file is None:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", GetPassWarning)  # it would show what is typed, or read an empty input
+                typed: str = click.prompt(prompt, hide_input=True, confirmation_prompt=new, err=True)
+        except GetPassWarning:
+            raise KeyFileError(f"{prompt}: there is no terminal to ask at; give {options}") from None
+        return typed.encode()
+    try:
+        with file.open("rb") as opened:
+            data = opened.read(limits.PASSPHRASE_FILE + 1)
+    except OSError as error:
+        raise KeyFileError(f"{file} cannot be read: {error.strerror}") from error
+    if len(data) > limits.PASSPHRASE_FILE:
+        raise KeyFileError(f"{file} is too big for a passphrase (at most {limits.PASSPHRASE_FILE} bytes)")
+    return data.removesuffix(b"\n").removesuffix(b"\r")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)

@@ -1,0 +1,370 @@
+"""`terbit`: what an operator runs. Data goes to stdout, everything else to stderr.
+
+Exit codes: 0 done, 1 error, 2 usage, 3 changes pending, 4 verification failed, 5 stale.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from verifier.printable import PrintableGroup, say
+
+if TYPE_CHECKING:
+    from builder.inbox import IntakeReport
+    from publish.progress import Stages
+    from publish.release.flow import Flow
+    from publish.workspace import Workspace
+
+__all__ = ["main", "terbit"]
+
+# Commands of other modules, imported when they are asked for: --help must not load an engine.
+ELSEWHERE = {
+    "keys": "publish.cli.keys:keys",
+    "sign": "publish.cli.keys:sign",
+    "import": "publish.cli.imports:import_group",
+    "guard": "publish.cli.guard:guard",
+    "heartbeat": "publish.cli.guard:heartbeat",
+    "freeze": "publish.cli.guard:freeze",
+    "plan": "publish.cli.plan:plan",
+    "apply": "publish.cli.plan:apply_command",
+    "reconcile": "publish.cli.reconcile:reconcile",
+    "doctor": "publish.cli.doctor:doctor",
+}
+
+SHOWN = 10  # parts of the site that `build` names
+
+
+class _Lazy(PrintableGroup):
+    def list_commands(self, context: click.Context) -> list[str]:
+        return sorted([*super().list_commands(context), *ELSEWHERE])
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in ELSEWHERE:
+            return super().get_command(context, name)
+        from importlib import import_module
+
+        module, _, attribute = ELSEWHERE[name].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+
+directory_option = click.option(
+    "-C",
+    "--directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    help="The workspace. [default: this folder]",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Tell what was done as JSON on stdout.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors on stderr.")
+yes_option = click.option(
+    "-y", "--yes", is_flag=True, help="Do not ask when figures fall, leaders or many areas change: for unattended runs."
+)
+passphrase_option = click.option(
+    "--passphrase-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File with the passphrase of the online keys.",
+)
+
+
+@click.group(
+    cls=_Lazy,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Example:  terbit init hasil && cd hasil && terbit keys init --no-passphrase && terbit publish",
+)
+@click.version_option(package_name="terbit")
+def terbit() -> None:
+    """Publish verified election results as a signed static site."""
+
+
+@terbit.command()
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+def init(directory: Path) -> None:
+    """Make a workspace in DIRECTORY with the example election, to be replaced by yours.
+
+    Example:  terbit init hasil-2029
+    """
+    from publish.example import make_workspace
+
+    for path in make_workspace(directory):
+        click.echo(path)
+    click.echo(f"Next: edit {directory}/content/election.toml, then: terbit keys init -C {directory}", err=True)
+
+
+@terbit.command()
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@directory_option
+@json_option
+@quiet_option
+def intake(paths: tuple[Path, ...], directory: Path, as_json: bool, quiet: bool) -> None:
+    """Take recap packages at PATHS (files or folders; default: the inbox) into the ledger.
+
+    A package is accepted whole or refused whole; a refused one lies in inbox/refused/ with its report. Exit code 1 when one was refused.
+
+    Example:  terbit intake inbox/kab-3172.zip
+    """
+    from publish.release.flow import take_in_packages
+
+    workspace, stages = start(directory, quiet)
+    with workspace.lock():
+        report = take_in_packages(workspace, paths, stages, now())
+    _tell_intake(report, as_json)
+    _tell_strays(workspace)
+    if report.refused:
+        sys.exit(1)
+
+
+@terbit.command()
+@directory_option
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), help="Also unpack the changed files there, to look at."
+)
+@quiet_option
+def build(directory: Path, out: Path | None, quiet: bool) -> None:
+    """Cut a release if something changed, and make its files, unsigned, in build/draft.
+
+    Example:  terbit build --out preview
+    """
+    from builder.pack import pack_names, read_index
+    from publish.release.flow import Flow, unpack
+
+    workspace, stages = start(directory, quiet)
+    with workspace.lock(), Flow(workspace, stages, now()) as flow:
+        draft = flow.build()
+        if out is not None:
+            unpack(draft, out)
+    click.echo(out or draft.directory)
+    if flow.cut.release == flow.base.release:
+        stages.say(f"Release {flow.cut.release} is public already, and nothing has changed since.")
+        return
+    counts = {name: len(read_index(draft.files, name)) for name in pack_names(draft.files)}
+    parts = [f"{name} {count}" for name, count in counts.items()][:SHOWN]
+    more = f", and {len(counts) - SHOWN} other parts" if len(counts) > SHOWN else ""
+    stages.say(f"Release {flow.cut.release} would bring {sum(counts.values())} files: {', '.join(parts)}{more}.")
+    stages.say("Nothing of it is public or signed yet; next: terbit push")
+
+
+@terbit.command()
+@directory_option
+@passphrase_option
+@yes_option
+@json_option
+@quiet_option
+def push(directory: Path, passphrase_file: Path | None, yes: bool, as_json: bool, quiet: bool) -> None:
+    """Sign the draft if it is not yet, and make it public; asks as `terbit publish` does.
+
+    Example:  terbit build && terbit push
+    """
+    _publish(directory, passphrase_file, yes, as_json, quiet, paths=None)
+
+
+@terbit.command()
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@directory_option
+@passphrase_option
+@yes_option
+@json_option
+@quiet_option
+def publish(
+    paths: tuple[Path, ...], directory: Path, passphrase_file: Path | None, yes: bool, as_json: bool, quiet: bool
+) -> None:
+    """Intake, build, sign, push and verify, in one go.
+
+    With nothing new it renews the timestamp, which tells clients that the last release is still the newest; run it every few minutes.
+    Refused packages do not stop the release of the others; the exit code is 1 then. When published figures fall, a leader or many areas change, it
+    asks; where there is nobody to ask it needs --yes, or publishes nothing but the renewed timestamp, with exit code 3.
+
+    Example:  terbit publish
+    """
+    _publish(directory, passphrase_file, yes, as_json, quiet, paths=paths)
+
+
+@terbit.command()
+@click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@directory_option
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8000, show_default=True)
+@click.option(
+    "--watch",
+    is_flag=True,
+    help="Render pages afresh from the ledger and reload the browser when templates or content change.",
+)
+def serve(folder: Path | None, directory: Path, host: str, port: int, watch: bool) -> None:
+    """Serve the public tree in FOLDER (default: the workspace's) with the headers that the public site must have.
+
+    Example:  terbit serve --watch
+    """
+    from publish.serve import serve as serve_folder
+
+    if folder is not None and not watch:
+        serve_folder(folder, host, port)
+        return
+    workspace = start(directory, quiet=True)[0]
+    if watch:
+        from publish.preview import Preview
+
+        inputs = workspace.inputs
+        serve_folder(
+            workspace.public,
+            host,
+            port,
+            render=Preview(workspace).render,
+            watch_dirs=(inputs.content, inputs.templates),
+        )
+    else:
+        serve_folder(workspace.public, host, port)
+
+
+@terbit.command()
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path), default=Path("build/demo"))
+def demo(directory: Path) -> None:
+    """Publish the example election in DIRECTORY, with throw-away keys, and check it as anyone would.
+
+    Example:  terbit demo build/demo
+    """
+    from publish.example import run_demo
+
+    run_demo(directory)
+
+
+def _publish(
+    directory: Path,
+    passphrase_file: Path | None,
+    yes: bool,
+    as_json: bool,
+    quiet: bool,
+    paths: tuple[Path, ...] | None,
+) -> None:
+    from publish.cli.plan import asking
+    from publish.release.flow import Flow
+
+    workspace, stages = start(directory, quiet)
+    refused = False
+    with workspace.lock(), Flow(workspace, stages, now(), passphrase_file) as flow:
+        if paths is not None:
+            try:
+                refused = take_in(flow, paths)
+            except Exception:
+                flow.heartbeat()
+                raise
+        tell_published(flow.publish(asking(flow, yes=yes, quiet=quiet)), stages, as_json, quiet)
+    if refused:
+        sys.exit(1)
+
+
+def take_in(flow: Flow, paths: tuple[Path, ...]) -> bool:
+    """Take packages in and say what is wrong with them; True if one was refused."""
+    from publish.release.flow import take_in_packages
+
+    report = take_in_packages(flow.workspace, paths, flow.stages, flow.now, flow.workers)
+    _tell_problems(report)
+    _tell_strays(flow.workspace)
+    return bool(report.refused)
+
+
+def tell_published(told: dict[str, Any], stages: Stages, as_json: bool, quiet: bool) -> None:
+    """Say what was published."""
+    if as_json:
+        click.echo(json.dumps({**told, "seconds": {name: round(value, 3) for name, value in stages.seconds.items()}}))
+    elif not quiet:
+        click.echo(_published_text(told), err=True)
+
+
+def _published_text(told: dict[str, Any]) -> str:
+    if not told["files"]:
+        return f"Release {told['release']} is still the newest; timestamp renewed until {told['expires']}."
+    return (
+        f"Release {told['release']} is public: {told['files']} files changed. Timestamp good until {told['expires']}."
+    )
+
+
+def start(directory: Path, quiet: bool) -> tuple[Workspace, Stages]:
+    """The workspace, and what tells the stages of a run over it."""
+    from publish.progress import Stages
+    from publish.workspace import Workspace
+
+    return Workspace(directory.resolve()), Stages(quiet)
+
+
+def _tell_intake(report: IntakeReport, as_json: bool) -> None:
+    if as_json:
+        click.echo(
+            json.dumps(
+                {
+                    "accepted": report.accepted,
+                    "known": report.known,
+                    "refused": report.refused,
+                    "waiting": report.waiting,
+                    "rows": report.rows,
+                }
+            )
+        )
+        return
+    for name in report.accepted.values():
+        click.echo(name)
+    click.echo(
+        f"{len(report.accepted)} packages ({report.rows} rows) accepted, {len(report.known)} known already, {len(report.refused)} refused",
+        err=True,
+    )
+    _tell_problems(report)
+
+
+def _tell_problems(report: IntakeReport) -> None:
+    for path, lines in report.refused.items():
+        say(f"refused {path}, which lies in {report.aside[path]} now", err=True)
+        for line in lines:
+            say(f"  {line}", err=True)
+    for path, problem in report.waiting.items():
+        say(f"{path} may still be arriving and is looked at again by the next run: {problem}", err=True)
+    for path, problem in report.stuck.items():
+        say(f"{path} {problem}", err=True)
+
+
+def _tell_strays(workspace: Workspace) -> None:
+    from builder.inbox import find_strays
+
+    for path in find_strays(workspace.inbox):
+        say(f"{path} is left alone: it is no package (a zip, or a folder with recap.toml)", err=True)
+
+
+def now() -> datetime:
+    """The clock, in seconds."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def main() -> None:
+    """Run `terbit`; every error that we know ends in one line on stderr and its exit code."""
+    from builder.errors import BuilderError
+    from publish.errors import PublishError
+    from verifier.errors import VerifierError
+
+    try:
+        terbit(standalone_mode=False)
+    except (BuilderError, PublishError, VerifierError) as error:
+        say(f"terbit: {error}", err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:  # whoever read our output has read enough
+        os._exit(1)
+    except OSError as error:
+        what = ": ".join(str(part) for part in (error.filename, error.strerror or error) if part)
+        kept = "What was published stays whole; mend this and run the same command again."
+        say(f"terbit: {what}. {kept}", err=True)
+        sys.exit(1)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.Abort:
+        click.echo("terbit: stopped; what was published stays whole", err=True)
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        click.echo("terbit: stopped; what was published stays whole", err=True)
+        sys.exit(130)

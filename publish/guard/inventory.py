@@ -1,0 +1,219 @@
+"""What a target holds, for the guard: listed, read, put back, removed. Paths as in `publish.targets`.
+
+A bucket is asked with the guard's own credentials, which may list, overwrite and delete; the publisher's need not. A publisher and a guard keep out of each
+other's way by `Workspace.quiet`.
+"""
+
+import contextlib
+import hashlib
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple, Protocol
+
+import obstore
+
+from builder import durable
+from publish.errors import TargetError
+from publish.guard.judge import Listed
+from publish.targets.bucket import Bucket
+from publish.targets.local import LocalTarget
+
+__all__ = ["EVIDENCE", "BucketInventory", "Found", "Inventory", "LocalInventory"]
+
+EVIDENCE = 16_000_000  # bytes of a wrong file that are kept
+SET_ASIDE = ".set-aside"
+WELL_KNOWN = ".well-known"
+
+
+class Found(NamedTuple):
+    """A file that was read: `data`, None if it is no file of ours at all; `fault` says what else is wrong with it."""
+
+    data: bytes | None
+    fault: str = ""
+
+
+class Inventory(Protocol):
+    """One target's files. Every method raises `TargetError` when the target is down or refuses."""
+
+    name: str
+
+    def listing(self) -> dict[str, Listed]:
+        """Everything in the election's folder, and with `../` what lies beside it; of strangers' folders beside it the names alone, with `/` at the end."""
+
+    def read(self, wanted: Iterable[tuple[str, int]]) -> Iterator[tuple[str, Found | None]]:
+        """Read files, as (path, most bytes that may belong there); None for one that is gone meanwhile."""
+
+    def put(self, files: Iterable[tuple[str, bytes, str]]) -> None:
+        """Write files, as (path, bytes, path of the object with the same bytes or "")."""
+
+    def set_aside(self, wrong: Iterable[bytes]) -> None:
+        """Keep wrong bytes as evidence, as `.set-aside/…<sha256>.wrong`, where no client reads them."""
+
+    def remove(self, paths: Iterable[str]) -> None:
+        """Take files away."""
+
+
+class LocalInventory:
+    """A folder. See Inventory."""
+
+    def __init__(self, target: LocalTarget) -> None:
+        self.name, self._target, self._root = target.name, target, target.root
+
+    def listing(self) -> dict[str, Listed]:
+        """See Inventory."""
+        found: dict[str, Listed] = {}
+        try:
+            self._scan(str(self._root), "", found)
+            for entry in os.scandir(self._root.parent):
+                if entry.is_dir(follow_symlinks=False):
+                    if entry.name in {WELL_KNOWN, SET_ASIDE}:
+                        self._scan(entry.path, f"../{entry.name}/", found)
+                    elif entry.name != self._root.name:
+                        found[f"../{entry.name}/"] = Listed(0, "")
+                else:
+                    found[f"../{entry.name}"] = _listed(entry.stat(follow_symlinks=False))
+        except OSError as error:
+            raise TargetError(f"{self._root} cannot be read: {error.strerror or error}") from error
+        return found
+
+    def read(self, wanted: Iterable[tuple[str, int]]) -> Iterator[tuple[str, Found | None]]:
+        """See Inventory. Only regular files are opened: behind a link or a pipe may lie a secret, or no end."""
+        for path, most in wanted:
+            yield path, self._read(path, most)
+
+    def put(self, files: Iterable[tuple[str, bytes, str]]) -> None:
+        """See Inventory. An alias is a link to its object, which is right by now."""
+        for path, data, source in files:
+            place = self._root / path
+            try:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                if source:
+                    self._target.link(path, source)
+                else:
+                    durable.write_file(place, data)
+            except OSError as error:
+                raise TargetError(f"{place} cannot be written: {error.strerror or error}") from error
+
+    def set_aside(self, wrong: Iterable[bytes]) -> None:
+        """See Inventory."""
+        folder = self._root.parent / SET_ASIDE / self._root.name
+        try:
+            for data in wrong:
+                folder.mkdir(parents=True, exist_ok=True)
+                durable.write_file(folder / f"{hashlib.sha256(data).hexdigest()}.wrong", data)
+        except OSError as error:
+            raise TargetError(f"{folder} cannot be written: {error.strerror or error}") from error
+
+    def remove(self, paths: Iterable[str]) -> None:
+        """See Inventory."""
+        for path in paths:
+            try:
+                (self._root / path).unlink(missing_ok=True)
+            except OSError as error:
+                raise TargetError(f"{self._root / path} cannot be removed: {error.strerror or error}") from error
+
+    def _scan(self, folder: str, prefix: str, found: dict[str, Listed]) -> None:
+        pending = [(folder, prefix)]
+        while pending:
+            folder, prefix = pending.pop()
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append((entry.path, f"{prefix}{entry.name}/"))
+                    else:
+                        with contextlib.suppress(FileNotFoundError):
+                            found[prefix + entry.name] = _listed(entry.stat(follow_symlinks=False))
+
+    def _read(self, path: str, most: int) -> Found | None:
+        try:
+            descriptor = os.open(self._root / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            with os.fdopen(descriptor, "rb") as file:
+                status = os.fstat(descriptor)
+                if not stat.S_ISREG(status.st_mode):
+                    return Found(None, "it is no regular file")
+                if status.st_size > max(most, EVIDENCE):
+                    return Found(None, f"it has {status.st_size} bytes")
+                return Found(file.read())
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            return Found(None, f"it cannot be read: {error.strerror or error}")
+
+
+class BucketInventory:
+    """A bucket's prefix. See Inventory."""
+
+    def __init__(self, name: str, bucket: Bucket) -> None:
+        self.name, self._bucket = name, bucket
+
+    def listing(self) -> dict[str, Listed]:
+        """See Inventory. One listing is a chain of requests: the folders of a nation are followed side by side."""
+        found: dict[str, Listed] = {}
+        folders = []
+        own = self._bucket.key("").removesuffix("/")
+        for key, path in self._folder(self._bucket.key("../").removesuffix("/"), "../", found):
+            if path in {f"../{WELL_KNOWN}/", f"../{SET_ASIDE}/"}:
+                folders.append((key, path))
+            elif key != own:
+                found[path] = Listed(0, "")
+        for key, path in self._folder(own, "", found):
+            folders += self._folder(key, path, found) if path == "targets/" else [(key, path)]
+
+        def whole(place: tuple[str, str]) -> None:
+            key, prefix = place
+            with self._bucket.failing(prefix):
+                for page in obstore.list(self._bucket.store, key, chunk_size=1000):
+                    found.update({prefix + one["path"][len(key) + 1 :]: _of_bucket(one) for one in page})
+
+        self._bucket.each(whole, folders)
+        return found
+
+    def read(self, wanted: Iterable[tuple[str, int]]) -> Iterator[tuple[str, Found | None]]:
+        """See Inventory. The headers are compared too: a page that is served as a download is gone for its readers."""
+        results: list[tuple[str, Found | None]] = []
+        self._bucket.each(lambda file: results.append((file[0], self._read(*file))), wanted)
+        yield from results
+
+    def put(self, files: Iterable[tuple[str, bytes, str]]) -> None:
+        """See Inventory."""
+        self._bucket.each(lambda file: self._bucket.put(file[0], file[1], alias=bool(file[2])), files)
+
+    def set_aside(self, wrong: Iterable[bytes]) -> None:
+        """See Inventory."""
+        for data in wrong:
+            self._bucket.put(f"../{SET_ASIDE}/{hashlib.sha256(data).hexdigest()}.wrong", data)
+
+    def remove(self, paths: Iterable[str]) -> None:
+        """See Inventory."""
+        self._bucket.each(self._bucket.remove, paths)
+
+    def _folder(self, key: str, prefix: str, found: dict[str, Listed]) -> list[tuple[str, str]]:
+        """The folders in one folder, as (key, path); its files go to `found`."""
+        with self._bucket.failing(prefix):
+            listed = obstore.list_with_delimiter(self._bucket.store, key or None)
+        cut = len(key) + 1 if key else 0
+        found.update({prefix + one["path"][cut:]: _of_bucket(one) for one in listed["objects"]})
+        return [(one, f"{prefix}{one[cut:]}/") for one in listed["common_prefixes"]]
+
+    def _read(self, path: str, most: int) -> Found | None:
+        held = self._bucket.get(path, max(most + 1_000, EVIDENCE))
+        if held is None:
+            return None
+        if held.data is None:
+            return Found(None, f"it has {held.size} bytes")
+        for name, value in self._bucket.headers(path).items():
+            if (there := held.headers.get(name)) != value:
+                return Found(held.data, f"its {name} is {there}")
+        return Found(held.data)
+
+
+def _listed(status: os.stat_result) -> Listed:
+    # The inode's own change time cannot be set back by whoever may write the file.
+    tag = f"{status.st_ino}.{status.st_size}.{status.st_mtime_ns}.{status.st_ctime_ns}"
+    return Listed(status.st_size, tag)
+
+
+def _of_bucket(meta: Any) -> Listed:  # noqa: ANN401
+    # The time stands beside the ETag, which is an MD5: two files with one MD5 can be made.
+    return Listed(meta["size"], f"{meta['e_tag']} {meta['last_modified'].timestamp()}")

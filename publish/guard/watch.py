@@ -1,0 +1,277 @@
+"""One look of the guard at one target: list, compare, read what nobody has looked at, put right what is wrong.
+
+A look costs a listing. Only what was written since the last look is read, and then compared by hash with what the last release signed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from threading import Lock
+from typing import NamedTuple
+
+import msgspec
+
+from builder import durable
+from publish.errors import PublishError
+from publish.guard.expected import Expected, expect, recorded
+from publish.guard.inventory import EVIDENCE, BucketInventory, Found, Inventory, LocalInventory
+from publish.guard.judge import Finding, Listed, Right, harmless, holds, is_mutable, plan
+from publish.guard.sources import Sources
+from publish.release.record import RecordStore
+from publish.signing.ours import read_public_keys, signed_by
+from publish.targets import TIMESTAMP
+from publish.workspace import Workspace
+
+__all__ = ["TargetWatch", "open_inventories", "told_time"]
+
+_looking = Lock()  # the threads of this process take turns; between processes there is the workspace's lock
+PATIENCE = 6  # tries
+BATCH = 64  # files put right while a publisher may have to wait
+EARLIER = 16  # versions of a role's metadata that are looked at for an earlier signed copy
+
+
+class Wrong(NamedTuple):
+    """A path that does not hold what it must: `found` is what stands there, None if nothing does."""
+
+    path: str
+    right: Right | None
+    found: Found | None
+
+
+class _Mending(NamedTuple):
+    """What is done about one wrong file, in words, and how; `evidence` are its bytes."""
+
+    done: str
+    evidence: bytes | None = None
+    put: tuple[str, bytes, str] | None = None
+    remove: str | None = None
+
+
+class TargetWatch:
+    """Watches one target. `heal`: also puts right what is wrong there."""
+
+    def __init__(
+        self, directory: Path, name: str, heal: bool, clock: Callable[[], datetime], passphrase_file: Path | None = None
+    ) -> None:
+        self.name, self._directory, self._heal, self._clock = name, directory, heal, clock
+        self._passphrase_file = passphrase_file
+        self.workspace = Workspace(directory)
+        self.store = RecordStore(self.workspace.build / "targets" / name)
+        self._cache = self.workspace.build / "guard" / f"{name}.json"
+        self._verified: dict[str, tuple[str, str]] = _read_verified(self._cache)
+        self._saved = dict(self._verified)
+        self.expected: Expected | None = None
+        self._loading = Lock()
+        self._listed: dict[str, Listed] = {}
+
+    def sweep(self) -> list[Finding]:
+        """One look; what was found, and what was done about it. TargetError when the target does not answer."""
+        if not self.load():
+            return self._unrecorded()
+        assert self.expected is not None
+        timestamp = next(self.inventory.read([(TIMESTAMP, EVIDENCE)]))[1]
+        self._listed = listed = self.inventory.listing()
+        missing, unread = plan(self.expected.right, self.expected.coming, listed, self._verified)
+        wrong = [Wrong(path, self.expected.right[path], None) for path in missing]
+        wrong += self._read(unread)
+        self._forget()
+        fixed = [one for one in wrong if not is_mutable(one.right)]
+        mutable = [one for one in wrong if is_mutable(one.right)]
+        findings = self._handle(fixed)
+        if self._is_newer(timestamp):
+            return findings + self._unfinished()
+        rest = iter(mutable)
+        while batch := list(islice(rest, BATCH)):
+            with self.settled() as settled:
+                # What a publisher is about to replace is his; the next look sees what he left.
+                if not settled:
+                    break
+                findings += self._handle(batch)
+        return findings
+
+    def load(self) -> bool:
+        """Learn what belongs there, if that has changed; False if there is no record of it."""
+        with self._loading:
+            found = recorded(self.store)
+            if found is not None and (self.expected is None or self.expected.mark != found.mark):
+                self.workspace = Workspace(self._directory)
+                self.keys = read_public_keys(self.workspace.keys / "public")
+                inventories = open_inventories(self.workspace)
+                self.inventory = inventories.pop(self.name)
+                every = [*inventories.values(), self.inventory]
+                self.sources = Sources(self.workspace, self.store, every, self.keys, self._passphrase_file)
+                try:
+                    self.expected = expect(self.workspace, self.store, found)
+                except msgspec.MsgspecError:  # a publisher is just writing the record
+                    self.expected = None
+                    return False
+            return found is not None
+
+    @contextlib.contextmanager
+    def settled(self) -> Iterator[bool]:
+        """True while no publisher is at work and what was looked at is still the last release."""
+        with _looking, self._quiet() as quiet:
+            found = recorded(self.store)
+            yield bool(quiet and found and self.expected and found.mark == self.expected.mark)
+
+    def earlier(self, right: Right, sha256: str) -> bool:
+        """True if an earlier release signed these bytes for the same path: a copy that is old, not altered."""
+        pattern = re.compile(rf"metadata/([1-9][0-9]{{0,15}})\.{re.escape(right.role)}\.json")
+        versions = sorted((int(match[1]) for path in self._listed if (match := pattern.fullmatch(path))), reverse=True)
+        paths = [(f"metadata/{version}.{right.role}.json", EVIDENCE) for version in versions[:EARLIER]]
+        for _, found in self.inventory.read(paths) if right.role else ():
+            signed = signed_by(found.data, self.keys) if found and found.data else None
+            if signed and signed.files.get(right.file) == sha256:
+                return True
+        return False
+
+    def save(self) -> None:
+        """Keep what was verified for the next run."""
+        if self._verified != self._saved:
+            self._cache.parent.mkdir(parents=True, exist_ok=True)
+            durable.write_file(self._cache, msgspec.json.encode(self._verified))
+            self._saved = dict(self._verified)
+
+    def _read(self, paths: Sequence[str]) -> Iterator[Wrong]:
+        assert self.expected is not None
+        right, others = self.expected.right, self.workspace.config.guard.others
+        beside = [path for path in paths if path not in right and path.startswith("../") and not _is_aside(path)]
+        for path in beside:
+            if not any(path[3:] == other or (other.endswith("/") and path[3:].startswith(other)) for other in others):
+                yield Wrong(path, None, Found(None))
+        skip = set(beside)
+        wanted = [(path, right[path].length if path in right else EVIDENCE) for path in paths if path not in skip]
+        for path, found in self.inventory.read(wanted):
+            here = right.get(path)
+            if found is None:
+                if here is not None and path not in self.expected.coming:
+                    yield Wrong(path, here, None)
+            elif found.data is None or (found.fault and here is not None):
+                yield Wrong(path, here, found)
+            elif holds(found.data, here, self.keys) if here else harmless(path, found.data, self.keys):
+                self._verified[path] = (self._listed[path].tag, here.sha256 if here else "")
+            else:
+                yield Wrong(path, here, found)
+
+    def _handle(self, wrong: Sequence[Wrong]) -> list[Finding]:
+        """Put right what is wrong, and tell."""
+        told: list[Finding] = []
+        rest = iter(wrong)
+        while batch := list(islice(rest, BATCH)):
+            done = self._mend(batch) if self._heal else [""] * len(batch)
+            told += map(self._finding, batch, done)
+        return told
+
+    def _mend(self, batch: Sequence[Wrong]) -> list[str]:
+        """What was done about each: evidence first, then the right bytes, several at once."""
+        plans = [self._plan(one) for one in batch]
+        evidence = [data for one in plans if (data := one.evidence) is not None]
+        try:
+            self.inventory.set_aside(evidence)
+            self.inventory.put([one.put for one in plans if one.put])
+            self.inventory.remove([one.remove for one in plans if one.remove])
+        except (PublishError, OSError) as error:
+            return [f"could not be put right: {error}"] * len(plans)
+        kept = "; what stood there lies in .set-aside"
+        return [one.done + (kept if one.evidence is not None else "") for one in plans]
+
+    def _plan(self, wrong: Wrong) -> _Mending:
+        assert self.expected is not None
+        path, right, found = wrong
+        there = found.data if found else None
+        if right is None:
+            if path.startswith("../"):
+                return _Mending("left alone: remove it, or name it in [guard] others")
+            return _Mending("removed", there, remove=path)
+        if (data := self.sources.get(right, self.expected)) is None:
+            return _Mending(f"nobody has the right bytes: delete build/targets/{self.name} and publish again")
+        evidence = there if there is not None and not holds(there, right, self.keys) else None
+        return _Mending("put back", evidence, put=(path, data, _source(right)))
+
+    def _finding(self, wrong: Wrong, done: str) -> Finding:
+        path, right, found = wrong
+        if found is None:
+            what, detail = "deleted", "it is gone"
+        elif right is None:
+            what, detail = "added", found.fault or "nothing of ours has this name and these bytes"
+        else:
+            what, detail = "altered", found.fault or "it is not what was signed"
+        sha256 = hashlib.sha256(found.data).hexdigest() if found and found.data is not None else ""
+        return Finding(told_time(self._clock()), self.name, path, what, detail, done, sha256)  # type: ignore[arg-type]
+
+    def _is_newer(self, timestamp: Found | None) -> bool:
+        assert self.expected is not None
+        signed = signed_by(timestamp.data, self.keys) if timestamp and timestamp.data else None
+        return bool(signed and signed.kind == "timestamp" and signed.version > self.expected.timestamp_version)
+
+    def _unfinished(self) -> list[Finding]:
+        with self.settled() as settled:
+            if not settled:
+                return []
+        detail = "a younger timestamp with our signature: another publisher, or a stopped run. Pages are left alone; run: terbit publish"
+        return [Finding(told_time(self._clock()), self.name, TIMESTAMP, "unfinished", detail)]
+
+    def _unrecorded(self) -> list[Finding]:
+        with _looking, self._quiet() as quiet:
+            if not quiet or recorded(self.store) is not None:
+                return []
+        detail = "there is no record of what was published here; run: terbit publish"
+        return [Finding(told_time(self._clock()), self.name, TIMESTAMP, "unfinished", detail)]
+
+    @contextlib.contextmanager
+    def _quiet(self) -> Iterator[bool]:
+        """`Workspace.quiet`, with some patience for another guard."""
+        for _ in range(PATIENCE):
+            with self.workspace.quiet() as quiet:
+                if quiet:
+                    yield True
+                    return
+            time.sleep(0.05)
+        yield False
+
+    def _forget(self) -> None:
+        for path in self._verified.keys() - self._listed.keys():
+            del self._verified[path]
+
+
+def open_inventories(workspace: Workspace) -> dict[str, Inventory]:
+    """All targets as the guard sees them, by name; buckets with the guard's credentials."""
+    found: dict[str, Inventory] = {target.name: LocalInventory(target) for target in workspace.local_targets()}
+    for name, config in workspace.config.targets.items():
+        if config.bucket is not None:
+            from publish.targets.bucket import open_bucket
+
+            bucket = open_bucket(config, workspace.definition.election.id, workspace.config.guard.profile)
+            found[name] = BucketInventory(name, bucket)
+    return found
+
+
+def told_time(now: datetime) -> str:
+    """`2026-11-21T05:00:00.123Z`."""
+    return f"{now:%Y-%m-%dT%H:%M:%S}.{now.microsecond // 1000:03}Z"
+
+
+def _source(right: Right) -> str:
+    """Where the object lies of which an alias shows the bytes; "" for what is no alias."""
+    if right.kind != "alias":
+        return ""
+    folder, slash, name = right.file.rpartition("/")
+    return f"targets/{folder}{slash}{right.sha256}.{name}{'.minisig' if right.signature else ''}"
+
+
+def _is_aside(path: str) -> bool:
+    return path.startswith("../.set-aside/")
+
+
+def _read_verified(path: Path) -> dict[str, tuple[str, str]]:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, tuple[str, str]])
+    except (OSError, msgspec.MsgspecError):
+        return {}

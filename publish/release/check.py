@@ -1,0 +1,114 @@
+"""Our own check before anything is committed: the verifier, on the draft, from the first root on, as any client would."""
+
+import tempfile
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+
+from builder.pack import pack_names, read_index
+from publish.errors import SigningError
+from publish.release.draft import Draft, object_path
+from publish.release.jobs import Runner
+from publish.targets import TIMESTAMP
+from verifier.client import Client
+from verifier.fetcher import MissingError, OverlayFetcher, too_long
+from verifier.site import check_site
+
+__all__ = ["DraftFetcher", "check_draft"]
+
+SIGNATURES_CHECKED = 5_000
+
+
+@dataclass(frozen=True)
+class DraftFetcher:
+    """The public tree as it will be after a draft is pushed: the draft, and what was signed or taken in before.
+
+    `record`, `offline` and `packages` are the folders of the recorded roles, of the offline-signed metadata and of the ledger's packages.
+    """
+
+    draft: Path
+    record: Path
+    offline: Path
+    packages: Path
+
+    def fetch(self, path: str, max_length: int) -> bytes:
+        """See verifier.fetcher.Fetcher."""
+        kind, _, rest = path.partition("/")
+        if kind == "targets":
+            return self._object(path, rest, max_length)
+        if kind == "packages":
+            places = [self.packages / rest]
+        else:
+            role = rest.partition(".")[2]
+            places = [Draft(self.draft).metadata / rest, self.offline / rest, self.record / role]
+        for place in places:
+            if place.is_file():
+                if place.stat().st_size > max_length:
+                    raise too_long(path, max_length)
+                return place.read_bytes()
+        raise MissingError(f"{path} is neither in the draft nor on record")
+
+    def fetch_linked(self, path: str, other: str, max_length: int) -> tuple[bytes, bool]:
+        """See verifier.fetcher.Fetcher: there are no aliases yet."""
+        return self.fetch(path, max_length), False
+
+    def _object(self, path: str, rest: str, max_length: int) -> bytes:
+        draft, role = Draft(self.draft), _role_of(rest.rpartition("/")[0])
+        directory = draft.signatures if path.endswith(".minisig") else draft.files
+        pack = directory / f"{role}.pack"
+        place = _places(directory, role, pack.stat().st_mtime_ns).get(path) if pack.is_file() else None
+        if place is None:
+            raise MissingError(f"{path} is not in the draft")
+        data, offset, length = place
+        if length > max_length:
+            raise too_long(path, max_length)
+        return data[offset : offset + length]
+
+
+@lru_cache(maxsize=2)
+def _places(directory: Path, role: str, changed: int) -> dict[str, tuple[bytes, int, int]]:
+    """Where each object of a role lies in its pack, as (pack, offset, length)."""
+    data, offset, found = (directory / f"{role}.pack").read_bytes(), 0, {}
+    for entry in read_index(directory, role):
+        path = entry.path if entry.path.endswith(".minisig") else object_path(entry)
+        found[path] = (data, offset, entry.length)
+        offset += entry.length
+    return found
+
+
+def check_draft(
+    draft: Draft, fetcher: DraftFetcher, root: bytes, timestamp: bytes, now: datetime, runner: Runner
+) -> None:
+    """Refuse what the public would refuse.
+
+    Raises:
+        SigningError: something in the draft does not verify under `timestamp`; nothing was committed.
+    """
+    overlay = OverlayFetcher({TIMESTAMP: timestamp}, fetcher)
+    packs = pack_names(draft.files)
+    changed = {name: {entry.path for entry in read_index(draft.files, name)} for name in packs}
+    # A minisign check costs twenty hashes. All are checked when they are few, else those of some roles: signing is one code path for all.
+    few = sum(map(len, changed.values())) <= SIGNATURES_CHECKED
+    sampled = {name: changed[name] for name in packs if "-" not in name or name in packs[:: len(packs) // 16 + 1]}
+    with tempfile.TemporaryDirectory() as state, runner.executor() as executor:
+        client = Client(overlay, Path(state), now, root=root)
+        client.refresh()
+        failures = check_site(client, overlay, executor, aliases=False, signatures=few, only=changed).failures
+        if not few:
+            failures += check_site(client, overlay, executor, aliases=False, signatures=True, only=sampled).failures
+    if failures:
+        raise SigningError(
+            f"our own check refuses this release ({len(failures)} failures, the first: {failures[0].path}: {failures[0].what}); nothing was committed"
+        )
+
+
+def _role_of(folder: str) -> str:
+    """The role whose pack holds the files of a folder: docs/formats.md, "TUF metadata"."""
+    contest, _, shard = folder.removeprefix("en/").partition("/")
+    if folder in {"", "en", "assets", "schema"}:
+        return "site"
+    if folder in {"trust", "keys"}:
+        return "trust"
+    group = contest.partition("-")[0]
+    return f"{group}-{shard}" if shard else group

@@ -1,0 +1,136 @@
+"""A draft: one release on disk, made and signed but not public yet. It survives any stop; the next run pushes the same bytes."""
+
+import hashlib
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from builder import durable
+from builder.pack import Entry, pack_names, read_index, read_pack
+from publish.signing.repository import RoleFile
+from publish.targets import Alias
+
+__all__ = ["Draft", "DraftState", "object_path", "timestamp_version"]
+
+
+class _Signed(msgspec.Struct):
+    version: int
+
+
+class _Metadata(msgspec.Struct):
+    signed: _Signed
+
+
+class DraftState(msgspec.Struct, frozen=True):
+    """Release `release` for a target that holds `since` (0: nothing that we know of) and its first `packages` packages.
+
+    `rendered` are the roles with files in this draft. Once `stage` is `signed`: `roles` are all online roles, those in `changed` have their metadata here.
+    """
+
+    release: int
+    since: int
+    packages: int
+    stage: Literal["built", "signed"]
+    rendered: tuple[str, ...]
+    roles: dict[str, RoleFile] = {}
+    changed: tuple[str, ...] = ()
+
+
+class Draft:
+    """`build/draft/<release>/`: packs of files and of signatures by role, and metadata."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.files, self.signatures, self.metadata = (
+            directory / "files",
+            directory / "signatures",
+            directory / "metadata",
+        )
+
+    def state(self) -> DraftState | None:
+        """How far it got; None if there is no draft, or one that was not finished."""
+        try:
+            return msgspec.json.decode((self.directory / "draft.json").read_bytes(), type=DraftState)
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    def content_hash(self) -> str:
+        """SHA-256 over path, length and hash of every file in it, pack by pack."""
+        digest = hashlib.sha256()
+        for name in pack_names(self.files):
+            index = (self.files / f"{name}.index").read_bytes()
+            digest.update(f"{name} {len(index)}\n".encode() + index)
+        return digest.hexdigest()
+
+    def start(self) -> None:
+        """Begin anew."""
+        self.discard()
+        for folder in (self.files, self.signatures, self.metadata):
+            folder.mkdir(parents=True)
+
+    @property
+    def timestamp(self) -> bytes | None:
+        """The timestamp that was or may have been committed with this draft."""
+        try:
+            return (self.metadata / "timestamp.json").read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def keep_timestamp(self, data: bytes) -> None:
+        """Called before the commit: a stop after it is then known for what it is."""
+        durable.write_file(self.metadata / "timestamp.json", data)
+
+    def has_signatures(self, pack: str) -> bool:
+        """True if the pack of files `pack` has one of signatures beside it."""
+        return (self.signatures / f"{pack}.index").exists()
+
+    def objects(self, pack: str) -> Iterator[tuple[str, bytes]]:
+        """The objects of a pack, files and then their signatures, as (path at the target, bytes)."""
+        for entry, data in read_pack(self.files, pack):
+            yield object_path(entry), data
+        if self.has_signatures(pack):
+            yield from ((entry.path, data) for entry, data in read_pack(self.signatures, pack))
+
+    def aliases(self, pack: str) -> Iterator[list[Alias]]:
+        """The aliases of a pack, each results file together with its signature."""
+        signed = read_pack(self.signatures, pack) if self.has_signatures(pack) else ()
+        signatures = {entry.path: data for entry, data in signed}
+        for entry, data in read_pack(self.files, pack):
+            source = object_path(entry)
+            group = [Alias(entry.path, source, data)]
+            if (signature := signatures.get(f"{source}.minisig")) is not None:
+                group.append(Alias(f"{entry.path}.minisig", f"{source}.minisig", signature))
+            yield group
+
+    def count(self, packs: Iterable[str]) -> int:
+        """Number of files and signatures in some packs."""
+        return sum(
+            len(read_index(self.files, pack))
+            + (len(read_index(self.signatures, pack)) if self.has_signatures(pack) else 0)
+            for pack in packs
+        )
+
+    def timestamp_version(self) -> int:
+        return timestamp_version(self.timestamp) if self.timestamp else 0
+
+    def finish(self, state: DraftState) -> None:
+        durable.write_file(self.directory / "draft.json", msgspec.json.encode(state))
+
+    def discard(self) -> None:
+        # The marker goes first: half a draft must never look like one.
+        (self.directory / "draft.json").unlink(missing_ok=True)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def object_path(entry: Entry) -> str:
+    """Where the object of a TUF target lies (TUF specification 6.2, consistent snapshots)."""
+    folder, slash, name = entry.path.rpartition("/")
+    return f"targets/{folder}{slash}{entry.sha256}.{name}"
+
+
+def timestamp_version(data: bytes) -> int:
+    """Version in a timestamp that we signed."""
+    return msgspec.json.decode(data, type=_Metadata).signed.version

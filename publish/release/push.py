@@ -1,0 +1,160 @@
+"""Push: a signed draft to one target, in the order that keeps the last release whole whatever happens.
+
+Objects, then versioned metadata, then `timestamp.json` (the one commit point), then aliases. Every step can be repeated: a stop anywhere leaves the last
+release whole, and the next run carries on with the same bytes.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+
+from builder.pack import pack_names, read_pack
+from publish.cdn.purger import Purger
+from publish.errors import RaceError
+from publish.progress import Stages
+from publish.release.draft import Draft, DraftState, timestamp_version
+from publish.release.gone import gone_aliases, gone_paths
+from publish.release.hints import DOMAIN_HINTS, latest_hint
+from publish.release.jobs import Runner
+from publish.release.record import Base, Record
+from publish.signing.keyring import Keyring
+from publish.signing.repository import RoleFile
+from publish.targets import Conflict, Target
+from publish.targets.local import LocalTarget
+from publish.workspace import Workspace
+
+__all__ = ["SNAPSHOT", "Push"]
+
+SNAPSHOT = "snapshot"
+
+
+@dataclass(frozen=True)
+class Push:
+    """One target with what it holds (`base`), and the timestamp that this run has signed at `now`. `label` tells several targets' stages apart."""
+
+    workspace: Workspace
+    target: Target
+    base: Base
+    keyring: Keyring
+    stages: Stages
+    now: datetime
+    timestamp: bytes
+    label: str = ""
+    purger: Purger | None = None
+
+    def release(self, draft: Draft, state: DraftState, runner: Runner) -> None:
+        """Make a signed and checked draft public."""
+        packs = pack_names(draft.files)
+        replaced, gone = gone_paths(self.base.store, draft, state, self.workspace.ledger.cuts)
+        with self.target.exclusive():
+            self._put_objects(draft, state, packs, runner)
+            self.target.commit(self.timestamp, self.base.seen)
+            self._put_aliases(draft, packs, runner)
+            self.target.put_aliases(gone_aliases(replaced, draft), _ignore)
+            for name, data in _domain_files(draft).items():
+                self.target.put_hint(DOMAIN_HINTS[name], data)
+            self._put_hints(state.release)
+            self.target.settle()
+        if self.purger:
+            more = [DOMAIN_HINTS[name] for name in _domain_files(draft)]
+            more += [alias.path for group in gone_aliases(replaced, draft) for alias in group]
+            self.purger.release(draft, more, timestamp_version(self.timestamp))
+        changed = {
+            role: (draft.metadata / f"{state.roles[role].version}.{role}.json").read_bytes() for role in state.changed
+        }
+        self._record(state.release, self._cut_through(state.release), state.roles, changed, sorted(gone))
+
+    def renew(self) -> None:
+        """The recorded release is still the newest: show its new timestamp."""
+        record = self.base.record
+        assert record is not None
+        with self.target.exclusive():
+            self.target.commit(self.timestamp, self.base.seen)
+            self._put_hints(record.release)
+        if self.purger:
+            self.purger.renew(timestamp_version(self.timestamp))
+        self._record(record.release, record.packages, record.roles, {}, record.gone)
+
+    def _stage(self, name: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+        return self.stages.stage(name, total, of=self.label)
+
+    def _put_objects(self, draft: Draft, state: DraftState, packs: list[str], runner: Runner) -> None:
+        """Put all that is immutable: files and signatures, packages, metadata. Wrong bytes in their places are replaced, and told."""
+        local = isinstance(self.target, LocalTarget)
+        with self._stage("push objects", len(packs) if local else draft.count(packs)) as advance:
+            if local:
+                runner.run([("put_objects", self.target.name)], packs, advance)
+                conflicts = []
+            else:
+                conflicts = self.target.put_objects((file for pack in packs for file in draft.objects(pack)), advance)
+            conflicts += self.target.put_objects(self._packages(state), _ignore)
+            conflicts += self._put_metadata(draft, state.release)
+            for conflict in conflicts:
+                self.target.replace(conflict)
+            self.target.settle()
+        if replaced := len(conflicts) + runner.count("put_objects", self.target.name):
+            self.stages.say(
+                f"WARNING: {self.target.name}: {replaced} immutable files had other bytes and were replaced: a broken write, or tampering"
+            )
+
+    def _put_aliases(self, draft: Draft, packs: list[str], runner: Runner) -> None:
+        local = isinstance(self.target, LocalTarget)
+        with self._stage("push aliases", len(packs) if local else draft.count(packs)) as advance:
+            if local:
+                runner.run([("put_aliases", self.target.name)], packs, advance)
+            else:
+                self.target.put_aliases((group for pack in packs for group in draft.aliases(pack)), advance)
+
+    def _packages(self, state: DraftState) -> Iterator[tuple[str, bytes]]:
+        """The packages that the target lacks."""
+        for record in self.workspace.ledger.packages[self.base.packages : self._cut_through(state.release)]:
+            for name, data in self.workspace.ledger.read(record).files.items():
+                yield f"packages/{record.package}/{name}", data
+
+    def _put_metadata(self, draft: Draft, release: int) -> list[Conflict]:
+        """Put versioned metadata; returns those in whose place other bytes stand.
+
+        Raises:
+            RaceError: another publisher with our keys has made this release.
+        """
+        files = {path.name: path.read_bytes() for path in sorted(draft.metadata.glob("[0-9]*.json"))}
+        files |= self.keyring.trust.metadata
+        # The snapshot goes first, and its name is where two publishers meet: nobody else can have signed one of this number.
+        snapshot = f"{release}.{SNAPSHOT}.json"
+        conflicts = self.target.put_objects([(f"metadata/{snapshot}", files.pop(snapshot))], _ignore)
+        if conflicts and self.keyring.signed_snapshot(conflicts[0].found, release):
+            raise RaceError(
+                f"{self.target.name}: {snapshot} is there already, signed with our keys but not by us: another publisher made this "
+                "release. Stop one of the two; nothing of ours was committed"
+            )
+        return conflicts + self.target.put_objects(
+            ((f"metadata/{name}", data) for name, data in files.items()), _ignore
+        )
+
+    def _put_hints(self, release: int) -> None:
+        """`latest.json` is a hint that nobody signs."""
+        cut = self.workspace.ledger.cuts[release - 1]
+        expires = self.now + self.keyring.validity("timestamp")
+        hint = latest_hint(release, cut.time, expires.strftime("%Y-%m-%dT%H:%M:%SZ"), self.workspace.frozen)
+        self.target.put_hint("latest.json", hint)
+
+    def _record(
+        self, release: int, packages: int, roles: dict[str, RoleFile], changed: dict[str, bytes], gone: Sequence[str]
+    ) -> None:
+        version, sha256 = timestamp_version(self.timestamp), hashlib.sha256(self.timestamp).hexdigest()
+        kept = {**changed, "timestamp": self.timestamp}
+        self.base.store.write(Record(release, packages, sha256, version, roles, tuple(gone)), kept)
+
+    def _cut_through(self, release: int) -> int:
+        return self.workspace.ledger.cuts[release - 1].through
+
+
+def _domain_files(draft: Draft) -> dict[str, bytes]:
+    """The signed bytes of what is shown at the domain's root too: never what stands at the target, where a stranger may have put it."""
+    return {entry.path: data for entry, data in read_pack(draft.files, "site") if entry.path in DOMAIN_HINTS}
+
+
+def _ignore(steps: int) -> None:
+    pass

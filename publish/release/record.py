@@ -1,0 +1,120 @@
+"""The record of what a target holds: the signed metadata of the last release that was pushed there whole.
+
+It lets a release cost what changed. It is a cache: without it, or when the target shows another timestamp than the recorded one, everything is
+built and compared again.
+"""
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+
+from builder import durable
+from publish.signing.repository import RoleFile
+from publish.targets import Seen
+
+__all__ = ["Base", "Record", "RecordStore"]
+
+
+class Record(msgspec.Struct, frozen=True):
+    """Release `release` with the first `packages` packages stands whole at the target, under the timestamp with this hash.
+
+    `roles` are the online roles and the snapshot; `gone` the pages and results files at whose aliases a page says that they are gone (publish/release/gone.py).
+    """
+
+    release: int
+    packages: int
+    timestamp_sha256: str
+    timestamp_version: int
+    roles: dict[str, RoleFile]
+    gone: tuple[str, ...] = ()
+
+
+class _Hashes(msgspec.Struct):
+    sha256: str
+
+
+class _TargetFile(msgspec.Struct):
+    length: int
+    hashes: _Hashes
+
+
+class _Signed(msgspec.Struct):
+    targets: dict[str, _TargetFile]
+
+
+class _Metadata(msgspec.Struct):
+    signed: _Signed
+
+
+_metadata = msgspec.json.Decoder(_Metadata)
+
+
+class RecordStore:
+    """`build/targets/<name>/`: `record.json`, and the metadata of each online role as `<role>.json`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def read(self) -> Record | None:
+        """The record, None if there is none that can be read."""
+        try:
+            return msgspec.json.decode((self.directory / "record.json").read_bytes(), type=Record)
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    def whole(self, record: Record) -> bool:
+        """True if every recorded role's metadata is here as it was signed: files in `build/` may have been deleted or changed."""
+        try:
+            return all(
+                hashlib.sha256(self.role(name)).hexdigest() == meta.sha256 for name, meta in record.roles.items()
+            )
+        except OSError:
+            return False
+
+    def role_targets(self, role: str) -> dict[str, tuple[int, str]]:
+        """Length and SHA-256 of each file that a recorded role lists. Only for a record that is `whole`."""
+        listed = _metadata.decode(self.role(role)).signed.targets
+        return {path: (one.length, one.hashes.sha256) for path, one in listed.items()}
+
+    def recorded_targets(self, record: Record, role: str) -> dict[str, tuple[int, str]]:
+        """The same for any record; nothing for a role whose metadata is not as it was recorded."""
+        try:
+            if hashlib.sha256(self.role(role)).hexdigest() != record.roles[role].sha256:
+                return {}
+        except OSError:
+            return {}
+        return self.role_targets(role)
+
+    def role(self, role: str) -> bytes:
+        """A recorded role's metadata."""
+        return (self.directory / f"{role}.json").read_bytes()
+
+    def write(self, record: Record, changed: dict[str, bytes]) -> None:
+        """Replace the record. A stop between the roles and `record.json` is noticed by the roles' hashes."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        for role, data in changed.items():
+            (self.directory / f"{role}.json").write_bytes(data)
+        durable.write_file(self.directory / "record.json", msgspec.json.encode(record))
+
+
+class Base:
+    """What a target holds: release `release` whole (0: unknown), `record` says with which roles. `seen` is its timestamp."""
+
+    def __init__(self, store: RecordStore, seen: Seen | None) -> None:
+        record = store.read()
+        shown = hashlib.sha256(seen.data).hexdigest() if seen else None
+        self.store, self.seen = store, seen
+        self.record = record if record and record.timestamp_sha256 == shown and store.whole(record) else None
+
+    @property
+    def release(self) -> int:
+        return self.record.release if self.record else 0
+
+    @property
+    def packages(self) -> int:
+        return self.record.packages if self.record else 0
+
+    def role_targets(self, role: str) -> dict[str, tuple[int, str]]:
+        """Length and SHA-256 of each file that a role lists at the target."""
+        return self.store.role_targets(role) if self.record and role in self.record.roles else {}

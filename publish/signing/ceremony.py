@@ -1,0 +1,156 @@
+"""What the operator does with keys: make them, replace them, have metadata drafted, and read what is to be signed.
+
+Pure of clock, randomness and election folder: all three are parameters.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+
+from tuf.api.metadata import DelegatedRole, Key, Root, Targets
+
+from publish.config import OFFLINE_ROLES
+from publish.errors import ConfigError, KeyFileError, SigningError
+from publish.signing.keystore import KeyStore, Passphrases
+from publish.signing.offline import File, Offline, Plan
+from publish.signing.repository import TOP_LEVEL, tuf_key
+from publish.signing.signable import stated_keys, stated_roles
+from verifier.formats.minisign import PublicKey
+from verifier.results_signature import MinisignKeys
+
+__all__ = ["describe", "initialize", "known_keys", "make_plan", "promote", "refresh"]
+
+
+def make_plan(store: KeyStore, groups: Iterable[str], definition: Mapping[str, bytes]) -> Plan:
+    """What the offline metadata should say, after the configuration, the public keys and the definition's files."""
+    config, groups = store.config, tuple(groups)
+    fixed = {*TOP_LEVEL, "trust", "site", "results"}
+    for name in config.roles:
+        if name not in fixed and name.partition("-")[0] not in groups:
+            raise ConfigError(
+                f"terbit.toml: roles.{name}: the election has no such group, only {', '.join(groups)} [group]"
+            )
+    return Plan(
+        root={name: store.role_keys(config.role(name)) for name in TOP_LEVEL},
+        delegations={name: store.role_keys(config.role(name)) for name in ("trust", "site", *groups)},
+        files=store.trust_files(definition),
+        validity={name: config.role(name).validity for name in OFFLINE_ROLES},
+    )
+
+
+def initialize(
+    store: KeyStore,
+    passphrases: Passphrases,
+    groups: Iterable[str],
+    definition: Mapping[str, bytes],
+    *,
+    now: datetime,
+    random: Callable[[int], bytes],
+) -> list[str]:
+    """Make every key that the configuration names, and have the first metadata drafted and signed.
+
+    Returns what waits for signatures of other persons' keys; nothing if all of it is in force. After a stop, the same
+    call finishes the work.
+    """
+    offline = Offline(store.directory)
+    if offline.chain() is not None:
+        raise KeyFileError(f"{store.directory} has keys in force; use: terbit keys rotate, or terbit keys refresh")
+    keys = {name: store.create(name, passphrases, random) for name in store.names()}
+    offline.prepare(make_plan(store, groups, definition), now)
+    signers = [key for name in store.config.offline_keys if (key := keys[name]) is not None]
+    offline.add_signatures(offline.pending(), signers)
+    offline.promote()
+    return [file.name for file in offline.pending()]
+
+
+def refresh(
+    store: KeyStore, groups: Iterable[str], definition: Mapping[str, bytes], *, now: datetime, next_release: int
+) -> list[str]:
+    """Have drafted, unsigned, what configuration, keys, definition or expiry ask for; returns what is pending."""
+    offline = Offline(store.directory)
+    if offline.chain() is not None:
+        store.postpone(_minisign_keys(offline.current().files), next_release)
+    return offline.prepare(make_plan(store, groups, definition), now)
+
+
+def promote(offline: Offline, next_release: int) -> list[str]:
+    """Put in force what has enough signatures; returns the files' names.
+
+    Raises:
+        SigningError: it would give a release that is out already to another minisign key than the one that signed it.
+    """
+    chain = offline.chain()
+    waiting = next((file for file in offline.pending() if file.role == "trust"), None)
+    if chain is not None and waiting is not None:
+        before, after = (_minisign_keys(offline.trust_files(trust)) for trust in (chain.trust, waiting))
+        bounds = {first for keys in (before, after) for first, _, _ in keys.ranges} | {next_release - 1}
+        for release in sorted(bound for bound in bounds if 1 <= bound < next_release):
+            if before.for_release(release) != after.for_release(release):
+                raise SigningError(
+                    f"release {release} is out and signed by minisign key {before.for_release(release).name}, but "
+                    f"{waiting.name} gives it to another one; run: terbit keys refresh, and sign what that drafts"
+                )
+    return offline.promote()
+
+
+def _minisign_keys(files: Mapping[str, bytes]) -> MinisignKeys:
+    return MinisignKeys.parse(files["trust/minisign.json"])
+
+
+def known_keys(store: KeyStore) -> dict[str, tuple[str, PublicKey]]:
+    """Name and public key of each key that the configuration names, by TUF keyid."""
+    named = [(name, store.public(name)) for name in store.names() if store.public_path(name).exists()]
+    return {tuf_key(public).keyid: (name, public) for name, public in named}
+
+
+def describe(offline: Offline, pending: Sequence[File], known: Mapping[str, tuple[str, PublicKey]]) -> Iterator[str]:
+    """What the `pending` files would put in force, and who has to sign, in plain words, line by line.
+
+    A `*` marks what differs from what is in force. The names of keys are this folder's own, and no signature covers
+    them; so each key stands in full at the end, to be compared with what its owner has on paper. SigningError if
+    something in `pending` may not be signed.
+    """
+    offline.check(pending)
+
+    def told(keyids: Iterable[str]) -> str:
+        return ", ".join(sorted(known[keyid][0] if keyid in known else f"unknown key {keyid}" for keyid in keyids))
+
+    chain = offline.chain()
+    mentioned: set[str] = set()
+    stated: dict[str, Key] = {}
+    for file in pending:
+        yield f"{file.name}: {_ROLES[file.role]}, until {file.expires:%Y-%m-%d %H:%M} UTC"
+        before = _statements(getattr(chain, file.role)) if chain else {}
+        statements = _statements(file)
+        for subject, (said, keyids) in statements.items():
+            mark = " " if before.get(subject) == (said, keyids) else "*"
+            yield f"  {mark} {subject}: {said} {told(keyids)}".rstrip()
+        yield from (f"  * {subject}: removed" for subject in sorted(before.keys() - statements.keys()))
+        for one in offline.signers(file, pending):
+            mentioned |= one.keyids
+            signed = told(one.signed) or "nobody"
+            yield f"    {one.whose} wants {one.threshold} of {told(one.keyids)}; signed by {signed}"
+        mentioned.update(*(keyids for _, keyids in statements.values()))
+        stated |= stated_keys(file.metadata.signed)
+    yield from sorted(f"key {known[keyid][0]}: {known[keyid][1].encode()}" for keyid in mentioned if keyid in known)
+    unknown = sorted(keyid for keyid in mentioned - known.keys() if keyid in stated)
+    yield from (f"unknown key {keyid}: Ed25519 {stated[keyid].keyval['public']}" for keyid in unknown)
+
+
+_ROLES = {
+    "root": "the keys that every other signature rests on",
+    "targets": "who signs which part of the site",
+    "trust": "the election's definition and the public keys",
+}
+
+
+def _statements(file: File) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """What a file says, by subject: a hash of a file, how many of which keys (as keyids), or the paths of a role."""
+    signed: Root | Targets = file.metadata.signed
+    found: dict[str, tuple[str, tuple[str, ...]]] = {}
+    if isinstance(signed, Targets):
+        found = {path: (f"sha256 {one.hashes['sha256']}", ()) for path, one in sorted(signed.targets.items())}
+    for name, role in stated_roles(signed).items():
+        found[name] = (f"{role.threshold} of", tuple(role.keyids))
+        if isinstance(role, DelegatedRole):
+            found[f"{name} may sign"] = (", ".join(role.paths or ()), ())
+    return found

@@ -1,0 +1,148 @@
+"""The keys of one run: who signs which online role and for how long, on the trust that was signed offline."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+
+from tuf.api.metadata import Metadata, Targets
+
+from publish.config import OFFLINE_ROLES, Role
+from publish.errors import SigningError
+from publish.release.jobs import MinisignKey
+from publish.signing import repository
+from publish.signing.keys import SecretKey
+from publish.signing.keystore import KeyStore
+from publish.signing.offline import Offline, Trust
+from publish.signing.repository import RoleFile, RoleKeys, role_file
+from publish.workspace import Workspace
+from verifier.formats.minisign import PublicKey
+from verifier.results_signature import MinisignKeys
+
+__all__ = ["Keyring"]
+
+
+class Keyring:
+    """Opens secret keys when they are first needed, each once."""
+
+    def __init__(self, workspace: Workspace, passphrase_file: Path | None = None) -> None:
+        self.workspace, self.config = workspace, workspace.config
+        self.store = KeyStore(workspace.keys, workspace.config)
+        self._passphrase_file = passphrase_file
+        self._secrets: dict[str, SecretKey] = {}
+
+    @cached_property
+    def trust(self) -> Trust:
+        """The offline-signed metadata in force and the files that it vouches for."""
+        return Offline(self.workspace.keys).current()
+
+    def check(self) -> None:
+        """Make sure that the trust in force vouches for this definition and these keys.
+
+        Raises:
+            SigningError: it does not; new metadata must be prepared and signed offline before the next release.
+        """
+        wanted = {f"trust/{name}": data for name, data in self.workspace.definition.files.items()}
+        changed = [path for path, data in sorted(wanted.items()) if self.trust.files.get(path) != data]
+        changed += [f"the key {name}" for name in self.config.online_keys if f"keys/{name}.pub" not in self.trust.files]
+        changed += [
+            f"the group {group}"
+            for group in self.workspace.definition.election.groups
+            if not delegates(self.trust, group)
+        ]
+        if changed:
+            threshold = self.config.role("trust").threshold
+            raise SigningError(
+                f"{changed[0]} is not what the offline keys signed; run: terbit keys refresh, then terbit sign with {threshold} offline keys"
+            )
+
+    def validity(self, role: str) -> timedelta:
+        """How long metadata of `role` is good for from its signing on."""
+        return self.config.role(role).validity
+
+    @cached_property
+    def passphrase(self) -> bytes | None:
+        """Passphrase of the online keys; None when there is none."""
+        return self._passphrase_file.read_bytes().rstrip(b"\r\n") if self._passphrase_file else None
+
+    @cached_property
+    def minisign(self) -> tuple[MinisignKey, ...]:
+        keys = MinisignKeys.parse(self.trust.files["trust/minisign.json"])
+        return tuple(MinisignKey(first, key) for first, key in self.store.minisign_secrets(keys, self.passphrase))
+
+    def online_role(self, role: str, version: int, signed: datetime, targets: Mapping[str, tuple[int, str]]) -> bytes:
+        """Signed metadata of `site`, a group or a shard."""
+        expires, keys = signed + self.validity(role), self._signers(role)
+        if role not in self.workspace.definition.election.groups:
+            return repository.shard_metadata(version, expires, targets, keys)
+        shards = {shard: self._role_keys(self.config.role(f"{role}-{shard}")) for shard in self._shards}
+        return repository.group_metadata(role, version, expires, targets, shards=shards, keys=keys)
+
+    def snapshot(self, release: int, signed: datetime, roles: Mapping[str, RoleFile]) -> bytes:
+        every = {**offline_files(self.trust), **roles}
+        return repository.snapshot_metadata(
+            release, signed + self.validity("snapshot"), every, self._signers("snapshot")
+        )
+
+    def timestamp(self, version: int, now: datetime, snapshot: bytes, release: int) -> bytes:
+        return repository.timestamp_metadata(
+            version, now + self.validity("timestamp"), release, snapshot, self._signers("timestamp")
+        )
+
+    def signed_snapshot(self, data: bytes, release: int) -> bool:
+        """True if `data` is the snapshot of `release`, signed with one of our keys."""
+        return repository.is_snapshot(data, release, [self._public(name) for name in self.config.role("snapshot").keys])
+
+    def named_snapshot(self, timestamp: bytes) -> RoleFile | None:
+        """The snapshot that a timestamp of ours names; None for one that is not signed with our keys."""
+        keys = [self._public(name) for name in self.config.role("timestamp").keys]
+        return repository.named_snapshot(timestamp, keys)
+
+    def unlock(self) -> None:
+        """Open every key that a release needs, so that a missing or wrong one stops the run before anything is done."""
+        _ = self.trust, self.minisign
+        for role in self.config.roles:
+            if role not in OFFLINE_ROLES:
+                self._signers(role)
+
+    @cached_property
+    def _shards(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(shard for shard in self.workspace.definition.areas.shards if shard))
+
+    def _role_keys(self, role: Role) -> RoleKeys:
+        return RoleKeys(tuple(self._public(name) for name in role.keys), role.threshold)
+
+    def _public(self, name: str) -> PublicKey:
+        """The public key in force: a rotated key counts from the moment that the offline keys have signed for it."""
+        return PublicKey.parse(self.trust.files[f"keys/{name}.pub"])
+
+    def _signers(self, name: str) -> list[SecretKey]:
+        role = self.config.role(name)
+        for key in role.keys:
+            if key not in self._secrets and self.store.secret_path(key).exists():
+                self._secrets[key] = self.store.secret(key, self._public(key), self.passphrase)
+        found = [self._secrets[key] for key in role.keys if key in self._secrets]
+        if len(found) < role.threshold:
+            raise SigningError(
+                f"role {name} needs {role.threshold} of the keys {', '.join(role.keys)}; {len(found)} are in {self.store.directory}"
+            )
+        return found
+
+
+def delegates(trust: Trust, role: str) -> bool:
+    """True if the top-level targets in force delegate to `role`: what they do not delegate no client would ever see."""
+    metadata: Metadata[Targets] = Metadata.from_bytes(
+        next(data for name, data in trust.metadata.items() if name.endswith(".targets.json"))
+    )
+    delegations = metadata.signed.delegations
+    return delegations is not None and role in (delegations.roles or {})
+
+
+def offline_files(trust: Trust) -> dict[str, RoleFile]:
+    """`targets` and `trust` as the snapshot names them."""
+    found = {}
+    for name, data in trust.metadata.items():
+        version, role, _ = name.split(".")
+        if role != "root":
+            found[role] = role_file(int(version), data)
+    return found

@@ -1,0 +1,215 @@
+"""The folder `keys/`: secret keys, public keys by name, and which minisign key signs the files of which releases.
+
+`keys/online/<name>.key`, `keys/offline/<name>.key` (or wherever the offline keys are taken), `keys/public/<name>.pub`,
+`keys/minisign.json`. A key that was replaced stays as `<name>.<n>`. A public key without its secret is another
+person's, who signs elsewhere. Every step can be repeated after a stop, and no step loses a secret.
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from builder import durable
+from publish.config import MINISIGN_KEY, Config, Role
+from publish.errors import KeyFileError, SigningError
+from publish.signing.keys import OFFLINE_COST, ONLINE_COST, SecretKey, read_secret_key, write_secret_key
+from publish.signing.repository import RoleKeys
+from verifier import limits
+from verifier.errors import FormatError
+from verifier.formats.minisign import PublicKey
+from verifier.results_signature import KEYS_FORMAT, MinisignKeys
+
+__all__ = ["KeyStore", "Passphrases", "appoint", "encode_minisign_keys"]
+
+
+@dataclass(frozen=True, repr=False)
+class Passphrases:
+    """Passphrases of the offline and of the online keys; None leaves new keys unencrypted."""
+
+    offline: bytes | None
+    online: bytes | None
+
+
+class KeyStore:
+    """The folder `directory` with the keys that `config` names; the offline ones may lie in another folder."""
+
+    def __init__(self, directory: Path, config: Config, offline: Path | None = None) -> None:
+        self.directory, self.config = directory, config
+        self._public = directory / "public"
+        self._minisign = directory / "minisign.json"
+        self._secret = {True: offline or directory / "offline", False: directory / "online"}
+
+    def secret_path(self, name: str) -> Path:
+        """Where the secret key `name` lies."""
+        return self._secret[name in self.config.offline_keys] / f"{name}.key"
+
+    def public_path(self, name: str) -> Path:
+        return self._public / f"{name}.pub"
+
+    def public(self, name: str) -> PublicKey:
+        """The public key `name`; KeyFileError if there is none that can be read."""
+        return _read_public(self.public_path(name))
+
+    def names(self) -> tuple[str, ...]:
+        """All keys that the configuration names, offline ones first."""
+        return (*self.config.offline_keys, *self.config.online_keys)
+
+    def role_keys(self, role: Role) -> RoleKeys:
+        """The public keys that may sign `role`."""
+        return RoleKeys(tuple(self.public(name) for name in role.keys), role.threshold)
+
+    def create(self, name: str, passphrases: Passphrases, random: Callable[[int], bytes]) -> SecretKey | None:
+        """Make the key `name` if it is not there yet. None if only its public half is there: another person's key."""
+        path, public_path = self.secret_path(name), self.public_path(name)
+        if public_path.exists() and not path.exists():
+            self.public(name)
+            return None
+        key = self._read_or_generate(name, passphrases, random)
+        if not public_path.exists():
+            _make_folder(self._public)
+            durable.write_file(public_path, key.public.file_text().encode())
+        elif self.public(name) != key.public:
+            raise KeyFileError(f"{public_path} is not the public half of {path}; move the wrong one away")
+        if name == MINISIGN_KEY and not self._minisign.exists():
+            durable.write_file(self._minisign, encode_minisign_keys(appoint(MinisignKeys(()), key.public, 1)))
+        return key
+
+    def rotate(
+        self, name: str, passphrases: Passphrases, random: Callable[[int], bytes], next_release: int
+    ) -> SecretKey:
+        """Replace the key `name`; the old one stays as `<name>.<n>`. After a stop, the same call finishes the work.
+
+        A new minisign key signs the files of `next_release` and later.
+        """
+        old = self.public(name)
+        path, public_path = self.secret_path(name), self.public_path(name)
+        number = next(
+            n for n in count(1) if not self.public_path(f"{name}.{n}").exists() or self._is(f"{name}.{n}", old)
+        )
+        kept = path.with_name(f"{name}.{number}.key")
+        if not kept.exists():
+            try:
+                os.rename(path, kept)
+            except FileNotFoundError:
+                raise KeyFileError(
+                    f"{path} is not there, so {name} is replaced elsewhere: put the new public key at {public_path}"
+                ) from None
+            durable.sync_directory(path.parent)
+        key = self._read_or_generate(name, passphrases, random)
+        if name == MINISIGN_KEY:
+            durable.write_file(
+                self._minisign, encode_minisign_keys(appoint(self.minisign_keys(), key.public, next_release))
+            )
+        durable.write_file(self.public_path(f"{name}.{number}"), old.file_text().encode())
+        durable.write_file(public_path, key.public.file_text().encode())
+        return key
+
+    def minisign_keys(self) -> MinisignKeys:
+        """Which minisign key signs the files of which releases."""
+        try:
+            return MinisignKeys.parse(_read(self._minisign, limits.TARGETS_METADATA))
+        except FormatError as error:
+            raise KeyFileError(f"{self._minisign}: {error}") from None
+
+    def postpone(self, in_force: MinisignKeys, next_release: int) -> None:
+        """Let a minisign key that is not in force yet sign from `next_release` on, if it should have begun before.
+
+        While the offline keys had not signed for it, its releases were made with the key before it.
+        """
+        keys = self.minisign_keys()
+        first, _, newest = keys.ranges[-1]
+        if all(public != newest for _, _, public in in_force.ranges) and first < next_release:
+            durable.write_file(self._minisign, encode_minisign_keys(appoint(in_force, newest, next_release)))
+
+    def secret(self, name: str, public: PublicKey, passphrase: bytes | None) -> SecretKey:
+        """The secret half of `public`: the key `name`, or one that it replaced.
+
+        Until the offline keys have signed the new one, the old one is in force.
+        """
+        current = self.secret_path(name)
+        for path in (current, *sorted(current.parent.glob(f"{name}.*.key"))):
+            if path.exists() and (key := read_secret_key(path, passphrase)).public == public:
+                return key
+        raise KeyFileError(f"the secret half of {name} (key {public.name}) is not in {current.parent}")
+
+    def minisign_secrets(self, keys: MinisignKeys, passphrase: bytes | None) -> list[tuple[int, SecretKey]]:
+        """Each appointed minisign key with the first release that it signs, the oldest first."""
+        return [(first, self.secret(MINISIGN_KEY, public, passphrase)) for first, _, public in keys.ranges]
+
+    def trust_files(self, definition: Mapping[str, bytes]) -> dict[str, bytes]:
+        """The TUF targets of the role `trust`: the definition's files, minisign.json, and the public keys in use."""
+        appointed = {public for _, _, public in self.minisign_keys().ranges}
+        if self.public(MINISIGN_KEY) not in appointed:
+            raise KeyFileError(
+                f"{self._minisign} does not name {self.public_path(MINISIGN_KEY)}; restore it from a backup"
+            )
+        # Files of old releases keep the signatures of old minisign keys; other keys are of no use once replaced.
+        paths = {self.public_path(name) for name in self.names()}
+        paths |= {path for path in self._public.glob(f"{MINISIGN_KEY}.*.pub") if _read_public(path) in appointed}
+        return {
+            **{f"trust/{name}": data for name, data in definition.items()},
+            "trust/minisign.json": _read(self._minisign, limits.TARGETS_METADATA),
+            **{f"keys/{path.name}": _read_public(path).file_text().encode() for path in sorted(paths)},
+        }
+
+    def _read_or_generate(self, name: str, passphrases: Passphrases, random: Callable[[int], bytes]) -> SecretKey:
+        path = self.secret_path(name)
+        offline = name in self.config.offline_keys
+        passphrase = passphrases.offline if offline else passphrases.online
+        if path.exists():
+            return read_secret_key(path, passphrase)
+        _make_folder(path.parent, 0o700)
+        key = SecretKey.generate(random)
+        write_secret_key(path, key, passphrase, OFFLINE_COST if offline else ONLINE_COST, random)
+        return key
+
+    def _is(self, name: str, key: PublicKey) -> bool:
+        return self.public(name) == key
+
+
+def appoint(keys: MinisignKeys, public: PublicKey, release: int) -> MinisignKeys:
+    """Let `public` sign the files of `release` and later, and the key before it those up to `release` - 1."""
+    if keys.ranges and keys.ranges[-1][2] == public:
+        return keys
+    if not keys.ranges:
+        return MinisignKeys(((1, None, public),))
+    *earlier, (first, _, old) = keys.ranges
+    if release < first:
+        raise SigningError(f"key {old.name} is appointed from release {first}, so {release} cannot be the next one")
+    if release > first:
+        earlier.append((first, release - 1, old))
+    return MinisignKeys((*earlier, (release, None, public)))
+
+
+def encode_minisign_keys(keys: MinisignKeys) -> bytes:
+    """`trust/minisign.json` (docs/formats.md, "Signature of one results file")."""
+    entries = [{"from": first, "to": last, "public": public.encode()} for first, last, public in keys.ranges]
+    return json.dumps({"format": KEYS_FORMAT, "keys": entries}, separators=(",", ":"), sort_keys=True).encode() + b"\n"
+
+
+def _read_public(path: Path) -> PublicKey:
+    try:
+        return PublicKey.parse(_read(path, limits.PUBLIC_KEY_FILE))
+    except FormatError as error:
+        raise KeyFileError(f"{path}: {error}") from None
+
+
+def _read(path: Path, cap: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(cap + 1)
+    except FileNotFoundError:
+        raise KeyFileError(f"{path} is not there; run: terbit keys init") from None
+    except OSError as error:
+        raise KeyFileError(f"{path} cannot be read: {error.strerror}") from error
+    if len(data) > cap:
+        raise KeyFileError(f"{path} is too big (at most {cap} bytes)")
+    return data
+
+
+def _make_folder(path: Path, mode: int = 0o755) -> None:
+    path.mkdir(mode=mode, parents=True, exist_ok=True)
+    durable.sync_directory(path.parent)
