@@ -21,7 +21,8 @@ FIGURES = ("votes_1", "votes_2", "registered", "voters", "valid", "invalid", "to
 
 def changes_of(before: list[Package], after: list[Package]) -> Changes:
     """Changes from release 1, with the packages `before`, to release 2."""
-    rows = accept(SMALL, *before, *after)
+    # Two intakes: within one, packages that speak of other rows are numbered before later revisions of one row.
+    rows = accept(SMALL, *after, rows=accept(SMALL, *before), known=len(before))
     cuts = make_cuts(len(before), len(before) + len(after))
     tallies = {name: tally(one, SMALL, cuts) for name, one in rows.items()}
     covers = {number: ("", package.cover) for number, package in enumerate([*before, *after], 1)}
