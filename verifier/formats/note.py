@@ -123,10 +123,8 @@ class Note:
         """Read a note that is spelt exactly as `encode` does; FormatError for anything else."""
         whole = decode_text(data, limits.NOTE_FILE, "the note")
         text, separator, lines = whole.rpartition("\n\n")
-        if not separator or not lines.endswith("\n") or lines.count("\n") > limits.NOTE_SIGNATURES_COUNT:
-            raise FormatError(
-                f"a note must be a text, an empty line and 1 to {limits.NOTE_SIGNATURES_COUNT} signature lines"
-            )
+        if not separator or not lines.endswith("\n"):
+            raise FormatError("a note must be a text, an empty line and signature lines, each ended by LF")
         note = cls(text + "\n", tuple(SignatureLine.parse(line) for line in lines[:-1].split("\n")))
         if note.encode() != data:
             raise FormatError("the note is not in its canonical form")
@@ -160,6 +158,7 @@ def signed_by(note: Note, key: VerifierKey) -> bool:
 
 def check_ed25519(key: VerifierKey, message: bytes, signature: bytes) -> None:
     """Return if `signature` is `key`'s over `message`; else VerificationError."""
+    # Bytes too many would count as the beginning of the message: a signature over another, longer one would hold.
     if len(signature) != ED25519_SIGNATURE_SIZE:
         raise VerificationError(
             f"a signature by {key.name} has {len(signature)} bytes, expected {ED25519_SIGNATURE_SIZE}"

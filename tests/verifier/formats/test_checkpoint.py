@@ -60,6 +60,19 @@ def test_parsers_raise_nothing_but_format_errors(text):
             continue
 
 
+def test_a_text_that_is_cut_is_no_checkpoint():
+    """Without the last LF, or with a line less, a text is a FormatError."""
+    text = Checkpoint(ORIGIN, 1, bytes(32), ("x",)).encode()
+    for cut in (text[:-1], text[: -len("x\n") - 1], f"{ORIGIN}\n1\n", "", "\n"):
+        with pytest.raises(FormatError):
+            Checkpoint.parse(cut)
+
+
+def test_a_log_is_not_its_own_witness():
+    """A log's signature on its checkpoint is no cosignature, and spoils nothing when asked for as one."""
+    assert cosigned_at(signed(Checkpoint(ORIGIN, 1, bytes(32))), LOG) is None
+
+
 @pytest.mark.parametrize(("key", "time"), [(LOG, 1), (WITNESS, 0), (WITNESS, 2**63)], ids=["log-key", "zero", "beyond"])
 def test_what_no_verifier_would_count_is_not_cosigned(key, time):
     """A log's key, no time and a time beyond 2^63 - 1 make no cosignature."""
