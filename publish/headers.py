@@ -4,7 +4,9 @@ A path here is relative to the public root, `<election>/…` (docs/formats.md, "
 """
 
 import re
+from functools import lru_cache
 from pathlib import PurePosixPath
+from posixpath import splitext
 
 __all__ = ["IMMUTABLE", "SECURITY_HEADERS", "cache_control", "content_type", "headers_for"]
 
@@ -55,7 +57,7 @@ _VERSIONED = re.compile(r"[1-9][0-9]*\..+")
 
 def headers_for(path: str) -> dict[str, str]:
     """All headers of a file but its length and ETag."""
-    suffix = PurePosixPath(path).suffix
+    suffix = splitext(path)[1]
     in_package = _in_package(path)
     is_data = suffix not in _PAGES
     headers = {
@@ -73,7 +75,7 @@ def headers_for(path: str) -> dict[str, str]:
 
 def content_type(path: str) -> str:
     """By the file's ending alone. A page within a package is not shown as one; an unknown ending is bytes."""
-    suffix = PurePosixPath(path).suffix
+    suffix = splitext(path)[1]
     if suffix in _PAGES and _in_package(path):
         return "text/plain; charset=utf-8"
     if path.endswith("/log/checkpoint"):
@@ -83,7 +85,7 @@ def content_type(path: str) -> str:
 
 def cache_control(path: str) -> str:
     """Names that hold a hash or a version never change; pointers and aliases are asked for again soon."""
-    folder, name = _folder(path), PurePosixPath(path).name
+    folder, name = _folder(path), path.rpartition("/")[2]
     if folder in {"targets", "packages"} or (folder == "metadata" and _VERSIONED.fullmatch(name)):
         return IMMUTABLE
     if folder == "log" and name != "checkpoint":
@@ -93,9 +95,20 @@ def cache_control(path: str) -> str:
 
 def _in_package(path: str) -> bool:
     """Also where an election's own folder is served as the root: what strangers handed in has rights nowhere."""
-    return "packages" in PurePosixPath(path).parts[:2]
+    return "packages" in _parts(path)[:2]
 
 
 def _folder(path: str) -> str:
-    parts = PurePosixPath(path).parts
+    parts = _parts(path)
     return parts[1] if len(parts) > 2 else ""
+
+
+def _parts(path: str) -> tuple[str, ...]:
+    folder, _, name = path.rpartition("/")
+    return (*_folder_parts(folder), name) if name else _folder_parts(folder)
+
+
+@lru_cache(maxsize=4096)
+def _folder_parts(folder: str) -> tuple[str, ...]:
+    """A nation has some thousands of folders and half a million files in them."""
+    return PurePosixPath(folder).parts
