@@ -15,7 +15,17 @@ from verifier.errors import VerificationError, VerifierError
 from verifier.fetcher import Fetcher, GaveUpError, MissingError, StalledError
 from verifier.results_signature import MinisignKeys, check_results, read_signature
 
-__all__ = ["Batch", "BatchReport", "Failure", "SignedFile", "check_batch", "check_copy"]
+__all__ = [
+    "Batch",
+    "BatchReport",
+    "Failure",
+    "SignedFile",
+    "check_batch",
+    "check_copy",
+    "check_signature",
+    "named_packages",
+    "object_path",
+]
 
 _PACKAGE = re.compile(rb'"package":"([0-9a-f]{64})"')
 
@@ -78,22 +88,28 @@ def check_batch(batch: Batch) -> BatchReport:
             continue
         length += len(data)
         if file.path.endswith(".json"):
-            # In a results file a quotation mark within a text is escaped, so that no text can look like this.
-            packages.update(_PACKAGE.findall(data))
+            packages |= named_packages(data)
             if batch.keys is not None:
                 signatures += 1
                 failures += _check_signature(batch, file, data, batch.keys)
     return BatchReport(len(batch.files), length, signatures, tuple(failures), frozenset(packages))
 
 
-def _object_path(file: SignedFile) -> str:
+def named_packages(data: bytes) -> set[bytes]:
+    """Names of the recap packages that a results file names as sources."""
+    # In a results file a quotation mark within a text is escaped, so that no text can look like this.
+    return set(_PACKAGE.findall(data))
+
+
+def object_path(file: SignedFile) -> str:
+    """Where the file's immutable object lies; its signature lies beside it."""
     directory, slash, name = file.path.rpartition("/")
     return f"targets/{directory}{slash}{file.sha256}.{name}"
 
 
 def _check_file(batch: Batch, file: SignedFile, failures: list[Failure]) -> bytes | None:
     """Return the object's bytes if they are the signed ones, else None. Its alias is checked as well."""
-    path = _object_path(file)
+    path = object_path(file)
     linked = False
     data = None
     try:
@@ -137,14 +153,11 @@ def _failure(path: str, error: VerifierError) -> Failure:
 
 def _check_signature(batch: Batch, file: SignedFile, data: bytes, keys: MinisignKeys) -> list[Failure]:
     """Check the signature beside the object, and that the alias has the same one."""
-    path = _object_path(file) + ".minisig"
+    path = object_path(file) + ".minisig"
     alias = file.path + ".minisig"
     try:
         text, linked = batch.fetcher.fetch_linked(path, alias, limits.MINISIGN_FILE)
-        signature, comment = read_signature(text)
-        check_results(data, signature, comment, keys.for_release(comment.release))
-        if comment.file != file.path:
-            raise VerificationError(f"it is the signature of {comment.file}")
+        check_signature(text, file.path, data, keys)
         if batch.aliases and not linked:
             path = alias
             if batch.fetcher.fetch(alias, limits.MINISIGN_FILE) != text:
@@ -152,3 +165,11 @@ def _check_signature(batch: Batch, file: SignedFile, data: bytes, keys: Minisign
     except VerifierError as error:
         return [_failure(path, error)]
     return []
+
+
+def check_signature(text: bytes, path: str, data: bytes, keys: MinisignKeys) -> None:
+    """Return if `text` is a minisign signature of `data`, made for the results file at `path` by the key of its release."""
+    signature, comment = read_signature(text)
+    check_results(data, signature, comment, keys.for_release(comment.release))
+    if comment.file != path:
+        raise VerificationError(f"it is the signature of {comment.file}")

@@ -107,12 +107,21 @@ class HttpFetcher:
 
     def fetch(self, path: str, max_length: int) -> bytes:
         """See verifier.fetcher.Fetcher; StalledError and GaveUpError are FetchErrors."""
+        data, _ = self._fetch(path, max_length, {})
+        assert data is not None  # "not modified" is accepted for an answer only where there was a condition
+        return data
+
+    def fetch_if_changed(self, path: str, max_length: int, etag: str) -> tuple[bytes | None, str]:
+        """Like `fetch`, with the answer's ETag ("" for none); None where the file still has `etag`."""
+        return self._fetch(path, max_length, {"If-None-Match": etag} if etag else {})
+
+    def _fetch(self, path: str, max_length: int, headers: dict[str, str]) -> tuple[bytes | None, str]:
         if self._stalls_left <= 0:
             raise GaveUpError(f"{self._base_url} is asked for no more: too many answers did not come in time")
         url = self._base_url + quote(check_path(path), safe="/%")
         with _Deadline().running(self._total) as deadline:
             try:
-                data = self._get(url, path, max_length)
+                answer = self._get(url, path, max_length, headers)
             except urllib3.exceptions.HTTPError as error:
                 if deadline.expired:
                     raise self._stalled(url) from None
@@ -121,7 +130,7 @@ class HttpFetcher:
                 raise FetchError(f"{url} could not be fetched: {_reason(error)}") from None
         if deadline.expired:  # without a length in its header, a cut answer looks like a whole one
             raise self._stalled(url)
-        return data
+        return answer
 
     def _stalled(self, url: str, reason: str = "") -> StalledError:
         with self._lock:
@@ -129,18 +138,21 @@ class HttpFetcher:
         reason = reason or f"no whole answer within {self._total} seconds"
         return StalledError(f"{url} could not be fetched: {reason}")
 
-    def _get(self, url: str, path: str, max_length: int) -> bytes:
+    def _get(self, url: str, path: str, max_length: int, headers: dict[str, str]) -> tuple[bytes | None, str]:
         timeout = urllib3.Timeout(connect=self._timeout, read=self._timeout)
-        response = self._manager.request("GET", url, preload_content=False, timeout=timeout)
+        # Headers of one request replace those of the manager.
+        every = {**self._manager.headers, **headers}
+        response = self._manager.request("GET", url, preload_content=False, timeout=timeout, headers=every)
         whole = False
         try:
             if response.status in MISSING:
                 raise MissingError(f"{url} is missing (HTTP {response.status})")
-            if response.status != 200:
+            unchanged = response.status == 304 and "If-None-Match" in headers
+            if response.status != 200 and not unchanged:
                 raise FetchError(f"{url} could not be fetched: HTTP {response.status}")
             data = self._body(response, path, max_length)
             whole = True
-            return data
+            return None if unchanged else data, response.headers.get("ETag", "")
         finally:
             # Only a connection that was read to its end may serve the next request.
             if whole:

@@ -14,7 +14,7 @@ from verifier.errors import FormatError, VerificationError, VerifierError
 from verifier.fetcher import Fetcher, GaveUpError, MissingError
 from verifier.files import BatchReport, Failure
 
-__all__ = ["check_packages"]
+__all__ = ["COVER", "check_packages", "named_files"]
 
 COVER = "recap.toml"
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -42,7 +42,7 @@ def _files(fetcher: Fetcher, package: str, failures: list[Failure]) -> Iterator[
     path = f"packages/{package}/{COVER}"
     try:
         cover = _fetch(fetcher, path, limits.COVER_FILE, package)
-        named = list(_named_files(cover))
+        named = list(named_files(cover))
     except GaveUpError:
         raise
     except VerifierError as error:
@@ -66,8 +66,8 @@ def _fetch(fetcher: Fetcher, path: str, size: int, sha256: str) -> bytes:
     return data
 
 
-def _named_files(cover: bytes) -> Iterator[tuple[str, str, int]]:
-    """Name, hex SHA-256 and length in bytes of each file that a cover names."""
+def named_files(cover: bytes) -> Iterator[tuple[str, str, int]]:
+    """Name, hex SHA-256 and length in bytes of each file that a cover names; FormatError if it is none."""
     try:
         told = tomllib.loads(cover.decode("utf-8"))
     except (ValueError, RecursionError) as error:

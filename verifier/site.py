@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from verifier.client import Client
     from verifier.delegation import SignedRole
 
-__all__ = ["SiteReport", "check_site"]
+__all__ = ["KEYS_PATH", "ROLES_WITHOUT_RESULTS", "SiteReport", "check_site", "signed_file"]
 
 KEYS_PATH = "trust/minisign.json"
 # Every other role is a group of contests or one of its shards, and its JSON files are results.
@@ -136,26 +136,12 @@ class _Run:
             self._collect()
 
     def _accept(self, role: SignedRole, path: str, target: TargetFile) -> SignedFile | None:
-        """Return the file to fetch, or None and one failure more if the role's word for it counts for nothing."""
-        sha256 = target.hashes.get("sha256")
-        owner = self._owners.setdefault(path, role.name)
+        """Return the file to fetch, or None and one failure more."""
         try:
-            check_path(path)
-        except VerifierError as error:
-            what = str(error)
-        else:
-            if not role.resolves(path):
-                what = f"listed by role {role.name}, which may not speak for it"
-            elif owner != role.name:
-                what = f"listed by two roles, {owner} and {role.name}"
-            elif sha256 is None:
-                what = f"listed by role {role.name} without a sha256"
-            elif target.length > limits.TARGET_FILE:
-                what = f"listed with {target.length} bytes, at most {limits.TARGET_FILE} are allowed"
-            else:
-                return SignedFile(path, sha256, target.length)
-        self._failures.append(Failure(path, what))
-        return None
+            return signed_file(role, path, target, self._owners)
+        except VerificationError as error:
+            self._failures.append(Failure(path, str(error)))
+            return None
 
     def _collect(self) -> None:
         report = self._waiting.popleft().result()
@@ -190,3 +176,22 @@ class _Run:
             failures=tuple(self._failures),
             unlisted=others,
         )
+
+
+def signed_file(role: SignedRole, path: str, target: TargetFile, owners: dict[str, str]) -> SignedFile:
+    """The file that `role` lists; VerificationError if its word for it counts for nothing.
+
+    `owners`: which role listed each path before; this one is added.
+    """
+    sha256 = target.hashes.get("sha256")
+    owner = owners.setdefault(path, role.name)
+    check_path(path)
+    if not role.resolves(path):
+        raise VerificationError(f"listed by role {role.name}, which may not speak for it")
+    if owner != role.name:
+        raise VerificationError(f"listed by two roles, {owner} and {role.name}")
+    if sha256 is None:
+        raise VerificationError(f"listed by role {role.name} without a sha256")
+    if target.length > limits.TARGET_FILE:
+        raise VerificationError(f"listed with {target.length} bytes, at most {limits.TARGET_FILE} are allowed")
+    return SignedFile(path, sha256, target.length)
