@@ -112,10 +112,14 @@ def load_rows(ledger: Ledger, definition: Definition, cache: Path | None) -> dic
 
 def _fold(rows: Rows, packages: list[tuple[int, Package]], contest: Contest, definition: Definition) -> None:
     """Fold packages that the ledger has accepted."""
-    typed = typed_rows(package_text(packages, contest), contest, definition)
+    text = package_text(packages, contest)
+    typed = typed_rows(text, contest, definition)
     if typed["area"].null_count():
+        lost = text.filter(typed["area"].is_null())["area"].unique().sort().to_list()
         raise DefinitionError(
-            "the ledger has figures of areas that areas.csv no longer names; put them back", rule="area-lost"
+            f"the ledger has figures of {len(lost)} areas that areas.csv no longer names ({', '.join(lost[:5])}{', …' if lost[5:] else ''}); "
+            "put them back: what was published is never removed",
+            rule="area-lost",
         )
     rows.add(typed)
 

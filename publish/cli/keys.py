@@ -150,6 +150,8 @@ def refresh(directory: Path) -> None:
     """
     workspace, store, _ = _open(directory)
     with workspace.lock():
+        # What the ledger's figures need must still be in the definition: better said before people are asked to sign.
+        _ = workspace.rows
         names = _refresh(workspace, store)
     for name in names:
         click.echo(name)

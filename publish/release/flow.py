@@ -9,12 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
+from builder.errors import BuilderError
 from builder.inbox import IntakeReport, find_packages, packages_in, take_in
 from builder.ledger import Cut
 from builder.pack import pack_names, read_index, read_pack
 from builder.site import Site
 from publish.cdn.purger import open_purgers
-from publish.errors import FrozenError, PendingError, PublishError, RaceError, SigningError, TargetError
+from publish.errors import FrozenError, PendingError, PublishError, RaceError, TargetError
 from publish.planning.changes import Changes, compare
 from publish.progress import Stages
 from publish.release import make
@@ -28,6 +29,7 @@ from publish.signing.keyring import Keyring
 from publish.targets import TIMESTAMP, Seen
 from publish.targets.open import open_targets
 from publish.workspace import Workspace
+from verifier.errors import VerifierError
 
 __all__ = ["Flow", "take_in_packages", "unpack"]
 
@@ -231,30 +233,25 @@ class Flow:
             TargetError: at some target it could not be done; at the others it was.
         """
         self.keyring.unlock()
-        try:
-            self.keyring.check()
-        except SigningError:
-            self.heartbeat()
-            raise
         expires = self.now + self.keyring.validity("timestamp")
         told: dict[str, Any] = {"expires": expires.strftime(make.TIME_FORMAT), "files": 0}
         try:
             told["release"] = self.cut.release
+            made = self._make(agree) if self.behind else None
         except FrozenError as error:
             self.stages.say(str(error))
             told["release"] = self.heartbeat()
             self.check_failed()
             return told
-        if self.behind:
-            self._ask(agree)
-            state = self.sign()
+        except TargetError:
+            raise
+        except (BuilderError, PublishError, VerifierError, OSError):
+            # Whatever keeps the next release from being made, the last one is still the newest.
+            self.heartbeat()
+            raise
+        if made:
+            state, timestamp = made
             told["files"] = sum(len(read_index(self.draft.files, name)) for name in pack_names(self.draft.files))
-            snapshot = (self.draft.metadata / f"{state.release}.{SNAPSHOT}.json").read_bytes()
-            timestamp = self._timestamp(snapshot, state.release, self.draft.timestamp_version())
-            self.draft.keep_timestamp(timestamp)
-            self.lineage.add(state.release, state.roles[SNAPSHOT].sha256)
-            with self.stages.stage("verify"):
-                self._check(timestamp)
             self._each(self.behind, timestamp, lambda push: push.release(self.draft, state, self.runner))
             if not self.behind.keys() & self.failed.keys():
                 self.draft.discard()
@@ -264,10 +261,18 @@ class Flow:
         self.check_failed()
         return told
 
-    def _ask(self, agree: Callable[[Changes], bool] | None) -> None:
+    def _make(self, agree: Callable[[Changes], bool] | None) -> tuple[DraftState, bytes]:
+        """The release of the cut, agreed to, signed and checked, and the timestamp to commit it with."""
         if agree is not None and self.shown is not None and not agree(self.changes):
-            self.heartbeat()
             raise PendingError(f"release {self.cut.release} waits for a yes; nothing of it was published")
+        state = self.sign()
+        snapshot = (self.draft.metadata / f"{state.release}.{SNAPSHOT}.json").read_bytes()
+        timestamp = self._timestamp(snapshot, state.release, self.draft.timestamp_version())
+        self.draft.keep_timestamp(timestamp)
+        self.lineage.add(state.release, state.roles[SNAPSHOT].sha256)
+        with self.stages.stage("verify"):
+            self._check(timestamp)
+        return state, timestamp
 
     def heartbeat(self) -> int:
         """Sign the timestamp anew, whatever waits: the last release, which is returned, is still the newest, and clients must not be told "stale"."""

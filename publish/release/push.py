@@ -57,14 +57,15 @@ class Push:
                 self.target.put_hint(DOMAIN_HINTS[name], data)
             self._put_hints(state.release)
             self.target.settle()
-        if self.purger:
-            more = [DOMAIN_HINTS[name] for name in _domain_files(draft)]
-            more += [alias.path for group in gone_aliases(replaced, draft) for alias in group]
-            self.purger.release(draft, more, timestamp_version(self.timestamp))
+        # On record before the CDN is told: whatever that takes, the release stands.
         changed = {
             role: (draft.metadata / f"{state.roles[role].version}.{role}.json").read_bytes() for role in state.changed
         }
         self._record(state.release, self._cut_through(state.release), state.roles, changed, sorted(gone))
+        if self.purger:
+            more = [DOMAIN_HINTS[name] for name in _domain_files(draft)]
+            more += [alias.path for group in gone_aliases(replaced, draft) for alias in group]
+            self.purger.release(draft, more, timestamp_version(self.timestamp))
 
     def renew(self) -> None:
         """The recorded release is still the newest: show its new timestamp."""
@@ -73,9 +74,9 @@ class Push:
         with self.target.exclusive():
             self.target.commit(self.timestamp, self.base.seen)
             self._put_hints(record.release)
+        self._record(record.release, record.packages, record.roles, {}, record.gone)
         if self.purger:
             self.purger.renew(timestamp_version(self.timestamp))
-        self._record(record.release, record.packages, record.roles, {}, record.gone)
 
     def _stage(self, name: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
         return self.stages.stage(name, total, of=self.label)

@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 import stat
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from publish.errors import RaceError, TargetError
 from publish.targets import TIMESTAMP, Alias, Conflict, Seen
 
 __all__ = ["LocalTarget"]
+
+LOCK_SECONDS = 3.0
 
 
 class LocalTarget:
@@ -148,12 +151,17 @@ class LocalTarget:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """Two publishers with one folder: the second waits until the first has looked and replaced."""
+        """Two publishers with one folder: the second waits until the first has looked and replaced.
+
+        Not for long: whoever may read the folder can hold this lock, and must not hold up a publisher. The comparison in `commit` stands without it.
+        """
         self._prepare(TIMESTAMP)
         with self._failing(TIMESTAMP):
             descriptor = os.open(self.root / "metadata", os.O_RDONLY | os.O_DIRECTORY)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            end = time.monotonic() + LOCK_SECONDS
+            while not _locks(descriptor) and time.monotonic() < end:
+                time.sleep(0.05)
             yield
         finally:
             os.close(descriptor)
@@ -177,3 +185,11 @@ class LocalTarget:
         return TargetError(
             f"{self.root / path}: {error.strerror or error}. The last release stays as it was; mend this and publish again to go on"
         )
+
+
+def _locks(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -75,6 +75,10 @@ class Lock:
     def _holder(self) -> _Holder | None:
         seen = self._read()
         try:
-            return msgspec.json.decode(seen.data, type=_Holder) if seen else None
+            holder = msgspec.json.decode(seen.data, type=_Holder) if seen else None
         except msgspec.MsgspecError:
             return None
+        # A stranger with the bucket's keys must not lock us out for longer than any publisher of ours would.
+        if holder is None or holder.until.tzinfo is None or holder.until > self._clock() + LIFETIME:
+            return None
+        return holder

@@ -9,8 +9,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from builder.errors import DefinitionError
 from builder.site import packaged_templates
+from publish.cli.keys import keys
 from publish.errors import SigningError
 from tests.election import NIGHT, correction, minutes, package, row
 from tests.publish.workspace import deliver, make_workspace, publish, tree
@@ -179,6 +182,23 @@ def test_aged_snapshot(copy: Path) -> None:
         path for path, digest in current(copy).items() if before.get(path) != digest and "/metadata/" not in path
     }
     assert changed == {"uji/index.html"}
+
+
+def test_whatever_fails_the_timestamp_is_renewed(copy: Path) -> None:
+    """An area with figures that the definition no longer names stops the next release, says which, and lets the last one stay fresh."""
+    areas = copy / "content" / "areas.csv"
+    areas.write_text("".join(line for line in areas.read_text().splitlines(keepends=True) if "110102" not in line))
+    before = tree(copy / "public")
+    refused = CliRunner().invoke(keys, ["refresh", "-C", str(copy)])
+    assert isinstance(refused.exception, DefinitionError)
+    assert "1 areas that areas.csv no longer names (110102)" in str(refused.exception)
+    with pytest.raises(SigningError):
+        publish(copy, NIGHT + minutes(30))
+    after = tree(copy / "public")
+    assert {path for path in after if before.get(path) != after[path]} == {
+        "uji/latest.json",
+        "uji/metadata/timestamp.json",
+    }
 
 
 def test_unsigned_definition(copy: Path) -> None:
