@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import click
 
 from verifier import limits
+from verifier.cli_mirror import mirror
 from verifier.errors import VerificationError, VerifierError
 from verifier.printable import PrintableGroup, say
 
@@ -48,6 +49,9 @@ def main() -> None:
 
     Exit status: 0 checked, 1 could not be checked, 2 wrong usage, 4 not what was published, 5 expired.
     """
+
+
+main.add_command(mirror)
 
 
 @main.command("file")

@@ -1,0 +1,225 @@
+"""A mirror's folder.
+
+```
+mirror.toml            election and upstreams; the operator's to edit
+state/                 the TUF client's state: trusted roots, newest timestamp and snapshot
+public/<election>/     what is served: docs/formats.md, "Public tree"
+incoming/              files on their way in; never served
+complete.json          the last run that ended well: what stands in public/ then
+under-way              there while a run changes public/
+lock
+```
+
+Files come into `public/` by rename, so that a reader sees none, the old one or the new one. Aliases are hard links to objects.
+"""
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from verifier import limits
+from verifier.errors import VerificationError, VerifierError
+from verifier.fetcher import DirectoryFetcher, check_path
+
+__all__ = ["TIMESTAMP", "Complete", "Folder", "Settings"]
+
+TIMESTAMP = "metadata/timestamp.json"
+# A file system without hard links, or with a most number of links to one file.
+_NO_LINK = frozenset({errno.EMLINK, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`mirror.toml`. `election`: the folder's name below `public/`. `upstreams`: URLs or folders of the election."""
+
+    election: str
+    upstreams: tuple[str, ...]
+
+
+class Complete(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`complete.json`. `timestamp`: SHA-256 of the one that is served, signed as current until `expires` (Unix seconds).
+    `time`: when the run ended. `etags`: of this very timestamp, by upstream."""
+
+    timestamp: str
+    release: int
+    expires: float
+    files: int
+    bytes: int
+    time: float
+    etags: dict[str, str]
+
+
+class Folder:
+    """One mirror on disk. Its methods raise VerifierError where the disk fails."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.state = root, root / "state"
+        self.settings = _settings(root)
+        self.public = root / "public" / self.settings.election
+        self._fetcher = DirectoryFetcher(self.public)
+        self._made: set[str] = set()
+
+    @staticmethod
+    def create(root: Path, settings: Settings) -> None:
+        """Write `mirror.toml`, which makes a folder a mirror; the state is there already."""
+        with _failing(root):
+            for name in ("incoming", f"public/{settings.election}"):
+                (root / name).mkdir(parents=True, exist_ok=True)
+            # JSON's strings and arrays of strings are TOML's, too.
+            lines = [f"election = {json.dumps(settings.election)}", "upstreams = ["]
+            lines += [f"  {json.dumps(place)}," for place in settings.upstreams]
+            _write(root / "mirror.toml", "\n".join([*lines, "]", ""]).encode(), root / "mirror.toml.new")
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """One run at a time; VerifierError if another one is under way."""
+        with _failing(self.root):
+            descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise VerifierError(f"another run is catching up {self.root}; wait for it") from None
+            yield
+        finally:
+            os.close(descriptor)
+
+    def complete(self) -> Complete | None:
+        """How the last run left the folder; None if it was broken off, or never was one."""
+        if (self.root / "under-way").exists():
+            return None
+        try:
+            found = msgspec.json.decode((self.root / "complete.json").read_bytes(), type=Complete)
+        except (OSError, msgspec.DecodeError):
+            return None
+        return found if self.read(TIMESTAMP, sha256=found.timestamp) is not None else None
+
+    def begin(self) -> None:
+        """From now on a stop leaves work to do; what an earlier stop left half-written is removed."""
+        with _failing(self.root):
+            _write(self.root / "under-way", b"", self.root / "under-way.new")
+            (self.root / "incoming").mkdir(exist_ok=True)
+            for left in os.scandir(self.root / "incoming"):
+                os.unlink(left)
+
+    def end(self, complete: Complete) -> None:
+        """All of it is there."""
+        with _failing(self.root):
+            os.sync()
+            _write(self.root / "complete.json", msgspec.json.encode(complete), self.root / "complete.json.new")
+            (self.root / "under-way").unlink(missing_ok=True)
+
+    def read(self, path: str, sha256: str | None = None, max_length: int = limits.TARGET_FILE) -> bytes | None:
+        """A public file's bytes, None if it is not there, or has not this SHA-256."""
+        try:
+            data = self._fetcher.fetch(path, max_length)
+        except VerifierError:
+            return None
+        return data if sha256 is None or hashlib.sha256(data).hexdigest() == sha256 else None
+
+    def put(self, path: str, data: bytes) -> None:
+        """Let a public file appear, or be replaced, as a whole. It is durable after `settle`."""
+        name = self._prepare(path)
+        with _failing(name):
+            incoming = self._incoming(path)
+            with open(incoming, "wb") as file:
+                file.write(data)
+            os.replace(incoming, name)
+
+    def put_durably(self, path: str, data: bytes) -> None:
+        """The same, and it is durable at once."""
+        name = self._prepare(path)
+        with _failing(name):
+            _write(name, data, self._incoming(path))
+
+    def link(self, path: str, source: str) -> None:
+        """Let the alias `path` be a hard link to the object `source`, or a copy where there are no links."""
+        name, target = self._prepare(path), self.public / source
+        with _failing(name):
+            if os.path.lexists(name) and os.path.samestat(os.lstat(name), os.lstat(target)):
+                return
+            incoming = self._incoming(path)
+            try:
+                os.link(target, incoming, follow_symlinks=False)
+            except OSError as error:
+                if error.errno not in _NO_LINK:
+                    raise
+                shutil.copyfile(target, incoming, follow_symlinks=False)
+            os.replace(incoming, name)
+
+    def remove(self, path: str) -> None:
+        """Take an alias away."""
+        with _failing(self.public / path):
+            (self.public / path).unlink(missing_ok=True)
+
+    def settle(self) -> None:
+        """Everything that was put is durable after this."""
+        os.sync()
+
+    def free(self) -> int:
+        """Bytes that fit on the disk."""
+        with _failing(self.root):
+            return shutil.disk_usage(self.root).free
+
+    def _incoming(self, path: str) -> Path:
+        return self.root / "incoming" / f"{hashlib.sha256(path.encode()).hexdigest()}.part"
+
+    def _prepare(self, path: str) -> Path:
+        folder = check_path(path).rpartition("/")[0]
+        if folder not in self._made:
+            with _failing(self.public / folder):
+                (self.public / folder).mkdir(parents=True, exist_ok=True)
+            self._made.add(folder)
+        return self.public / path
+
+
+def _settings(root: Path) -> Settings:
+    file = root / "mirror.toml"
+    try:
+        with file.open("rb") as stream:
+            settings = msgspec.convert(tomllib.loads(stream.read(limits.MIRROR_SETTINGS_FILE).decode()), Settings)
+    except FileNotFoundError:
+        raise VerifierError(f"{root} is not a mirror's folder; make one with terbit-verify mirror init") from None
+    except (OSError, ValueError) as error:
+        raise VerifierError(f"{file} cannot be read: {error}") from None
+    try:
+        plain = "/" not in check_path(settings.election) and not settings.election.startswith(".")
+    except VerificationError:
+        plain = False
+    if not plain:
+        raise VerifierError(f"{file}: election = {settings.election!r} cannot be a folder's name")
+    if not 1 <= len(settings.upstreams) <= limits.UPSTREAMS_COUNT:
+        raise VerifierError(f"{file} must name 1 to {limits.UPSTREAMS_COUNT} upstreams")
+    return settings
+
+
+def _write(path: Path, data: bytes, temporary: Path) -> None:
+    """Replace `path` as a whole, durably."""
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _failing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise VerifierError(
+            f"{path}: {error.strerror or error}. What is served stays as it was; mend this and run again to go on"
+        ) from None

@@ -1,0 +1,235 @@
+"""A small server for a mirror's public folder: GET and HEAD of regular files, nothing else.
+
+It lists no folder, follows no link and shows no hidden name; there is nothing to configure, log in to or hand in.
+"""
+
+import os
+import stat
+import threading
+from contextlib import suppress
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path, PurePosixPath
+from socket import socket
+from typing import Any, BinaryIO
+from urllib.parse import quote, unquote
+
+from verifier import limits
+from verifier.errors import VerifierError
+
+__all__ = ["MirrorServer", "headers_for"]
+
+CHUNK = 1 << 16
+IMMUTABLE = "public, max-age=31536000, immutable"
+POINTER = "public, max-age=10"
+ALIAS = "public, max-age=60, stale-while-revalidate=60, stale-if-error=86400"
+# As at the publisher's (its pages are ours), but for Strict-Transport-Security: that is for the mirror's owner to say.
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
+)
+# Scans come from whoever handed in: a browser that opens one gives it no rights at all.
+PACKAGE_POLICY = "default-src 'none'; sandbox; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".csv": "text/csv; charset=utf-8",
+    ".gz": "application/gzip",
+    ".zip": "application/zip",
+    ".parquet": "application/vnd.apache.parquet",
+    ".atom": "application/atom+xml",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".pdf": "application/pdf",
+    **dict.fromkeys([".txt", ".toml", ".minisig", ".pub", ".sig", ".tlog-proof"], "text/plain; charset=utf-8"),
+}
+PAGES = frozenset({".html", ".css", ".js"})
+
+
+def headers_for(path: str) -> dict[str, str]:
+    """All headers of the file at `<election>/…` but its length and ETag."""
+    parts, suffix = PurePosixPath(path).parts, PurePosixPath(path).suffix
+    folder, name = parts[1] if len(parts) > 2 else "", parts[-1]
+    is_page, in_package = suffix in PAGES, folder == "packages"
+    versioned = folder == "metadata" and name[0].isdigit()
+    if folder in {"targets", "packages"} or versioned:
+        cache = IMMUTABLE
+    else:
+        cache = POINTER if name in {"timestamp.json", "latest.json"} else ALIAS
+    text = "text/plain; charset=utf-8"
+    headers = {
+        "Content-Type": text if is_page and in_package else TYPES.get(suffix, "application/octet-stream"),
+        "Cache-Control": cache,
+        "Content-Security-Policy": PACKAGE_POLICY if in_package else PAGE_POLICY,
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Embedder-Policy": "require-corp",
+        "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=(), browsing-topics=()",
+        # Data is for everybody's programs; pages are for reading where they are.
+        "Cross-Origin-Resource-Policy": "same-origin" if is_page else "cross-origin",
+    }
+    return headers if is_page else headers | {"Access-Control-Allow-Origin": "*"}
+
+
+class MirrorServer(ThreadingHTTPServer):
+    """Serves the folder `public`, at most `limits.SERVED_CONNECTIONS_COUNT` connections at a time. VerifierError if it
+    is no folder, or the address cannot be had."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(self, public: Path, host: str, port: int) -> None:
+        self._free = threading.BoundedSemaphore(limits.SERVED_CONNECTIONS_COUNT)
+        try:
+            self.root = os.open(public, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            raise VerifierError(f"{public} cannot be served: {error.strerror}") from None
+        try:
+            super().__init__((host, port), _Handler)
+        except OSError as error:
+            os.close(self.root)
+            raise VerifierError(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port") from None
+
+    @property
+    def url(self) -> str:
+        host, port = self.server_address[:2]
+        return f"http://{host!s}:{port}/"
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  # the base class's types
+        """Turn away whoever comes when all connections are taken: threads must not grow without end."""
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
+        """See the base class."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: socket | tuple[bytes, socket], client_address: Any) -> None:  # noqa: ANN401
+        """A reader who went away is no error of ours, and who it was is nobody's business."""
+
+    def server_close(self) -> None:
+        """See the base class."""
+        super().server_close()
+        os.close(self.root)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: MirrorServer
+    protocol_version = "HTTP/1.1"
+    timeout = limits.SERVED_IDLE_SECONDS
+    disable_nagle_algorithm = True
+
+    def do_GET(self) -> None:
+        """Answer with a file, or with 304, 301 or 404."""
+        path = self.path.partition("?")[0].partition("#")[0]
+        segments = _segments(path)
+        if segments is None:
+            self.send_error(HTTPStatus.NOT_FOUND)
+            return
+        if path.endswith("/"):
+            segments.append("index.html")
+        file = _open(self.server.root, segments)
+        if file is not None:
+            with file:
+                self._file("/".join(segments), file)
+        elif (index := _open(self.server.root, [*segments, "index.html"])) is not None:
+            index.close()
+            # Never `//…`, which would be another host: no segment is empty.
+            self._head(
+                HTTPStatus.MOVED_PERMANENTLY, {"Location": f"/{quote('/'.join(segments))}/", "Content-Length": "0"}
+            )
+        else:
+            self.send_error(HTTPStatus.NOT_FOUND)
+
+    def do_HEAD(self) -> None:
+        """The same without the body."""
+        self.do_GET()
+
+    def _file(self, path: str, file: BinaryIO) -> None:
+        status = os.fstat(file.fileno())
+        etag = f'"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"'
+        headers = headers_for(path) | {"ETag": etag}
+        if etag in [one.strip().removeprefix("W/") for one in self.headers.get("If-None-Match", "").split(",")]:
+            self._head(HTTPStatus.NOT_MODIFIED, headers)
+            return
+        self._head(HTTPStatus.OK, headers | {"Content-Length": str(status.st_size)})
+        if self.command != "HEAD":
+            while chunk := file.read(CHUNK):
+                self.wfile.write(chunk)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """A refusal without words of whoever asked; the connection ends, for the request may have a body."""
+        status = HTTPStatus(HTTPStatus.METHOD_NOT_ALLOWED if code == HTTPStatus.NOT_IMPLEMENTED else code)
+        data = f"{status.value} {status.phrase}\n".encode()
+        self.close_connection = True
+        headers = {
+            "Content-Type": "text/plain; charset=utf-8",
+            "Content-Length": str(len(data)),
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+            "Connection": "close",
+        }
+        if status == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["Allow"] = "GET, HEAD"
+        self._head(status, headers)
+        if self.command != "HEAD":
+            self.wfile.write(data)
+
+    def _head(self, status: HTTPStatus, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def version_string(self) -> str:
+        """The name alone: a version helps attackers only."""
+        return "terbit"
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: who reads what is nobody's business."""
+
+
+def _segments(path: str) -> list[str] | None:
+    """The path's parts, or None for one that no public file has: empty, hidden or dotted parts, NUL, backslash."""
+    try:
+        plain = unquote(path, errors="strict")
+    except UnicodeDecodeError:
+        return None
+    segments = plain.removeprefix("/").removesuffix("/").split("/") if plain != "/" else []
+    if not plain.startswith("/") or any(not one or one[0] == "." or {"\0", "\\"} & set(one) for one in segments):
+        return None
+    return segments
+
+
+def _open(root: int, segments: list[str]) -> BinaryIO | None:
+    """The regular file at this path, each part opened from the one before it and no link followed; else None."""
+    folder = os.dup(root)
+    try:
+        for number, segment in enumerate(segments, 1):
+            last = number == len(segments)
+            flags = os.O_NONBLOCK if last else os.O_DIRECTORY
+            try:
+                below = os.open(segment, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | flags, dir_fd=folder)
+            except OSError:
+                return None
+            os.close(folder)
+            folder = below
+        if not segments or not stat.S_ISREG(os.fstat(folder).st_mode):
+            return None
+        file, folder = os.fdopen(folder, "rb"), -1
+        return file
+    finally:
+        if folder >= 0:
+            with suppress(OSError):
+                os.close(folder)

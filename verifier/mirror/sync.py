@@ -1,0 +1,250 @@
+"""Catch a mirror up with the newest release that any of its upstreams shows.
+
+Objects, signatures, packages and versioned metadata come first, under names that no served release knows; then
+`timestamp.json`, by rename: until then the old release stays whole, from then on the new one is. The aliases follow, each by
+rename, a results file and its signature together. A run that stops anywhere is taken up by the next one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+
+from verifier import limits
+from verifier.client import Client
+from verifier.errors import StaleError, VerificationError, VerifierError
+from verifier.files import SignedFile, object_path
+from verifier.mirror.budget import Budget
+from verifier.mirror.folder import TIMESTAMP, Complete, Folder
+from verifier.mirror.metadata import Listed, MetadataSource, claimed_version, listed_files, named_metadata
+from verifier.mirror.transfer import Transfer
+from verifier.mirror.upstreams import CONNECTIONS, Upstream, Upstreams, worst
+from verifier.results_signature import MinisignKeys
+from verifier.site import KEYS_PATH, ROLES_WITHOUT_RESULTS, signed_file
+from verifier.surroundings import unlisted
+
+__all__ = ["Outcome", "served_version", "sync"]
+
+GONE_DATA = "gone.json"
+GONE_PAGES = ("gone.html", "gone-1.html", "gone-2.html")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What stands in the folder after a run. `fetched`: files that came in, metadata included; `problems`: what each
+    upstream that could not be used did."""
+
+    complete: Complete
+    fetched: int
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Offer:
+    """A timestamp as an upstream shows it; nothing of it is verified."""
+
+    upstream: Upstream
+    timestamp: bytes
+    etag: str
+
+
+def sync(
+    folder: Folder,
+    upstreams: Upstreams,
+    now: datetime,
+    *,
+    full: bool = False,
+    progress: Callable[[int, int], None] = lambda done, known: None,
+) -> Outcome:
+    """Bring the newest verified release into `folder`, which must be locked. `full`: look at every file that is there.
+
+    The worst of the errors is raised if no upstream shows a release that is current and not older than the known one
+    (VerificationError, StaleError, FetchError); what is served stays as it was then, and after every other error.
+    """
+    last = folder.complete()
+    offers, errors = _offers(folder, upstreams, last, full=full)
+    problems = [str(error) for error in errors]
+    for offer in sorted(offers, key=lambda one: claimed_version(one.timestamp), reverse=True):
+        try:
+            if last and not full and _sha256(offer.timestamp) == last.timestamp:
+                if now.timestamp() >= last.expires:
+                    raise StaleError(f"{offer.upstream.place} shows nothing newer than release {last.release}, expired")
+                return Outcome(last, 0, tuple(problems))
+            budget = Budget()
+            source = MetadataSource(folder, upstreams, offer.upstream, offer.timestamp, budget)
+            client = Client(source, folder.state, now)
+            client.refresh()
+        except VerifierError as error:
+            offer.upstream.failed()
+            errors.append(error)
+            problems.append(f"{offer.upstream.place}: {error}")
+            continue
+        etags = {one.upstream.place: one.etag for one in offers if one.timestamp == offer.timestamp and one.etag}
+        run = _Run(folder, upstreams, source, client, budget, progress)
+        same_release = last if last and not full and run.heartbeat() else None
+        if same_release is None:
+            run.release(broken_off=last is None, full=full)
+        complete = run.complete(now, etags, same_release)
+        folder.end(complete)
+        return Outcome(complete, budget.files, tuple(problems))
+    raise worst(errors)
+
+
+def served_version(folder: Folder) -> int | None:
+    """The version of the timestamp that is served: when it was signed, in Unix seconds."""
+    data = folder.read(TIMESTAMP)
+    return claimed_version(data) if data is not None else None
+
+
+def _offers(
+    folder: Folder, upstreams: Upstreams, last: Complete | None, *, full: bool
+) -> tuple[list[_Offer], list[VerifierError]]:
+    """What every upstream shows: one that hides what is new must not keep the others' news away."""
+    etags = last.etags if last and not full else {}
+    offers: list[_Offer] = []
+    errors: list[VerifierError] = []
+    for upstream in upstreams.all:
+        try:
+            data, etag = upstream.fetch_if_changed(TIMESTAMP, limits.TIMESTAMP_METADATA, etags.get(upstream.place, ""))
+        except VerifierError as error:
+            upstream.failed()
+            errors.append(error)
+            continue
+        # Not modified: `complete` has seen that the very timestamp of these ETags is there.
+        data = folder.read(TIMESTAMP) if data is None else data
+        if data is not None:
+            offers.append(_Offer(upstream, data, etag if len(etag) <= limits.ETAG else ""))
+    return offers, errors
+
+
+class _Run:
+    """The way of one verified release into the folder."""
+
+    def __init__(
+        self,
+        folder: Folder,
+        upstreams: Upstreams,
+        source: MetadataSource,
+        client: Client,
+        budget: Budget,
+        progress: Callable[[int, int], None],
+    ) -> None:
+        self._folder, self._upstreams, self._source, self._client = folder, upstreams, source, client
+        self._budget, self._progress = budget, progress
+        self._files: dict[str, SignedFile] = {}
+        self._results: set[str] = set()
+        self._unchanged: set[str] = set()
+
+    def heartbeat(self) -> bool:
+        """True if only the timestamp is new: the release is the one that is served."""
+        served = self._folder.read(TIMESTAMP)
+        if served is None or named_metadata(served) != named_metadata(self._source.timestamp):
+            return False
+        self._folder.begin()
+        self._commit()
+        return True
+
+    def release(self, *, broken_off: bool, full: bool) -> None:
+        """Bring in what is new. `broken_off`: what an earlier run left is half done."""
+        self._folder.begin()
+        with ThreadPoolExecutor(CONNECTIONS) as executor:
+            self._source.fetch_all(executor)
+            self._list({} if full else self._served_roles())
+            new = [file for path, file in self._files.items() if path not in self._unchanged]
+            transfer = Transfer(self._folder, self._upstreams, self._budget, executor, self._progress)
+            transfer.check_space(new)
+            if KEYS_PATH not in self._files:
+                raise VerificationError(f"{KEYS_PATH} is not listed: nothing says who signs the results")
+            keys = MinisignKeys.parse(transfer.file(self._files[KEYS_PATH]))
+            packages = transfer.files([(file, file.path in self._results) for file in new], keys)
+            transfer.packages(sorted(name.decode() for name in packages), thorough=broken_off or full)
+        self._commit()
+        self._link(self._files.values() if broken_off else new)
+        self._replace_gone()
+
+    def complete(self, now: datetime, etags: dict[str, str], last: Complete | None) -> Complete:
+        """What stands in the folder now; `last` where the files are still those."""
+        expires = min(self._client.timestamp.expires, self._client.snapshot.expires).timestamp()
+        files = last.files if last else len(self._files)
+        length = last.bytes if last else sum(file.length for file in self._files.values())
+        timestamp = _sha256(self._source.timestamp)
+        return Complete(timestamp, self._client.snapshot.version, expires, files, length, now.timestamp(), etags)
+
+    def _list(self, served: Mapping[str, Listed]) -> None:
+        """Every file of the release, and which of them are in the served one too."""
+        current = named_metadata(self._source.fetch(self._snapshot_path, limits.SNAPSHOT_METADATA))
+        owners: dict[str, str] = {}
+        for role in self._client.walk():
+            before = served.get(role.name)
+            same = before is not None and before == current.get(role.name)
+            listed = {} if same or before is None else self._listed_before(before)
+            for path, target in role.targets.targets.items():
+                try:
+                    file = signed_file(role, path, target, owners)
+                except VerificationError as error:
+                    raise VerificationError(f"{path}: {error}") from None
+                self._files[path] = file
+                if same or listed.get(path) == file.sha256:
+                    self._unchanged.add(path)
+                if role.name not in ROLES_WITHOUT_RESULTS and path.endswith(".json"):
+                    self._results.add(path)
+
+    @property
+    def _snapshot_path(self) -> str:
+        return named_metadata(self._source.timestamp)["snapshot"].path
+
+    def _served_roles(self) -> dict[str, Listed]:
+        """The roles of the release that is served; it was verified when it came, and is there as a whole."""
+        timestamp = self._folder.read(TIMESTAMP)
+        if timestamp is None:
+            return {}
+        snapshot = named_metadata(timestamp)["snapshot"]
+        data = self._folder.read(snapshot.path, snapshot.sha256)
+        return named_metadata(data) if data is not None else {}
+
+    def _listed_before(self, role: Listed) -> dict[str, str]:
+        data = self._folder.read(role.path, role.sha256)
+        return listed_files(data) if data is not None else {}
+
+    def _commit(self) -> None:
+        """The one moment in which the new release takes the old one's place."""
+        for root in sorted(self._folder.state.glob("root_history/*.root.json")):
+            path, data = f"metadata/{root.name}", root.read_bytes()
+            if self._folder.read(path) != data:
+                self._folder.put(path, data)
+        for path, data in self._source.replacing.items():
+            self._folder.put(path, data)
+        self._folder.settle()
+        self._folder.put_durably(TIMESTAMP, self._source.timestamp)
+        # A hint that nobody signs; of what it says at the publisher's, this much is in verified metadata.
+        hint = {
+            "release": self._client.snapshot.version,
+            "expires": f"{self._client.timestamp.expires:%Y-%m-%dT%H:%M:%SZ}",
+        }
+        self._folder.put("latest.json", json.dumps(hint, separators=(",", ":")).encode() + b"\n")
+
+    def _link(self, files: Iterable[SignedFile]) -> None:
+        for file in files:
+            source = object_path(file)
+            self._folder.link(file.path, source)
+            if file.path in self._results:
+                self._folder.link(f"{file.path}.minisig", f"{source}.minisig")
+
+    def _replace_gone(self) -> None:
+        """Pages and results that no release lists any more make way for those that say so (docs/formats.md)."""
+        for path in list(unlisted(self._folder.public, self._files)):
+            name = GONE_PAGES[min(path.count("/"), 2)] if path.endswith(".html") else GONE_DATA
+            if not path.endswith((".html", ".json", ".json.minisig")):
+                continue
+            if name in self._files and path.count("/") < len(GONE_PAGES):
+                self._folder.link(path, object_path(self._files[name]))
+            else:
+                self._folder.remove(path)
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

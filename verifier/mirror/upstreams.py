@@ -1,0 +1,86 @@
+"""Where a mirror's files come from: several places, none of them trusted, asked in turn for each file.
+
+A place that fails often (broken connections, missing files, wrong bytes) is asked for nothing more in the same run: with
+others at hand it must not cost a time limit for every file, and alone it must not be hammered.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from verifier import limits
+from verifier.errors import FetchError, VerifierError
+from verifier.fetcher import DirectoryFetcher, GaveUpError
+from verifier.http_fetcher import HttpFetcher
+
+__all__ = ["CONNECTIONS", "Upstream", "Upstreams", "worst"]
+
+CONNECTIONS = 8
+# What is told where nothing succeeded: an attack before an old state before an outage.
+_SEVERITY = (4, 5, 1)
+
+
+class Upstream:
+    """One place, a URL or a folder. Thread-safe."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+        self.failures = 0
+        self._lock = threading.Lock()
+        self._fetcher: HttpFetcher | DirectoryFetcher = (
+            HttpFetcher(place, connections=CONNECTIONS, stalls=limits.UPSTREAM_STALLS_COUNT)
+            if place.startswith(("http://", "https://"))
+            else DirectoryFetcher(Path(place))
+        )
+
+    def fetch(self, path: str, max_length: int) -> bytes:
+        """See verifier.fetcher.Fetcher."""
+        if self.failures >= limits.UPSTREAM_FAILURES_COUNT:
+            raise GaveUpError(f"{self.place} is asked for no more: it failed {self.failures} times")
+        return self._fetcher.fetch(path, max_length)
+
+    def fetch_if_changed(self, path: str, max_length: int, etag: str) -> tuple[bytes | None, str]:
+        """See HttpFetcher; a folder has no ETags, and always answers with the file."""
+        if isinstance(self._fetcher, HttpFetcher):
+            return self._fetcher.fetch_if_changed(path, max_length, etag)
+        return self._fetcher.fetch(path, max_length), ""
+
+    def failed(self) -> None:
+        """Count one failure."""
+        with self._lock:
+            self.failures += 1
+
+
+class Upstreams:
+    """All places of a mirror, in the order in which they are asked."""
+
+    def __init__(self, places: Sequence[str]) -> None:
+        self.all = tuple(Upstream(place) for place in places)
+
+    def fetch(self, path: str, max_length: int, check: Callable[[bytes], None]) -> bytes:
+        """The first answer for which `check` raises nothing; the worst of the errors if there is none."""
+        errors: list[VerifierError] = []
+        for upstream in self.all:
+            try:
+                data = upstream.fetch(path, max_length)
+                check(data)
+            except GaveUpError as error:
+                errors.append(error)
+            except VerifierError as error:
+                upstream.failed()
+                errors.append(_from(upstream, error))
+            else:
+                return data
+        raise worst(errors)
+
+
+def _from(upstream: Upstream, error: VerifierError) -> VerifierError:
+    """The same error, with the place that caused it."""
+    return error if upstream.place in str(error) else type(error)(f"{error} (from {upstream.place})")
+
+
+def worst(errors: Sequence[VerifierError]) -> VerifierError:
+    """The error that says most about what the places hold."""
+    if not errors:
+        return FetchError("no upstream is known")
+    return min(errors, key=lambda error: _SEVERITY.index(error.exit_code) if error.exit_code in _SEVERITY else 9)
