@@ -3,17 +3,21 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
+from tuf.api.metadata import Metadata, Targets
 
+from builder.hashing import input_hash
 from builder.ledger import PackageRecord
 from builder.pack import Entry
 from builder.pages import GONE_DATA, GONE_PAGES
+from publish.errors import SigningError
 from publish.guard.judge import Right
 from publish.release.draft import object_path
 from publish.release.hints import DOMAIN_HINTS, latest_hint
 from publish.release.record import Record, RecordStore
-from publish.signing.offline import Offline
+from publish.signing.offline import File, Offline
 from publish.targets import TIMESTAMP
 from publish.workspace import Workspace
 
@@ -65,17 +69,17 @@ def expect(workspace: Workspace, store: RecordStore, found: Recorded) -> Expecte
         right[path] = Right("metadata", meta.sha256, meta.length, path)
         if role != SNAPSHOT:
             right.update(_role(role, store.role_targets(role)))
-    trust = Offline(workspace.keys).current()
-    data |= {f"metadata/{name}": content for name, content in trust.metadata.items()}
-    data |= trust.files
-    timestamp = store.role("timestamp")
     cut = workspace.ledger.cuts[record.release - 1]
+    metadata, signed_files = _signed_offline(workspace.keys, store.role(SNAPSHOT), cut.trust)
+    data |= {f"metadata/{name}": content for name, content in metadata.items()}
+    data |= signed_files
+    timestamp = store.role("timestamp")
     data[TIMESTAMP] = timestamp
     data["latest.json"] = latest_hint(record.release, cut.time, _expires(timestamp), workspace.frozen)
-    files = {path: (len(content), hashlib.sha256(content).hexdigest()) for path, content in trust.files.items()}
+    files = {path: (len(content), hashlib.sha256(content).hexdigest()) for path, content in signed_files.items()}
     right.update(_role(TRUST, files))
     for path, content in data.items():
-        if path not in trust.files:
+        if path not in signed_files:
             kind = "timestamp" if path == TIMESTAMP else "hint" if path == "latest.json" else "metadata"
             right[path] = Right(kind, hashlib.sha256(content).hexdigest(), len(content), path)  # type: ignore[arg-type]
     for name, path in DOMAIN_HINTS.items():
@@ -87,6 +91,35 @@ def expect(workspace: Workspace, store: RecordStore, found: Recorded) -> Expecte
     later = {one.package for one in packages[record.packages :]}
     coming = frozenset(path for path in right if path.startswith("packages/") and path.split("/")[1] in later)
     return Expected(record.release, record.timestamp_version, found.mark, right, data, coming)
+
+
+def _signed_offline(keys: Path, snapshot: bytes, trust_sha256: str) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """Metadata by file name, and the files that `trust` lists by path, of the release that was cut on `trust_sha256` and has this snapshot.
+
+    What the offline keys have signed since is in force here before the next release shows it to the public.
+
+    Raises:
+        SigningError: some of it is no longer in `keys`.
+    """
+    meta = msgspec.json.decode(snapshot, type=_Snapshot).signed.meta
+    names = {role: f"{meta[f'{role}.json'].version}.{role}.json" for role in ("targets", TRUST)}
+    folder = keys / "metadata"
+    try:
+        named = {name: (folder / name).read_bytes() for name in names.values()}
+        roots = {path.name: path.read_bytes() for path in folder.glob("[1-9]*.root.json")}
+    except OSError as error:
+        raise SigningError(f"{error.filename} is published, and missing here; restore it from your backup") from error
+    last = next((name for name in roots if input_hash({**named, name: roots[name]}) == trust_sha256), None)
+    if last is None:
+        raise SigningError(f"{folder} is not what the last release was made with; restore it from your backup")
+    public = {name: data for name, data in roots.items() if _version(name) <= _version(last)}
+    signed = Metadata[Targets].from_bytes(named[names[TRUST]])
+    trust = File(TRUST, meta["trust.json"].version, named[names[TRUST]], signed)
+    return {**public, **named}, Offline(keys).trust_files(trust)
+
+
+def _version(name: str) -> int:
+    return int(name.partition(".")[0])
 
 
 def _role(role: str, files: dict[str, tuple[int, str]]) -> dict[str, Right]:
@@ -128,6 +161,18 @@ def _packages(workspace: Workspace, records: Sequence[PackageRecord]) -> dict[st
 
 class _Signed(msgspec.Struct):
     expires: str
+
+
+class _Meta(msgspec.Struct):
+    version: int
+
+
+class _SignedSnapshot(msgspec.Struct):
+    meta: dict[str, _Meta]
+
+
+class _Snapshot(msgspec.Struct):
+    signed: _SignedSnapshot
 
 
 class _Timestamp(msgspec.Struct):

@@ -138,6 +138,28 @@ def test_nothing_is_found_where_nothing_is_wrong(place: Place) -> None:
     assert place.guard() == []
 
 
+@pytest.mark.parametrize("change", ["definition", "root"])
+def test_what_is_signed_and_not_yet_published_stays_out(tmp_path: Path, change: str) -> None:
+    """Between signing and publishing nothing is found, what is harmed is put back as the public last saw it, and the next release is right at once."""
+    place = Place(tmp_path, None, "site")
+    right = place.files()
+    if change == "definition":
+        path = place.directory / "content/election.toml"
+        path.write_text(path.read_text() + "# changed\n")
+        assert command(place.directory, "keys", "refresh").exit_code == 3
+    else:
+        assert command(place.directory, "keys", "rotate", "timestamp", "--no-passphrase").exit_code == 3
+    keys = [word for name in ("root-1", "root-2") for word in ("--key", f"{place.directory}/keys/offline/{name}.key")]
+    assert command(place.directory, "sign", "--yes", *keys).exit_code == 0
+    assert place.guard() == []
+    place.delete("uji/trust/election.toml")
+    assert [finding.path for finding in place.guard()] == ["trust/election.toml"]
+    assert place.files() == right
+    publish(place.directory, NIGHT + minutes(5))
+    assert place.files() != right
+    assert place.guard() == []
+
+
 def test_whatever_was_changed_or_deleted_is_put_back(place: Place) -> None:
     """Every kind of file, changed in one look and deleted in the next, is found and has its bytes again."""
     place.guard()
