@@ -20,6 +20,7 @@ import click
 
 from verifier import limits
 from verifier.cli_mirror import mirror
+from verifier.cli_witness import witness
 from verifier.errors import VerificationError, VerifierError
 from verifier.printable import PrintableGroup, say
 
@@ -52,6 +53,7 @@ def main() -> None:
 
 
 main.add_command(mirror)
+main.add_command(witness)
 
 
 @main.command("file")
