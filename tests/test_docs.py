@@ -55,6 +55,8 @@ DOWNLOAD = "cp public/contoh-2029/ppwp/1101/1101.json{,.minisig} keys/public/min
 EDIT = "echo '# changed' >> content/election.toml"
 SLOW = "a passphrase of an offline key costs seconds and a gigabyte, three times"
 STATION = """python3 -c 'import zipfile; zipfile.ZipFile("tps.zip", "w").writestr("1101010101001.json", "{}")'"""
+LOG_KEY = "hasil.example/pemilu-2019/log+32cf7ba1+AYqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c"
+WITNESS = f"echo kata sandi > passphrase; printf 'log {LOG_KEY}\\nquorum none\\n' > tlog-policy.txt"
 SPECIAL = {
     "make demo": Special("make would first make an environment", instead="terbit demo build/demo"),
     "make test": Special("is this", instead="true"),
@@ -79,6 +81,14 @@ SPECIAL = {
     ),
     "python docs/storage/apply.py hasil pemilu-2029 --endpoint https://s3.example.id": Special(
         "needs a server: tests/publish/test_storage_policy.py runs it", instead="true"
+    ),
+    "terbit-verify witness init saksi --name saksi.example.org/1 --policy tlog-policy.txt --url https://saksi.example.org --passphrase-file passphrase": Special(
+        "needs what the text says to have", first=WITNESS
+    ),
+    "terbit-verify witness serve saksi --behind-proxy --passphrase-file passphrase": Special(
+        "serves until it is stopped",
+        instead="terbit-verify witness serve saksi --behind-proxy --passphrase-file passphrase --port $PORT & "
+        "until (: > /dev/tcp/127.0.0.1/$PORT) 2> /dev/null; do sleep 0.05; done; kill $!",
     ),
     "minisign -Vm 1101.json -p minisign.pub": Special("needs what the text says to download", first=DOWNLOAD),
 }
