@@ -21,6 +21,14 @@ __all__ = ["examine"]
 
 PROBE, BODY = ".terbit-probe", b"terbit\n"
 POLICY = "docs/storage/README.md"
+WRONG_KEY = (
+    "look at AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile: the server does not know this key and secret"
+)
+REMEDIES = {
+    "NoSuchBucket": "look at bucket and endpoint in terbit.toml, or make the bucket: docs/storage/apply.py",
+    "InvalidAccessKeyId": WRONG_KEY,
+    "SignatureDoesNotMatch": WRONG_KEY,
+}
 TIMEOUT = urllib3.Timeout(connect=5, read=10)
 CONFIG = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
 
@@ -54,10 +62,7 @@ class _Bucket:
                     "the probe object does not read as it was written", "do not publish there; ask the provider"
                 )
         except ClientError as error:
-            yield self._fail(
-                f"the probe object cannot be written and read ({_told(error)})",
-                f"give these credentials iam-publisher.json: {POLICY}",
-            )
+            yield self._fail(f"the probe object cannot be written and read ({_told(error)})", _remedy(error))
             return
         yield self._missing()
         yield self._conditions()
@@ -165,6 +170,11 @@ class _Bucket:
 
 def _status(error: ClientError) -> int:
     return int(error.response["ResponseMetadata"]["HTTPStatusCode"])
+
+
+def _remedy(error: ClientError) -> str:
+    """What mends a refusal, by the server's code."""
+    return REMEDIES.get(error.response["Error"].get("Code", ""), f"give these credentials iam-publisher.json: {POLICY}")
 
 
 def _told(error: ClientError) -> str:

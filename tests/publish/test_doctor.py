@@ -228,6 +228,11 @@ def test_buckets(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert "adminsecret123" not in json.dumps(found)
         return [(level, what) for level, what in troubles(found) if "record" not in what and "reads it" not in what]
 
+    def remedy(url: str, bucket: str = BUCKET) -> str:
+        (made / "terbit.toml").write_text(CONFIG.format(bucket=bucket, url=url, more=""))
+        found = doctor(made)[1]
+        return next(one["fix"] for one in found if one["where"] == "target bucket" and "probe" in one["what"])
+
     with seaweedfs(tmp_path / "weed") as server:
         assert examine(server.url) == [("warn", "these credentials may delete: so could whoever steals them")]
         # What strangers may do is asked for without credentials.
@@ -243,6 +248,9 @@ def test_buckets(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         (fault,) = examine(server.url)
         assert fault[0] == "fail"
         assert "cannot be written and read (HTTP 403" in fault[1]
+        assert remedy(server.url).startswith("look at AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "adminsecret123")
+        assert remedy(server.url, "nowhere").startswith("look at bucket and endpoint")
     assert examine("http://127.0.0.1:9")[0][1].startswith("it cannot be reached")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "adminsecret123")
     with rclone(tmp_path / "rclone") as simple:
