@@ -42,14 +42,19 @@ def rebuild(workspace: Workspace, name: str, inventories: Sequence[Inventory], k
     `inventories`: all targets, the one in question first. An expired timestamp will do: the next run renews it.
 
     Raises:
-        TargetError: the target does not answer, its timestamp is not ours, or some metadata is nowhere to be had.
+        TargetError: the target does not answer, its timestamp is not ours, or some metadata is nowhere to be had; or nothing is there, but was.
         RaceError: the release is not one that was made here.
     """
     store = RecordStore(workspace.build / "targets" / name)
     timestamp = _read(inventories[0], TIMESTAMP, limits.TIMESTAMP_METADATA)
     if timestamp is None:
-        (store.directory / "record.json").unlink(missing_ok=True)
-        return None
+        if (before := store.read()) is None:
+            return None
+        # Endpoint, bucket or prefix may be wrong: the record is kept. A target that does not show its timestamp is built and compared as a whole.
+        raise TargetError(
+            f"nothing is published there, and release {before.release} was: look at the target's place in terbit.toml. "
+            "If it was emptied: terbit publish, which puts everything there again"
+        )
     named = keyring.named_snapshot(timestamp)
     if named is None:
         raise TargetError(

@@ -144,11 +144,38 @@ def test_nobody_has_a_role(made: Path) -> None:
     assert RecordStore(made / "build/targets/public").read() is None
 
 
-def test_an_empty_target_has_no_record(made: Path) -> None:
-    """A record of a target that holds nothing any more is removed."""
+def test_an_empty_target_keeps_its_record(made: Path) -> None:
+    """Where nothing is and something was, the record stays and the exit code is 1; what was never published anywhere is no error."""
+    before = record_of(made)
     shutil.rmtree(made / "public")
+    code, told = reconcile(made)
+    assert code == 1
+    assert "release 2 was: look at the target's place" in told[0]["error"]
+    assert record_of(made) == before
+    publish(made, NIGHT + minutes(10))
+    assert reconcile(made, "--no-heal") == (0, [{"target": "public", "release": 2, "found": [], "left": 0}])
+    shutil.rmtree(made / "public")
+    shutil.rmtree(made / "build")
     assert reconcile(made) == (0, [{"target": "public", "release": 0, "found": [], "left": 0}])
-    assert RecordStore(made / "build/targets/public").read() is None
+
+
+@pytest.mark.parametrize("wrong", ["bucket", "prefix"])
+def test_a_wrong_place_costs_no_record(storage: Server, tmp_path: Path, wrong: str) -> None:
+    """A bucket that is not there, or another prefix, is told with exit code 1; with the right one again nothing has to be learnt anew."""
+    config = CONFIG.format(bucket=BUCKET, url=storage.url, name=f"place-{wrong}")
+    made = make_workspace(tmp_path, config)
+    deliver(made)
+    publish(made)
+    before = record_of(made, "bucket")
+    old, new, text = {
+        "bucket": (f'bucket = "{BUCKET}"', 'bucket = "nowhere"', "there is no such bucket"),
+        "prefix": ('prefix = "', 'prefix = "other-', "nothing is published there, and release 1 was"),
+    }[wrong]
+    (made / "terbit.toml").write_text(config.replace(old, new))
+    code, told = reconcile(made)
+    assert code == 1
+    assert text in told[0]["error"]
+    assert record_of(made, "bucket") == before
 
 
 def test_a_foreign_timestamp_is_no_release_of_ours(made: Path, tmp_path: Path) -> None:
