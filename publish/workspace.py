@@ -113,7 +113,7 @@ class Workspace:
     @contextmanager
     def quiet(self) -> Iterator[bool]:
         """Held by the guard while it looks at and mends what a publisher replaces; False if one is at work. One that starts meanwhile waits."""
-        self.build.mkdir(parents=True, exist_ok=True)
+        self.build.mkdir(mode=0o700, parents=True, exist_ok=True)
         with ExitStack() as stack:
             try:
                 stack.enter_context(self._folder_lock(fcntl.LOCK_EX | fcntl.LOCK_NB))

@@ -204,7 +204,7 @@ class BucketInventory:
             return Found(None, f"it has {held.size} bytes")
         for name, value in self._bucket.headers(path).items():
             if (there := held.headers.get(name)) != value:
-                return Found(held.data, f"its {name} is {there}")
+                return Found(held.data, f"its {name} is {there or 'missing'} instead of {value}")
         return Found(held.data)
 
 

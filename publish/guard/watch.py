@@ -200,11 +200,20 @@ class TargetWatch:
         if found is None:
             what, detail = "deleted", "it is gone"
         elif right is None:
-            what, detail = "added", found.fault or "nothing of ours has this name and these bytes"
+            what, detail = "added", _strange(path, found)
         else:
-            what, detail = "altered", found.fault or "it is not what was signed"
+            what, detail = "altered", self._difference(right, found)
         sha256 = hashlib.sha256(found.data).hexdigest() if found and found.data is not None else ""
         return Finding(told_time(self._clock()), self.name, path, what, detail, done, sha256)  # type: ignore[arg-type]
+
+    def _difference(self, right: Right, found: Found) -> str:
+        """What is wrong with a file that belongs there: its bytes, and only if these are right what else is told of it."""
+        if found.data is None or holds(found.data, right, self.keys):
+            return found.fault
+        if right.signature:
+            return "it is not the signature that belongs there"
+        sha256 = hashlib.sha256(found.data).hexdigest()
+        return f"other bytes ({len(found.data):,} instead of {right.length:,}; sha256 {sha256})"
 
     def _is_newer(self, timestamp: Found | None) -> bool:
         assert self.expected is not None
@@ -222,7 +231,7 @@ class TargetWatch:
         with _looking, self._quiet() as quiet:
             if not quiet or recorded(self.store) is not None:
                 return []
-        detail = "there is no record of what was published here; run: terbit publish"
+        detail = f"there is no record of what was published here; run: terbit reconcile {self.name}, or terbit publish"
         return [Finding(told_time(self._clock()), self.name, TIMESTAMP, "unfinished", detail)]
 
     @contextlib.contextmanager
@@ -264,6 +273,14 @@ def _source(right: Right) -> str:
         return ""
     folder, slash, name = right.file.rpartition("/")
     return f"targets/{folder}{slash}{right.sha256}.{name}{'.minisig' if right.signature else ''}"
+
+
+def _strange(path: str, found: Found) -> str:
+    """What is wrong with a file that does not belong there."""
+    if found.data is None:
+        return f"nothing of ours has this name; {found.fault}" if found.fault else "nothing of ours has this name"
+    proves_itself = path.startswith(("targets/", "metadata/"))
+    return f"nothing of ours has this name{' and these bytes' if proves_itself else ''}"
 
 
 def _is_aside(path: str) -> bool:

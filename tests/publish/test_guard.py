@@ -1,5 +1,6 @@
 """The guard: every kind of tampering is found and put right, on a folder, in a bucket, and at public addresses."""
 
+import hashlib
 import http.server
 import itertools
 import json
@@ -269,10 +270,40 @@ def test_wrong_headers_are_put_right(storage: Server, tmp_path: Path) -> None:
     right = place.client.get_object(Bucket=BUCKET, Key=f"headers/{path}")
     time.sleep(1.1)  # this server tells the time of a write in whole seconds
     place.write(path, right["Body"].read(), ContentEncoding="gzip", ContentType="text/plain")
-    assert [finding.detail for finding in place.guard()] == ["its Content-Type is text/plain"]
+    assert [finding.detail for finding in place.guard()] == [
+        "its Content-Type is text/plain instead of text/html; charset=utf-8"
+    ]
     head = place.client.head_object(Bucket=BUCKET, Key=f"headers/{path}")
     assert (head["ContentType"], head["ContentEncoding"]) == (right["ContentType"], "gzip")
     assert place.guard() == []
+
+
+def test_wrong_bytes_are_told_before_wrong_headers(place: Place) -> None:
+    """A defaced page is told by its bytes, and an added one by its name, whatever headers they came with."""
+    page = first(place.files(), *KINDS["page"])
+    object_path = first(place.files(), *KINDS["object"])
+    length = len(place.files()[page])
+    for path in (page, "uji/hasil-asli.html"):
+        place.delete(page) if path == page else None  # a folder's page is a link to its object
+        place.write(path, b"<h1>Menang!</h1>")
+    place.write(f"{object_path}x", b"")
+    told = {f"uji/{finding.path}": finding.detail for finding in place.guard()}
+    sha256 = hashlib.sha256(b"<h1>Menang!</h1>").hexdigest()
+    assert told == {
+        page: f"other bytes (16 instead of {length:,}; sha256 {sha256})",
+        "uji/hasil-asli.html": "nothing of ours has this name",
+        f"{object_path}x": "nothing of ours has this name and these bytes",
+    }
+
+
+def test_a_lost_build_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+    """A guard that finds build/ gone makes it closed to others, and names both ways on."""
+    place = Place(tmp_path, None, "site")
+    shutil.rmtree(place.directory / "build")
+    (finding,) = place.guard()
+    assert finding.what == "unfinished"
+    assert finding.detail.endswith("run: terbit reconcile public, or terbit publish")
+    assert (place.directory / "build").stat().st_mode & 0o777 == 0o700
 
 
 def test_a_poisoned_name_is_removed_before_its_release(storage: Server, tmp_path: Path) -> None:
