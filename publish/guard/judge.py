@@ -1,7 +1,7 @@
 """The guard's judgement: what stands at a place against what belongs there. Pure: no network, no disk, no clock.
 
-What belongs there is what the last release signed. What else may stand there: superseded objects, which prove themselves by the hash in their name or by
-our signature, and earlier metadata with our signatures. Anything else was put there by somebody else.
+What belongs there is what the last release signed. What else may stand there: superseded objects, which earlier metadata with our signatures lists, and
+that metadata itself. Anything else was put there by somebody else.
 """
 
 import hashlib
@@ -14,17 +14,34 @@ import msgspec
 from publish.signing.ours import signature_for, signed_by
 from verifier.formats.minisign import PublicKey
 
-__all__ = ["ALTERED", "Finding", "Listed", "Plan", "Right", "exit_code", "harmless", "holds", "is_mutable", "plan"]
+__all__ = [
+    "ALTERED",
+    "Finding",
+    "Listed",
+    "Plan",
+    "Right",
+    "claimed",
+    "exit_code",
+    "harmless",
+    "holds",
+    "is_mutable",
+    "plan",
+]
 
 Kind = Literal["object", "alias", "metadata", "package", "timestamp", "hint"]
 What = Literal["altered", "deleted", "added", "stale", "down", "unfinished"]
 ALTERED = frozenset({"altered", "deleted", "added"})
 MUTABLE = frozenset({"alias", "timestamp", "hint"})
-MARKS = frozenset({".terbit-probe", ".terbit-lock"})  # our own, never read by the public
+MARKS = {  # our own, never read by the public; what they may hold, so that nobody else's page stands there
+    ".terbit-probe": re.compile(rb"terbit\??\n"),
+    ".terbit-lock": re.compile(
+        rb'\{"owner":"(?:[^"<>\\]|\\.){1,5000}","run":"[0-9a-f]{1,64}","until":"[0-9TZ:.+-]{1,40}"\}'
+    ),
+}
 
 _OBJECT = re.compile(r"targets/(?P<folder>(?:[^/]+/)*)(?P<sha256>[0-9a-f]{64})\.(?P<name>[^/]+)")
 _METADATA = re.compile(r"metadata/(?P<version>[1-9][0-9]{0,15})\.[a-z0-9-]+\.json")
-_ASIDE = re.compile(r"\.\./\.set-aside/(?:[a-z0-9-]+/)?[0-9a-f]{64}\.wrong")
+_ASIDE = re.compile(r"\.\./\.set-aside/(?:[a-z0-9-]+/)?(?P<sha256>[0-9a-f]{64})\.wrong")
 
 
 class Right(NamedTuple):
@@ -78,8 +95,10 @@ def plan(
     missing = [path for path in right if path not in listed and path not in coming]
     unread = []
     for path, (_, tag) in listed.items():
-        wanted = right.get(path)
-        if verified.get(path) != (tag, wanted.sha256 if wanted else ""):
+        wanted, known = right.get(path), verified.get(path)
+        if wanted is None and (match := _OBJECT.fullmatch(path)) and known == (tag, match["sha256"]):
+            continue  # it belonged there until a later release superseded it
+        if known != (tag, wanted.sha256 if wanted else ""):
             unread.append(path)
     return Plan(missing, unread)
 
@@ -96,17 +115,24 @@ def holds(data: bytes, right: Right, keys: Sequence[PublicKey]) -> bool:
     return len(data) == right.length and hashlib.sha256(data).hexdigest() == right.sha256
 
 
+def claimed(path: str, data: bytes) -> tuple[str, str] | None:
+    """The signed file that a superseded object says it is, with its hash: to be believed where signed metadata lists both."""
+    if (match := _OBJECT.fullmatch(path)) is None or hashlib.sha256(data).hexdigest() != match["sha256"]:
+        return None
+    return match["folder"] + match["name"], match["sha256"]
+
+
 def harmless(path: str, data: bytes, keys: Sequence[PublicKey]) -> bool:
-    """True if a file that the last release does not know proves itself: a superseded object, earlier metadata of ours, our own marks."""
+    """True if a file that the last release does not know proves itself: an earlier signature or metadata of ours, our own marks."""
     if match := _OBJECT.fullmatch(path):
         name = match["folder"] + match["name"]
-        if name.endswith(".minisig"):
-            return signature_for(data, name.removesuffix(".minisig"), keys) == match["sha256"]
-        return hashlib.sha256(data).hexdigest() == match["sha256"]
+        return name.endswith(".minisig") and signature_for(data, name.removesuffix(".minisig"), keys) == match["sha256"]
     if match := _METADATA.fullmatch(path):
         signed = signed_by(data, keys)
         return signed is not None and signed.version == int(match["version"])
-    return path in MARKS or _ASIDE.fullmatch(path) is not None
+    if match := _ASIDE.fullmatch(path):
+        return hashlib.sha256(data).hexdigest() == match["sha256"]
+    return path in MARKS and MARKS[path].fullmatch(data) is not None
 
 
 def exit_code(findings: Iterable[Finding]) -> int:

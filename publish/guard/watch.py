@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -22,9 +22,12 @@ from builder import durable
 from publish.errors import PublishError
 from publish.guard.expected import Expected, expect, recorded
 from publish.guard.inventory import EVIDENCE, BucketInventory, Found, Inventory, LocalInventory
-from publish.guard.judge import Finding, Listed, Right, harmless, holds, is_mutable, plan
+from publish.guard.judge import Finding, Listed, Right, claimed, harmless, holds, is_mutable, plan
 from publish.guard.sources import Sources
+from publish.release.draft import timestamp_version
+from publish.release.lineage import Lineage
 from publish.release.record import RecordStore
+from publish.signing.keyring import Keyring
 from publish.signing.ours import read_public_keys, signed_by
 from publish.targets import TIMESTAMP
 from publish.workspace import Workspace
@@ -34,7 +37,9 @@ __all__ = ["TargetWatch", "open_inventories", "told_time"]
 _looking = Lock()  # the threads of this process take turns; between processes there is the workspace's lock
 PATIENCE = 6  # tries
 BATCH = 64  # files put right while a publisher may have to wait
+AHEAD_SECONDS = 86_400  # a timestamp's version is Unix time, or a little more
 EARLIER = 16  # versions of a role's metadata that are looked at for an earlier signed copy
+_METADATA = re.compile(r"metadata/([1-9][0-9]{0,15})\.([a-z0-9-]+)\.json")
 
 
 class Wrong(NamedTuple):
@@ -85,8 +90,13 @@ class TargetWatch:
         fixed = [one for one in wrong if not is_mutable(one.right)]
         mutable = [one for one in wrong if is_mutable(one.right)]
         findings = self._handle(fixed)
+        unfinished = []
         if self._is_newer(timestamp):
-            return findings + self._unfinished()
+            unfinished = self._unfinished()
+            # That release's own pages prove themselves by its metadata (`_proven`); a stranger's go, whatever the timestamp says.
+            strange = [one for one in mutable if one.right is None]
+            theirs = self._proven({(one.path, _sha256(one.found)) for one in strange})
+            mutable = [one for one in strange if (one.path, _sha256(one.found)) not in theirs]
         rest = iter(mutable)
         while batch := list(islice(rest, BATCH)):
             with self.settled() as settled:
@@ -94,7 +104,7 @@ class TargetWatch:
                 if not settled:
                     break
                 findings += self._handle(batch)
-        return findings
+        return findings + unfinished
 
     def load(self) -> bool:
         """Learn what belongs there, if that has changed; False if there is no record of it."""
@@ -103,6 +113,7 @@ class TargetWatch:
             if found is not None and (self.expected is None or self.expected.mark != found.mark):
                 self.workspace = Workspace(self._directory)
                 self.keys = read_public_keys(self.workspace.keys / "public")
+                self._keyring = Keyring(self.workspace)
                 inventories = open_inventories(self.workspace)
                 self.inventory = inventories.pop(self.name)
                 every = [*inventories.values(), self.inventory]
@@ -146,7 +157,7 @@ class TargetWatch:
         for path in beside:
             if not any(path[3:] == other or (other.endswith("/") and path[3:].startswith(other)) for other in others):
                 yield Wrong(path, None, Found(None))
-        skip = set(beside)
+        skip, superseded = set(beside), dict[str, tuple[str, str]]()
         wanted = [(path, right[path].length if path in right else EVIDENCE) for path in paths if path not in skip]
         for path, found in self.inventory.read(wanted):
             here = right.get(path)
@@ -157,8 +168,45 @@ class TargetWatch:
                 yield Wrong(path, here, found)
             elif holds(found.data, here, self.keys) if here else harmless(path, found.data, self.keys):
                 self._verified[path] = (self._listed[path].tag, here.sha256 if here else "")
+            elif here is None and (claim := claimed(path, found.data)) is not None:
+                superseded[path] = claim
             else:
                 yield Wrong(path, here, found)
+        yield from self._judge_superseded(superseded)
+
+    def _judge_superseded(self, objects: Mapping[str, tuple[str, str]]) -> Iterator[Wrong]:
+        """Objects named by their own hash: anyone can make such a name, only we list it in signed metadata."""
+        proven = self._proven({*objects.values()})
+        for path, claim in objects.items():
+            if claim in proven:
+                self._verified[path] = (self._listed[path].tag, "")
+            else:
+                for _, found in self.inventory.read([(path, EVIDENCE)]):
+                    if found is not None:
+                        yield Wrong(path, None, found)
+
+    def _proven(self, claims: set[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Those (file, SHA-256) that metadata with our signatures lists, of this or of another release, as it stands at the target."""
+        names: dict[str, list[tuple[int, str]]] = {}
+        for path in self._listed:
+            if match := _METADATA.fullmatch(path):
+                names.setdefault(match[2], []).append((int(match[1]), path))
+        proven: set[tuple[str, str]] = set()
+        for role, versions in names.items():
+            wanted = {claim for claim in claims if self._may_sign(role, claim[0])}
+            newest = iter(sorted(versions, reverse=True))
+            while wanted and (some := list(islice(newest, EARLIER))):
+                for _, found in self.inventory.read([(path, EVIDENCE) for _, path in some]):
+                    signed = signed_by(found.data, self.keys) if found and found.data else None
+                    listed = {claim for claim in wanted if signed and signed.files.get(claim[0]) == claim[1]}
+                    proven, wanted = proven | listed, wanted - listed
+        return proven
+
+    def _may_sign(self, role: str, file: str) -> bool:
+        group = file.partition("/")[0]
+        if group in self.workspace.definition.election.groups:
+            return role == group or role.startswith(f"{group}-")
+        return role in {"site", "trust"}
 
     def _handle(self, wrong: Sequence[Wrong]) -> list[Finding]:
         """Put right what is wrong, and tell."""
@@ -187,7 +235,7 @@ class TargetWatch:
         path, right, found = wrong
         there = found.data if found else None
         if right is None:
-            if path.startswith("../"):
+            if path.startswith("../") and not _is_aside(path):
                 return _Mending("left alone: remove it, or name it in [guard] others")
             return _Mending("removed", there, remove=path)
         if (data := self.sources.get(right, self.expected)) is None:
@@ -203,7 +251,7 @@ class TargetWatch:
             what, detail = "added", _strange(path, found)
         else:
             what, detail = "altered", self._difference(right, found)
-        sha256 = hashlib.sha256(found.data).hexdigest() if found and found.data is not None else ""
+        sha256 = _sha256(found)
         return Finding(told_time(self._clock()), self.name, path, what, detail, done, sha256)  # type: ignore[arg-type]
 
     def _difference(self, right: Right, found: Found) -> str:
@@ -216,9 +264,18 @@ class TargetWatch:
         return f"other bytes ({len(found.data):,} instead of {right.length:,}; sha256 {sha256})"
 
     def _is_newer(self, timestamp: Found | None) -> bool:
+        """True for a later timestamp of our own line: one stolen key of another role, or a version from the far future, must not stop the mending."""
         assert self.expected is not None
-        signed = signed_by(timestamp.data, self.keys) if timestamp and timestamp.data else None
-        return bool(signed and signed.kind == "timestamp" and signed.version > self.expected.timestamp_version)
+        if timestamp is None or timestamp.data is None:
+            return False
+        try:
+            snapshot = self._keyring.named_snapshot(timestamp.data)
+        except (PublishError, OSError):
+            return False
+        if snapshot is None or not Lineage(self.workspace.ledger.directory).has(snapshot.version, snapshot.sha256):
+            return False
+        latest = max(self._clock().timestamp(), self.expected.timestamp_version) + AHEAD_SECONDS
+        return self.expected.timestamp_version < timestamp_version(timestamp.data) <= latest
 
     def _unfinished(self) -> list[Finding]:
         with self.settled() as settled:
@@ -281,6 +338,10 @@ def _strange(path: str, found: Found) -> str:
         return f"nothing of ours has this name; {found.fault}" if found.fault else "nothing of ours has this name"
     proves_itself = path.startswith(("targets/", "metadata/"))
     return f"nothing of ours has this name{' and these bytes' if proves_itself else ''}"
+
+
+def _sha256(found: Found | None) -> str:
+    return hashlib.sha256(found.data).hexdigest() if found is not None and found.data is not None else ""
 
 
 def _is_aside(path: str) -> bool:

@@ -94,9 +94,9 @@ class Keyring:
         return repository.is_snapshot(data, release, [self._public(name) for name in self.config.role("snapshot").keys])
 
     def named_snapshot(self, timestamp: bytes) -> RoleFile | None:
-        """The snapshot that a timestamp of ours names; None for one that is not signed with our keys."""
-        keys = [self._public(name) for name in self.config.role("timestamp").keys]
-        return repository.named_snapshot(timestamp, keys)
+        """The snapshot that a timestamp of ours names; None for one that not enough of that role's keys signed."""
+        role = self.config.role("timestamp")
+        return repository.named_snapshot(timestamp, [self._public(name) for name in role.keys], role.threshold)
 
     def unlock(self) -> None:
         """Open every key that a release needs, so that a missing or wrong one stops the run before anything is done."""

@@ -190,8 +190,8 @@ def is_snapshot(data: bytes, version: int, keys: Iterable[minisign.PublicKey]) -
     return any(_signs(metadata.signatures.get(tuf_key(key).keyid), key, payload) for key in keys)
 
 
-def named_snapshot(data: bytes, keys: Iterable[minisign.PublicKey]) -> RoleFile | None:
-    """The snapshot that a timestamp names; None if none of `keys` signed it."""
+def named_snapshot(data: bytes, keys: Iterable[minisign.PublicKey], threshold: int = 1) -> RoleFile | None:
+    """The snapshot that a timestamp names; None if fewer than `threshold` of `keys` signed it."""
     try:
         metadata: Metadata[Any] = Metadata.from_bytes(data)
         payload = canonical_json.encode(metadata.signed.to_dict())
@@ -199,7 +199,7 @@ def named_snapshot(data: bytes, keys: Iterable[minisign.PublicKey]) -> RoleFile 
         return None
     if not isinstance(metadata.signed, Timestamp):
         return None
-    if not any(_signs(metadata.signatures.get(tuf_key(key).keyid), key, payload) for key in keys):
+    if sum(_signs(metadata.signatures.get(tuf_key(key).keyid), key, payload) for key in set(keys)) < threshold:
         return None
     meta = metadata.signed.snapshot_meta
     return RoleFile(meta.version, meta.length or 0, (meta.hashes or {}).get("sha256", ""))
