@@ -122,6 +122,7 @@ def freeze(directory: Path, passphrase_file: Path | None, reason: str, end: bool
     Example:  terbit freeze --reason "figures of regency 3172 are being looked into"
     """
     from builder import durable
+    from builder.errors import BuilderError
     from publish.errors import PublishError
     from publish.workspace import Workspace
 
@@ -138,13 +139,19 @@ def freeze(directory: Path, passphrase_file: Path | None, reason: str, end: bool
             since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             quoted = json.dumps(reason, ensure_ascii=False)
             durable.write_file(path, f'since = "{since}"\nreason = {quoted}\n'.encode())
-    release, expires = _renew(directory, passphrase_file, quiet)
+    state = "goes on here" if end else "is frozen here: nothing is taken in"
     if not quiet:
-        state = "goes on from" if end else "is frozen at"
-        click.echo(f"The site {state} release {release}; timestamp renewed until {expires}.", err=True)
+        click.echo(f"The site {state}.", err=True)
+    try:
+        release, expires = _renew(directory, passphrase_file, quiet)
+    except (BuilderError, PublishError) as error:
+        raise PublishError(f"the site {state}; not all of the public could be told: {error}") from error
+    if not quiet:
+        click.echo(f"The public was told: release {release}; timestamp renewed until {expires}.", err=True)
 
 
 def _renew(directory: Path, passphrase_file: Path | None, quiet: bool) -> tuple[int, str]:
+    """The release whose timestamp was renewed, and until when; PublishError if it was not at every target that shows one of ours."""
     from publish.errors import PublishError
     from publish.progress import Stages
     from publish.release.flow import Flow
@@ -154,9 +161,13 @@ def _renew(directory: Path, passphrase_file: Path | None, quiet: bool) -> tuple[
     now = datetime.now(UTC).replace(microsecond=0)
     with workspace.lock(), Flow(workspace, Stages(quiet), now, passphrase_file) as flow:
         release = flow.heartbeat()
+        unknown = [name for name, base in flow.bases.items() if base.seen and not base.record]
+        if unknown:
+            missed = [f"{name}: what it shows is not recorded here; run: terbit reconcile {name}" for name in unknown]
+            raise PublishError("; ".join([*flow.failed.values(), *missed]))
         flow.check_failed()
         if release == 0:
-            raise PublishError("nothing that we know of is public yet; run: terbit publish")
+            raise PublishError("nothing is public yet")
         return release, _expires(flow)
 
 

@@ -593,6 +593,29 @@ def test_freeze_on_the_command_line(tmp_path: Path) -> None:
     assert isinstance(command(place.directory, "freeze", "--end").exception, PublishError)
 
 
+def test_freeze_says_first_that_it_is_frozen(tmp_path: Path) -> None:
+    """Where a target is down or its record is lost, it is frozen all the same, which is said first, and then who was not told and what mends it."""
+    place = Place(tmp_path, None, "site", '[targets.alpha]\nfolder = "alpha"\n[targets.beta]\nfolder = "beta"\n')
+    record = place.directory / "build/targets/beta/record.json"
+    kept = record.read_bytes()
+    record.unlink()
+    done = command(place.directory, "freeze", "--reason", "diperiksa")
+    assert done.stderr.startswith("The site is frozen here: nothing is taken in.\n")
+    assert str(done.exception).startswith(
+        "the site is frozen here: nothing is taken in; not all of the public could be"
+    )
+    assert str(done.exception).endswith("beta: what it shows is not recorded here; run: terbit reconcile beta")
+    assert "frozen" in json.loads((place.directory / "alpha/uji/latest.json").read_bytes())
+    record.write_bytes(kept)
+    assert command(place.directory, "freeze", "--end").exit_code == 0
+    (place.directory / "beta/uji/metadata").rename(place.directory / "beta/uji/aside")
+    (place.directory / "beta/uji/metadata").write_bytes(b"")
+    done = command(place.directory, "freeze", "--quiet")
+    assert "the site is frozen here: nothing is taken in; " in str(done.exception)
+    assert "beta: " in str(done.exception)
+    assert (place.directory / "frozen.toml").exists()
+
+
 def test_heartbeat_renews_the_timestamp_alone(tmp_path: Path) -> None:
     """`terbit heartbeat` takes nothing in, and only timestamp and hint change."""
     place = Place(tmp_path, None, "site")
