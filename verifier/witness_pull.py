@@ -4,7 +4,7 @@ checkpoint where the publisher fetches it, or posts it."""
 import urllib3
 
 from verifier import limits
-from verifier.errors import FetchError, VerificationError
+from verifier.errors import FetchError, StaleError, VerificationError
 from verifier.fetcher import Fetcher, MissingError
 from verifier.formats import merkle
 from verifier.formats.encoding import HASH_SIZE
@@ -20,13 +20,17 @@ TIMEOUT = urllib3.Timeout(connect=limits.FETCH_TIMEOUT_SECONDS, read=limits.FETC
 def pull(fetcher: Fetcher, origin: str, logs: Logs, store: WitnessStore, source: str) -> Answer:
     """Fetch the checkpoint of the log `origin` and, where it has grown, the tiles that tie it to what was cosigned last.
 
-    FetchError if they cannot be had; VerificationError if the tiles are not those of the checkpoint.
+    FetchError if they cannot be had; StaleError if the checkpoint is one that was cosigned before the last one
+    (a cache's); VerificationError if the tiles are not those of the checkpoint.
     """
     opened = open_checkpoint(fetcher.fetch("checkpoint", limits.NOTE_FILE), {origin: logs[origin]})
     if isinstance(opened, Answer):
         return opened
-    latest = store.latest(origin)
+    latest = store.cosigned(origin)
     old_size, size = latest.checkpoint.size if latest else 0, opened.checkpoint.size
+    earlier = store.cosigned(origin, size)
+    if size < old_size and earlier is not None and earlier.checkpoint == opened.checkpoint:
+        raise StaleError(f"{source} shows an old checkpoint of {size} entries; this witness has cosigned {old_size}")
     request = Request(old_size, (), opened)
     if 0 < old_size < size:
         node = node_reader(size, _tile_reader(fetcher))

@@ -9,6 +9,7 @@ import re
 import socket
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -74,7 +75,8 @@ class WitnessServer(ThreadingHTTPServer):
     ) -> None:
         self.store, self.logs, self.rate, self.behind_proxy = store, logs, rate, behind_proxy
         self.origins = {origin_hash(origin): origin for origin in logs}
-        self._free = threading.BoundedSemaphore(limits.WITNESS_CONNECTIONS_COUNT)
+        self._open: Counter[str] = Counter()  # connections, by address
+        self._lock = threading.Lock()
         if ":" in host:
             self.address_family = socket.AF_INET6
         try:
@@ -88,21 +90,36 @@ class WitnessServer(ThreadingHTTPServer):
         return f"http://[{host!s}]:{port}" if ":" in str(host) else f"http://{host!s}:{port}"
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  # as in socketserver
-        if self._free.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
+        address = _network(client_address[0])
+        with self._lock:
+            # One client must not take the places of all; behind a proxy they all come from one address.
+            own = limits.WITNESS_CONNECTIONS_COUNT if self.behind_proxy else limits.WITNESS_CONNECTIONS_OF_ADDRESS_COUNT
+            free = self._open.total() < limits.WITNESS_CONNECTIONS_COUNT and self._open[address] < own
+            self._open[address] += free
+        if not free:
             self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            self._leave(address)
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  # as in socketserver
         # A client that drips a byte now and then never hits a read timeout; the whole connection has one, too.
         timer = threading.Timer(limits.WITNESS_CONNECTION_SECONDS, _cut, (request,))
         timer.daemon = True
-        timer.start()
         try:
+            timer.start()
             super().process_request_thread(request, client_address)
         finally:
             timer.cancel()
-            self._free.release()
+            self._leave(_network(client_address[0]))
+
+    def _leave(self, address: str) -> None:
+        with self._lock:
+            self._open[address] -= 1
+            self._open += Counter()  # drops those at zero
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  # as in socketserver
         """A connection that breaks off is no event; anything else is told in one line."""
@@ -144,12 +161,14 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(answer)
 
     def do_GET(self) -> None:
+        if "Content-Length" in self.headers or "Transfer-Encoding" in self.headers:
+            self.close_connection = True  # a body that we do not read must not be the next request
         if not self._allowed():
             return
         match = _CHECKPOINT.fullmatch(self.path)
         origin = self.server.origins.get(match[1]) if match else None
         try:
-            latest = self.server.store.latest(origin) if origin is not None else None
+            latest = self.server.store.cosigned(origin) if origin is not None else None
         except VerifierError as error:
             self._log(str(error))
             self._answer(_plain(500, "the witness cannot read its memory"))

@@ -120,10 +120,10 @@ class WitnessStore:
             self._database.execute("DELETE FROM seen WHERE number <= ?", ((number or 0) - limits.WITNESS_SEEN_COUNT,))
         return answer
 
-    def latest(self, origin: str) -> SignedCheckpoint | None:
-        """What was last cosigned of this log, with the log's signature and ours."""
+    def cosigned(self, origin: str, size: int | None = None) -> SignedCheckpoint | None:
+        """What was cosigned of this log, last or at this size, with the log's signature and ours."""
         with self._lock, _reported(self._folder):
-            return self._cosigned(origin)
+            return self._cosigned(origin, size)
 
     def close(self) -> None:
         self._database.close()

@@ -10,8 +10,9 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -110,7 +111,7 @@ def test_what_is_cosigned_is_what_was_asked(store):
     (line,) = parse_cosignatures(answer.body)
     asked = SignedCheckpoint.parse(head(7))
     assert cosigned_at(SignedCheckpoint(asked.checkpoint, (*asked.signatures, line)), WITNESS) == NOW
-    assert store.latest(ORIGIN) == SignedCheckpoint(asked.checkpoint, (*asked.signatures, line))
+    assert store.cosigned(ORIGIN) == SignedCheckpoint(asked.checkpoint, (*asked.signatures, line))
 
 
 NO_TEXT = head(12).partition(b"\n\n")[0].decode().replace("\n12\n", "\n012\n") + "\n"
@@ -152,7 +153,7 @@ def test_statuses(store, status, data, says):
     assert answer.status == status
     assert says in (answer.signed.encode() if answer.signed else answer.body)
     assert answer.content_type == ("text/x.tlog.size" if status == 409 else "text/plain; charset=utf-8")
-    assert store.latest(ORIGIN).checkpoint.size == (12 if data == CASES["grows"][1] else 7)
+    assert store.cosigned(ORIGIN).checkpoint.size == (12 if data == CASES["grows"][1] else 7)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +223,7 @@ def test_strangers_lines_are_not_kept(store):
     """Signature lines of unknown keys are ignored, and neither stored nor served."""
     stranger = sign(SignedCheckpoint.parse(head(7)).checkpoint.encode(), verifier_key(2, "asing"), signer(2))
     assert ask(store, AddCheckpoint(0, (), head(7) + stranger.encode().encode() * 20).encode()).status == 200
-    assert [line.name for line in store.latest(ORIGIN).signatures] == [ORIGIN, WITNESS.name]
+    assert [line.name for line in store.cosigned(ORIGIN).signatures] == [ORIGIN, WITNESS.name]
 
 
 @settings(max_examples=40, deadline=None)
@@ -284,7 +285,7 @@ def test_killed_around_the_commit(tmp_path, moment):
     assert done.returncode == -signal.SIGKILL, done.stderr
     with open_store(tmp_path) as store:
         size = 7 if moment == "before" else 12
-        assert store.latest(ORIGIN).checkpoint.size == size
+        assert store.cosigned(ORIGIN).checkpoint.size == size
         assert ask(store, body(3, 12)).body == f"{size}\n".encode()
         assert ask(store, body(size, 12, forked=True)).status == 422
         assert ask(store, body(size, 12)).status == 200
@@ -327,7 +328,8 @@ def running(server):
 
 
 @pytest.fixture
-def server(store):
+def server(store, monkeypatch):
+    monkeypatch.setattr(limits, "WITNESS_CONNECTIONS_OF_ADDRESS_COUNT", limits.WITNESS_CONNECTIONS_COUNT)
     rate = RateLimit(1, 1_000, lambda: 0.0)
     with running(WitnessServer(store, LOGS, "127.0.0.1", 0, rate)) as server:
         yield server
@@ -385,16 +387,18 @@ def test_two_processes_at_once(tmp_path):
             answers = pool.map(ask, (one, two), (body(size - 1, size), body(size - 1, size, forked=True)))
             statuses = sorted(answer.status for answer in answers)
             assert (statuses[0], statuses[1] in {409, 422}) == (200, True)
-        cosigned = one.latest(ORIGIN).checkpoint
+        cosigned = one.cosigned(ORIGIN).checkpoint
     assert cosigned.root in {tree(12)[0].root(), tree(12, True)[0].root()}
 
 
 def raw(server, data: bytes) -> bytes:
     """What comes back for these bytes until the server closes."""
-    with socket.create_connection(server.server_address[:2], timeout=20) as connection:
-        connection.sendall(data)
-        connection.shutdown(socket.SHUT_WR)
-        answer = b""
+    answer = b""
+    # Who closes with bytes unread resets the connection.
+    with socket.create_connection(server.server_address[:2], timeout=20) as connection, suppress(ConnectionError):
+        with suppress(OSError):
+            connection.sendall(data)
+            connection.shutdown(socket.SHUT_WR)
         while part := connection.recv(65536):
             answer += part
         return answer
@@ -416,9 +420,10 @@ POST = b"POST /add-checkpoint HTTP/1.1\r\nHost: x\r\n"
         (b"PUT /add-checkpoint HTTP/1.1\r\n\r\n", 501),
         (b"POST " + b"/" * 70_000 + b" HTTP/1.1\r\n\r\n", 414),
         (POST + b"X: y\r\n" * 200 + b"\r\n", 431),
+        (b"GET / HTTP/1.1\r\nContent-Length: 9\r\n\r\n", 404),
         (b"\xff\x00 nonsense HTTP/1.1\r\n\r\n", 501),
     ],
-    ids=["no-length", "huge", "negative", "underscore", "two-lengths", "chunked", "cut", "put", "path", "headers", "noise"],
+    ids=["no-length", "huge", "negative", "underscore", "two-lengths", "chunked", "cut", "put", "path", "headers", "get-with-body", "noise"],
 )  # fmt: skip
 def test_abuse_is_refused_and_ends_the_connection(server, request_, status):
     """A request without a clear and small end is answered with one status, as plain text, and the connection closes."""
@@ -490,6 +495,38 @@ def test_too_many_connections(store, monkeypatch):
         first.close()
 
 
+def test_too_many_connections_of_one_address(store, monkeypatch):
+    """One address has fewer connections than all; behind a proxy all clients have one address."""
+    monkeypatch.setattr(limits, "WITNESS_CONNECTIONS_OF_ADDRESS_COUNT", 1)
+    for behind_proxy, answers in ((False, 0), (True, 1)):
+        rate = RateLimit(1, 1_000, lambda: 0.0)
+        with (
+            running(WitnessServer(store, LOGS, "127.0.0.1", 0, rate, behind_proxy=behind_proxy)) as server,
+            socket.create_connection(server.server_address[:2], timeout=20) as first,
+        ):
+            first.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert first.recv(12) == b"HTTP/1.1 404"
+            assert raw(server, b"GET / HTTP/1.1\r\n\r\n").count(b"HTTP/1.1 404") == answers
+
+
+def test_connections_are_given_back(store, monkeypatch):
+    """Each connection that has ended makes room for the next."""
+    monkeypatch.setattr(limits, "WITNESS_CONNECTIONS_COUNT", 2)
+    with running(WitnessServer(store, LOGS, "127.0.0.1", 0, RateLimit(1, 1_000, lambda: 0.0))) as server:
+        for _ in range(9):
+            assert raw(server, b"GET / HTTP/1.1\r\n\r\n")
+            wait_until(lambda: server._open.total() == 0)
+        assert not server._open
+
+
+def wait_until(holds):
+    for _ in range(2_000):
+        if holds():
+            return
+        time.sleep(0.01)
+    pytest.fail("it never came true")
+
+
 def test_a_full_disk_is_500(server, store, monkeypatch):
     """Where the memory cannot be written no cosignature leaves."""
     store._database.execute("PRAGMA max_page_count = 1")
@@ -497,7 +534,7 @@ def test_a_full_disk_is_500(server, store, monkeypatch):
     status, _, data = post(server, body(0, 7))
     assert (status, b"cosigned nothing" in data) == (500, True)
     store._database.execute("PRAGMA query_only = OFF")
-    assert store.latest(ORIGIN) is None
+    assert store.cosigned(ORIGIN) is None
 
 
 # The commands
@@ -577,12 +614,13 @@ def test_init_and_pull(tmp_path):
         (20, True, None, 4, "FORK", "fork"),
         (12, True, None, 4, "SPLIT VIEW", "split-view"),
         (4, False, None, 4, "ROLLBACK", "rollback"),
+        (7, False, None, 5, "an old checkpoint", None),
         (300, False, "tile/0/000", 4, "the tiles of", None),
         (300, False, "tile/0/001.p/44", 4, "the tiles of", None),
         (300, False, "checkpoint", 4, "does not hold", None),
         (300, False, "missing", 1, "is missing", None),
     ],
-    ids=["fork", "split-view", "rollback", "tile", "last-tile", "signature", "missing"],
+    ids=["fork", "split-view", "rollback", "old-copy", "tile", "last-tile", "signature", "missing"],
 )
 def test_pull_refuses(tmp_path, size, forked, change, code, says, kind):
     """THREATS 14, 16: fork, split view and rollback at the log's own address, and files that are damaged, each with its message."""
@@ -590,8 +628,9 @@ def test_pull_refuses(tmp_path, size, forked, change, code, says, kind):
     with published(public) as (url, _):
         policy.write_text(f"log {LOG.encode()} {url}\nquorum none\n")
         run("init", folder, "--name", "saksi.example/1", "--policy", policy, "--no-passphrase")
-        show(public, 12)
-        run("pull", folder)
+        for seen in (7, 12):
+            show(public, seen)
+            run("pull", folder)
         show(public, size, forked)
         if change == "missing":
             (public / "tile/0/000").unlink()
