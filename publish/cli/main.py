@@ -17,7 +17,10 @@ import click
 from verifier.printable import PrintableGroup, say
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from builder.inbox import IntakeReport
+    from publish.planning.changes import Changes
     from publish.progress import Stages
     from publish.release.flow import Flow
     from publish.workspace import Workspace
@@ -254,7 +257,7 @@ def _publish(
             except Exception:
                 flow.heartbeat()
                 raise
-        tell_published(flow.publish(asking(flow, yes=yes, quiet=quiet)), stages, as_json, quiet)
+        publish_and_tell(flow, asking(flow, yes=yes, quiet=quiet), as_json, quiet)
     if refused:
         sys.exit(1)
 
@@ -269,12 +272,16 @@ def take_in(flow: Flow, paths: tuple[Path, ...]) -> bool:
     return bool(report.refused)
 
 
-def tell_published(told: dict[str, Any], stages: Stages, as_json: bool, quiet: bool) -> None:
-    """Say what was published."""
-    if as_json:
-        click.echo(json.dumps({**told, "seconds": {name: round(value, 3) for name, value in stages.seconds.items()}}))
-    elif not quiet:
-        click.echo(_published_text(told), err=True)
+def publish_and_tell(flow: Flow, agree: Callable[[Changes], bool] | None, as_json: bool, quiet: bool) -> None:
+    """Publish, and say what was done; as JSON also where it waits for a yes or failed at a target."""
+    try:
+        flow.publish(agree)
+    finally:
+        if as_json:
+            seconds = {name: round(value, 3) for name, value in flow.stages.seconds.items()}
+            click.echo(json.dumps({**flow.told(), "seconds": seconds}))
+    if not as_json and not quiet:
+        click.echo(_published_text(flow.told()), err=True)
 
 
 def _published_text(told: dict[str, Any]) -> str:

@@ -14,10 +14,10 @@ from publish.cli.main import (
     json_option,
     now,
     passphrase_option,
+    publish_and_tell,
     quiet_option,
     start,
     take_in,
-    tell_published,
 )
 from verifier.printable import say
 
@@ -44,7 +44,8 @@ def plan(
 ) -> None:
     """Say what `terbit publish` would change: in votes, then in files, requests and cost.
 
-    Takes in packages, cuts the release and builds it, unsigned; nothing becomes public. Exit code 3 when something would change, 0 when not.
+    Takes in packages, cuts the release and builds it, unsigned; nothing becomes public. Exit code 3 when something would change, 0 when not, 1 when a
+    target did not answer.
 
     Example:  terbit plan -o plan.json
     """
@@ -70,7 +71,7 @@ def plan(
             say(line)
     if pending:
         stages.say(f"Nothing of it is public yet; next: terbit apply {out}" if out else "Nothing of it is public yet.")
-    sys.exit(3 if pending else 1 if refused else 0)
+    sys.exit(1 if made.unreached else 3 if pending else 1 if refused else 0)
 
 
 @click.command("apply")
@@ -97,7 +98,7 @@ def apply_command(file: Path, directory: Path, passphrase_file: Path | None, as_
             raise DriftError(
                 f"{file} does not fit any more, and nothing was published: {'; '.join(drifted)}. Plan again: terbit plan -o {file}"
             )
-        tell_published(flow.publish(), stages, as_json, quiet)
+        publish_and_tell(flow, None, as_json, quiet)
 
 
 def asking(flow: Flow, *, yes: bool, quiet: bool) -> Callable[[Changes], bool]:

@@ -86,6 +86,9 @@ class Flow:
         self.workers = Workers(workspace.directory, workspace.config.workers)
         self.lineage = Lineage(workspace.ledger.directory)
         self.failed: dict[str, str] = {}
+        self.renewed: set[str] = set()
+        self.files = 0
+        self.waiting: int | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -124,10 +127,13 @@ class Flow:
                 continue
             if base.seen is not None and base.record is None:
                 self._check_ours(name, base.seen)
-                self.stages.say(f"{name} does not show what we last put there: everything is built and compared again.")
+                if base.store.read() is not None:
+                    self.stages.say(
+                        f"{name} does not show what we last put there: everything is built and compared again."
+                    )
             found[name] = base
         if not found:
-            raise TargetError("; ".join(self.failed.values()))
+            self.check_failed()
         return found
 
     def _check_ours(self, name: str, seen: Seen) -> None:
@@ -233,16 +239,26 @@ class Flow:
             TargetError: at some target it could not be done; at the others it was.
         """
         self.keyring.unlock()
-        expires = self.now + self.keyring.validity("timestamp")
-        told: dict[str, Any] = {"expires": expires.strftime(make.TIME_FORMAT), "files": 0}
         try:
-            told["release"] = self.cut.release
+            self._publish(agree)
+        except RaceError:
+            raise
+        except TargetError as error:
+            raise TargetError(f"{error}; the last release stays there, publish again to go on") from error
+        return self.told()
+
+    def _publish(self, agree: Callable[[Changes], bool] | None) -> None:
+        try:
+            _ = self.cut
             made = self._make(agree) if self.behind else None
         except FrozenError as error:
             self.stages.say(str(error))
-            told["release"] = self.heartbeat()
+            self.heartbeat()
             self.check_failed()
-            return told
+            return
+        except PendingError as error:
+            kept = f"release {self.heartbeat()} stays, its timestamp good until {self._expires()}"
+            raise PendingError("; ".join([str(error), kept, *self.failed.values()])) from None
         except TargetError:
             raise
         except (BuilderError, PublishError, VerifierError, OSError):
@@ -251,20 +267,39 @@ class Flow:
             raise
         if made:
             state, timestamp = made
-            told["files"] = sum(len(read_index(self.draft.files, name)) for name in pack_names(self.draft.files))
+            self.files = sum(len(read_index(self.draft.files, name)) for name in pack_names(self.draft.files))
             self._each(self.behind, timestamp, lambda push: push.release(self.draft, state, self.runner))
             if not self.behind.keys() & self.failed.keys():
                 self.draft.discard()
         self.renew(self.cut.release)
+        self.check_failed()
+
+    def told(self) -> dict[str, Any]:
+        """What this run did, also after it failed: the newest release that is public, and of each target its release and what went wrong.
+
+        `waiting` is the release that waits for a yes. `expires` is None where no timestamp could be renewed.
+        """
+        records = {name: RecordStore(self.workspace.build / "targets" / name).read() for name in self.targets}
+        releases = {name: record.release if record else 0 for name, record in records.items()}
+        told: dict[str, Any] = {
+            "release": max(releases.values()),
+            "expires": self._expires() if self.renewed else None,
+            "files": self.files,
+            "waiting": self.waiting,
+            "targets": {name: {"release": releases[name], "error": self.failed.get(name)} for name in self.targets},
+        }
         if self.purgers:
             told["cdn"] = {name: purger.told() for name, purger in self.purgers.items()}
-        self.check_failed()
         return told
+
+    def _expires(self) -> str:
+        return (self.now + self.keyring.validity("timestamp")).strftime(make.TIME_FORMAT)
 
     def _make(self, agree: Callable[[Changes], bool] | None) -> tuple[DraftState, bytes]:
         """The release of the cut, agreed to, signed and checked, and the timestamp to commit it with."""
         if agree is not None and self.shown is not None and not agree(self.changes):
-            raise PendingError(f"release {self.cut.release} waits for a yes; nothing of it was published")
+            self.waiting = self.cut.release
+            raise PendingError(f"release {self.waiting} waits for a yes and nothing of it was published")
         state = self.sign()
         snapshot = (self.draft.metadata / f"{state.release}.{SNAPSHOT}.json").read_bytes()
         timestamp = self._timestamp(snapshot, state.release, self.draft.timestamp_version())
@@ -282,9 +317,10 @@ class Flow:
         return newest
 
     def check_failed(self) -> None:
-        """TargetError if at some target it could not be done; at the others it was."""
+        """TargetError if at some target it could not be done; at the others it was. What was said as it happened is not said again."""
         if self.failed:
-            raise TargetError("; ".join(self.failed.values()))
+            said = f"{', '.join(self.failed)} failed, as said above"
+            raise TargetError("; ".join(self.failed.values()) if self.stages.quiet else said)
 
     def renew(self, number: int) -> None:
         """Sign the timestamp anew for the targets that held release `number` when this run began."""
@@ -312,6 +348,7 @@ class Flow:
                         self.purgers.get(name),
                     )
                 )
+                self.renewed.add(name)
             except TargetError as error:
                 self._fail(name, error)
 
@@ -335,5 +372,5 @@ class Flow:
         check_draft(self.draft, fetcher, root, timestamp, self.now, self.runner)
 
     def _fail(self, name: str, error: TargetError) -> None:
-        self.failed[name] = f"{name}: {error}" if len(self.targets) > 1 else str(error)
+        self.failed[name] = f"{name}: {str(error).removeprefix(f'{name}: ')}"
         self.stages.say(f"FAILED {self.failed[name]}")

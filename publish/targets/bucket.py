@@ -12,16 +12,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property, partial
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import obstore
 from obstore.auth.boto3 import Boto3CredentialProvider
-from obstore.exceptions import BaseError, GenericError, PermissionDeniedError
+from obstore.exceptions import BaseError, GenericError
 from obstore.store import S3Store
 
 from publish.errors import TargetError
 from publish.headers import cache_control, content_type
+from publish.targets.failure import explain, is_missing_bucket
 
 if TYPE_CHECKING:
     from obstore import Attributes, GetResult, PutMode
@@ -46,15 +48,15 @@ class Patience:
     """How long a server is waited for, in seconds, and how often it is asked again after a lost connection, 429 or 5xx.
 
     Each wait is drawn between the first one and twice the last one. The library does not tell `Retry-After`: the waits together come to what servers ask for,
-    about ten seconds, and not to much more, since the other targets wait for one that is down.
+    about ten seconds, and not to much more, since the other targets wait for one that is down: whatever happens, one request ends within a minute.
     """
 
     connect: float = 5.0
-    answer: float = 60.0  # from connecting to the last byte
+    answer: float = 30.0  # from connecting to the last byte
     retries: int = 8
     first_wait: float = 0.2
     longest_wait: float = 10.0
-    altogether: float = 60.0
+    altogether: float = 30.0  # no request is repeated after that
 
 
 PATIENCE = Patience()
@@ -72,8 +74,15 @@ class Held(NamedTuple):
 class Bucket:
     """The public tree of one election under `prefix`. Every method raises `TargetError` when the server is down or refuses."""
 
-    def __init__(self, store: "ObjectStore", prefix: str, election: str, *, compress_aliases: bool = False) -> None:
-        self.store, self._prefix, self._election, self._compress = store, prefix, election, compress_aliases
+    def __init__(
+        self, opened: "Callable[[], ObjectStore]", prefix: str, election: str, *, compress_aliases: bool = False
+    ) -> None:
+        """`opened` gives the store, and is asked at the first request: what keeps it from opening concerns this bucket alone."""
+        self._opened, self._prefix, self._election, self._compress = opened, prefix, election, compress_aliases
+
+    @cached_property
+    def store(self) -> "ObjectStore":
+        return self._opened()
 
     def key(self, path: str) -> str:
         """A path's name in the bucket."""
@@ -101,7 +110,9 @@ class Bucket:
         with self.failing(path):
             try:
                 answer, data = _again(lambda: self._get(path, most))
-            except FileNotFoundError:
+            except FileNotFoundError as error:
+                if is_missing_bucket(error):
+                    raise
                 return None
             size, tag = answer.meta["size"], str(answer.meta["e_tag"])
             headers = {str(name): str(value) for name, value in answer.attributes.items()}
@@ -118,8 +129,9 @@ class Bucket:
         with self.failing(path):
             try:
                 obstore.delete(self.store, self.key(path))
-            except FileNotFoundError:
-                return
+            except FileNotFoundError as error:
+                if is_missing_bucket(error):
+                    raise
 
     def each(self, work: Callable[[T], None], items: Iterable[T]) -> None:
         """Do `work` for all items, many at once; the first failure ends it."""
@@ -148,17 +160,8 @@ class Bucket:
         """Turn the library's errors into ours: what, where, and what to do."""
         try:
             yield
-        except PermissionDeniedError as error:
-            raise TargetError(
-                f"{self.key(path)}: these credentials may not do this; look at them and at the bucket's policy"
-            ) from error
-        except FileNotFoundError as error:
-            raise TargetError(f"{self.key(path)}: there is no such bucket") from error
         except (BaseError, OSError) as error:
-            what = str(error).partition("\n")[0][:300]  # without the library's chain of causes
-            raise TargetError(
-                f"{self.key(path)}: {what}; the last release stays as it was, publish again to go on"
-            ) from error
+            raise TargetError(f"{self.key(path)}: {explain(error)}") from error
 
     def _place(self, path: str) -> str:
         """A path from the domain's root on."""
@@ -185,14 +188,15 @@ def _again(request: Callable[[], T]) -> T:
 def open_bucket(config: "TargetConfig", election: str, profile: str | None = None) -> Bucket:
     """The bucket of a target, with the credentials of `profile` or its own."""
     assert config.bucket is not None
-    store = open_store(
+    opened = partial(
+        open_store,
         config.bucket,
         endpoint=config.endpoint,
         region=config.region,
         path_style=config.path_style,
         profile=profile or config.profile,
     )
-    return Bucket(store, config.prefix, election, compress_aliases=config.compress_aliases)
+    return Bucket(opened, config.prefix, election, compress_aliases=config.compress_aliases)
 
 
 def open_store(bucket: str, *, endpoint: str | None, region: str, path_style: bool, profile: str | None) -> S3Store:

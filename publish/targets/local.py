@@ -182,9 +182,7 @@ class LocalTarget:
             raise self._failed(path, error) from error
 
     def _failed(self, path: str, error: OSError) -> TargetError:
-        return TargetError(
-            f"{self.root / path}: {error.strerror or error}. The last release stays as it was; mend this and publish again to go on"
-        )
+        return TargetError(f"{self.root / path}: {error.strerror or error}")
 
 
 def _locks(descriptor: int) -> bool:

@@ -1,7 +1,7 @@
 """S3-compatible object storage as target: AWS, Ceph RGW, MinIO, R2, Garage, SeaweedFS and others.
 
 Objects are created with `If-None-Match: *` and an SHA-256 that the server checks; the timestamp is replaced with `If-Match`. An answer that was lost on its way
-looks like a refusal when the request is repeated: after any refusal or failure what stands there is read, and only that counts.
+looks like a refusal when the request is repeated: after any refusal what stands there is read, and only that counts.
 
 A server that ignores these conditions is found out by `exclusive`, before the first write: it is refused, or a lock object with an expiry takes their place.
 """
@@ -21,6 +21,7 @@ from publish import limits
 from publish.errors import RaceError, TargetError
 from publish.targets import TIMESTAMP, Alias, Conflict, Seen
 from publish.targets.bucket import Bucket
+from publish.targets.failure import is_unanswered
 from publish.targets.lock import Lock
 
 if TYPE_CHECKING:
@@ -107,6 +108,8 @@ class S3Target:
         try:
             self.bucket.put(TIMESTAMP, timestamp, mode)
         except TargetError as error:
+            if is_unanswered(error.__cause__):
+                raise
             # The answer to a write that did happen may have been lost: what stands there decides.
             found = self.read(TIMESTAMP)
             if found is not None and found.data == timestamp:
@@ -139,7 +142,9 @@ class S3Target:
         try:
             self.bucket.put(path, data, "create")
         except TargetError as error:
-            if not isinstance(error.__cause__, BaseError) or (found := self.read(path)) is None:
+            # Who does not answer is not asked what stands there: that would double the wait, and the next run finds out.
+            cause = error.__cause__
+            if not isinstance(cause, BaseError) or is_unanswered(cause) or (found := self.read(path)) is None:
                 raise
             return None if found.data == data else found.data
         return None

@@ -252,7 +252,7 @@ def cases() -> list[tuple[str, str]]:
     return [("commit", kind) for kind in LASTING] + turns
 
 
-def push_with(bucket: Bucket, name: str, first: int, fault: Fault) -> str | None:
+def push_with(bucket: Bucket, name: str, first: int, fault: Fault, *, again: bool = True) -> str | None:
     """Publish with a fault from request `first` on; what the operator is told, None if all went well."""
     workspace = bucket.workspace(name)
     bucket.proxy.choose = from_request(first, fault, len(bucket.proxy.requests))
@@ -263,7 +263,8 @@ def push_with(bucket: Bucket, name: str, first: int, fault: Fault) -> str | None
         told = str(error)
     bucket.proxy.choose = lambda method, path, number: None
     bucket.check_whole(name)
-    bucket.check_finished(name, workspace)
+    if again:
+        bucket.check_finished(name, workspace)
     return told
 
 
@@ -275,6 +276,16 @@ def test_a_fault_that_lasts(bucket: Bucket, point: str, kind: str) -> None:
     assert told is not None
     assert "\n" not in told
     assert "credentials" in told if kind == "403" else "publish again" in told
+
+
+@pytest.mark.parametrize("point", ["first object", "commit"])
+def test_a_server_that_is_gone_is_not_asked_again(bucket: Bucket, point: str) -> None:
+    """Without any answer to a write nobody asks what stands there: the operator waits for one request, not for two."""
+    part, last = POINTS[point]
+    start = len(bucket.proxy.requests)
+    first = bucket.ordinal(part, last=last)
+    assert push_with(bucket, f"gone-{part.strip('/')}", first, LostRequest(), again=False)
+    assert {method for method, _ in bucket.proxy.requests[start + first - 1 :]} == {"PUT"}
 
 
 def test_a_fault_that_lasts_anywhere(bucket: Bucket) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from builder.pack import pack_names
 from publish.cli.main import terbit as program
-from publish.errors import DriftError, PendingError
+from publish.errors import DriftError, PendingError, TargetError
 from publish.planning.plan import drift, read_plan
 from publish.progress import Stages
 from publish.release.draft import Draft
@@ -233,6 +234,58 @@ def test_publish_that_needs_no_question(tmp_path: Path) -> None:
     (made / "terbit.toml").write_text("workers = 1\n[ask]\nareas_percent = 20\n")
     deliver(made, {"again": package("1101", [row("110102", 2, 20, 5)])})
     assert terbit(made, "publish", "--quiet").exception.exit_code == 3  # type: ignore[union-attr]
+
+
+def block_a_target(workspace: Path) -> None:
+    """A second target whose folder is a file."""
+    (workspace / "blocked").write_text("")
+    (workspace / "terbit.toml").write_text(
+        'workers = 1\n[targets.public]\nfolder = "public"\n[targets.more]\nfolder = "blocked"\n'
+    )
+
+
+def test_json_of_a_release_that_waits(workspace: Path) -> None:
+    """Where a yes is missing, JSON says which release waits, which one stays and until when its timestamp is good; so does the message."""
+    result = terbit(workspace, "publish", "--quiet", "--json")
+    assert isinstance(result.exception, PendingError)
+    told = json.loads(result.stdout)
+    assert (told["release"], told["waiting"], told["files"]) == (1, 2, 0)
+    assert told["targets"] == {"public": {"release": 1, "error": None}}
+    assert f"release 1 stays, its timestamp good until {told['expires']}" in str(result.exception)
+
+
+def test_json_of_a_target_that_failed(workspace: Path) -> None:
+    """Where one target failed, the exit code is 1 and JSON says which one, why, and what the others show."""
+    block_a_target(workspace)
+    result = terbit(workspace, "publish", "--quiet", "--yes", "--json")
+    assert isinstance(result.exception, TargetError)
+    told = json.loads(result.stdout)
+    assert (told["release"], told["waiting"], told["targets"]["public"]) == (2, None, {"release": 2, "error": None})
+    assert told["targets"]["more"]["release"] == 0
+    assert "Not a directory" in told["targets"]["more"]["error"]
+    assert str(result.exception).count("more: ") == 1
+
+
+def test_a_failed_target_is_told_once(workspace: Path) -> None:
+    """On the terminal the failure is said when it happens; the last line only names the target and how to go on."""
+    block_a_target(workspace)
+    result = terbit(workspace, "publish", "--yes")
+    assert result.stderr.count("Not a directory") == 1
+    assert str(result.exception).startswith("more failed, as said above; ")
+
+
+def test_plan_with_a_target_that_does_not_answer(workspace: Path) -> None:
+    """A plan that could not look at a target says so and exits with 1."""
+    block_a_target(workspace)
+    result = terbit(workspace, "plan", "--quiet")
+    assert result.exit_code == 1
+    assert "not reached: more: " in result.stdout
+
+
+def test_a_new_target_has_no_past(workspace: Path) -> None:
+    """Of a target that holds our release but has no record yet, nothing is said about what we last put there."""
+    shutil.rmtree(workspace / "build" / "targets")
+    assert "does not show what we last put there" not in done(workspace, "publish", "--yes").stderr
 
 
 @pytest.mark.parametrize(("answer", "code", "release"), [("y", 0, 2), ("n", 3, 1)])

@@ -204,3 +204,44 @@ def test_one_target_that_is_down_does_not_stop_the_other(
     assert {path: local[path] for path in held} == held
     assert held["uji/metadata/timestamp.json"] == local["uji/metadata/timestamp.json"]
     assert {path for path in local.keys() - held.keys() if "/targets/" not in path and "/1." not in path} == set()
+
+
+def test_a_profile_that_is_not_there_stops_one_target(storage: Server, tmp_path: Path) -> None:
+    """A target without credentials is named, and the others get their release and their heartbeat."""
+    made = workspace(tmp_path, storage, "profile", 'profile = "nobody"')
+    for later in (0, 5):
+        with pytest.raises(TargetError, match=r"^bucket: .*no credentials for the bucket site .*nobody"):
+            publish(made, NIGHT + minutes(later))
+    assert folder(made)["uji/latest.json"]
+    with Flow(Workspace(made), Stages(quiet=True), NIGHT + minutes(10)) as flow:
+        assert flow.heartbeat() == 1
+    assert (flow.renewed, flow.failed.keys()) == ({"public"}, {"bucket"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("bucket", "another", "there is no such bucket; look at bucket, endpoint and region"),
+        ("url", "http://127.0.0.1:9", "Connection refused"),
+        ("AWS_ACCESS_KEY_ID", "other", "does not take these credentials (InvalidAccessKeyId)"),
+        ("AWS_SECRET_ACCESS_KEY", "other", "does not take these credentials (SignatureDoesNotMatch)"),
+    ],
+)
+def test_a_failure_is_told_in_one_short_line(
+    storage: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    """The line names target, host and innermost cause once, in none of the library's words; a missing bucket is not taken for an empty one."""
+    monkeypatch.setattr("publish.targets.bucket.PATIENCE", Patience(retries=1, first_wait=0.01, longest_wait=0.02))
+    monkeypatch.setenv(name, value)  # of no consequence for what is no variable
+    settings = {"bucket": BUCKET, "url": storage.url, "prefix": "short/", "more": "", name: value}
+    made = make_workspace(
+        tmp_path / "made", CONFIG.format(**settings).replace('[targets.public]\nfolder = "public"\n', "")
+    )
+    deliver(made)
+    with pytest.raises(TargetError) as caught:
+        publish(made)
+    told = str(caught.value)
+    assert told.startswith("bucket: short/uji/metadata/timestamp.json: 127.0.0.1:")
+    assert said in told
+    assert (told.count("127.0.0.1"), told.count("bucket: "), len(told) < 300) == (1, 1, True)
+    assert "Generic" not in told
