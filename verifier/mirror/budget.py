@@ -9,10 +9,9 @@ __all__ = ["Budget"]
 
 
 class Budget:
-    """Bytes and files that may still come in. Thread-safe."""
+    """Counts bytes and files as they are asked for, up to limits.MIRROR_RUN_*. Thread-safe."""
 
-    def __init__(self, length: int = limits.MIRROR_RUN_BYTES, files: int = limits.MIRROR_RUN_FILES_COUNT) -> None:
-        self._whole_length, self._whole_files = length, files
+    def __init__(self) -> None:
         self.length = self.files = 0
         self._lock = threading.Lock()
 
@@ -21,8 +20,8 @@ class Budget:
         with self._lock:
             self.length += length
             self.files += 1
-            if self.length > self._whole_length or self.files > self._whole_files:
+            if self.length > limits.MIRROR_RUN_BYTES or self.files > limits.MIRROR_RUN_FILES_COUNT:
                 raise VerificationError(
-                    f"what is signed goes beyond {self._whole_length} bytes or {self._whole_files} files for one run: "
-                    "a key may be misused"
+                    f"what is signed goes beyond {limits.MIRROR_RUN_BYTES} bytes or {limits.MIRROR_RUN_FILES_COUNT} files "
+                    "for one run: a key may be misused"
                 )

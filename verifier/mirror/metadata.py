@@ -13,12 +13,12 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from verifier import limits
-from verifier.errors import FormatError, VerificationError
+from verifier.errors import FormatError, VerificationError, VerifierError
 from verifier.fetcher import MissingError
 from verifier.formats import strict_json
 from verifier.mirror.budget import Budget
 from verifier.mirror.folder import TIMESTAMP, Folder
-from verifier.mirror.upstreams import Upstream, Upstreams
+from verifier.mirror.upstreams import Upstream, Upstreams, worst
 
 __all__ = ["Listed", "MetadataSource", "claimed_version", "listed_files", "named_metadata", "right_bytes"]
 
@@ -71,8 +71,18 @@ class MetadataSource:
         """Get every role that the verified snapshot names, side by side: a nation has hundreds."""
         if len(self._named) > limits.ROLES_COUNT:
             raise VerificationError(f"the snapshot names more than {limits.ROLES_COUNT} roles")
-        for _ in executor.map(lambda one: self._right(one, limits.TARGETS_METADATA), list(self._named.values())):
+        errors: list[VerifierError] = []
+
+        def get(one: Listed) -> None:
+            try:
+                self._right(one, limits.TARGETS_METADATA)
+            except VerifierError as error:
+                errors.append(error)
+
+        for _ in executor.map(get, list(self._named.values())):
             pass
+        if errors:
+            raise worst(errors)
 
     def _right(self, named: Listed, max_length: int) -> bytes:
         path = named.path

@@ -28,7 +28,13 @@ class Upstream:
         self.failures = 0
         self._lock = threading.Lock()
         self._fetcher: HttpFetcher | DirectoryFetcher = (
-            HttpFetcher(place, connections=CONNECTIONS, stalls=limits.UPSTREAM_STALLS_COUNT)
+            HttpFetcher(
+                place,
+                connections=CONNECTIONS,
+                timeout=limits.FETCH_TIMEOUT_SECONDS,
+                total=limits.FETCH_TOTAL_SECONDS,
+                stalls=limits.UPSTREAM_STALLS_COUNT,
+            )
             if place.startswith(("http://", "https://"))
             else DirectoryFetcher(Path(place))
         )

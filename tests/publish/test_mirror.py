@@ -1,0 +1,349 @@
+"""A mirror of what the publisher really published, caught up over HTTP: what it fetches, and that it is whole at every moment."""
+
+import json
+import random
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from publish.headers import headers_for as publishers_headers
+from tests.election import NIGHT, correction, minutes
+from tests.faults import Fault, FaultProxy, LostAnswer, LostRequest, Status, TruncatedAnswer
+from tests.publish.workspace import deliver, make_workspace, publish, tree
+from verifier.errors import FetchError, StaleError, VerificationError, VerifierError
+from verifier.mirror.folder import Folder
+from verifier.mirror.init import init
+from verifier.mirror.server import MirrorServer, headers_for
+from verifier.mirror.sync import Outcome, sync
+from verifier.mirror.upstreams import Upstreams
+from verifier.mirror.verify import verify
+
+LATER = NIGHT + minutes(5)
+TIMESTAMP, NEXT_ROOT = "metadata/timestamp.json", "metadata/2.root.json"
+
+
+@contextmanager
+def serving(public: Path) -> Iterator[str]:
+    with MirrorServer(public, "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield server.url.rstrip("/")
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@dataclass
+class Origin:
+    """A workspace whose public tree stands behind a proxy, and a mirror that knows no other upstream."""
+
+    workspace: Path
+    proxy: FaultProxy
+    folder: Path
+    asked: list[str] = field(default_factory=list)
+
+    def sync(self, now: datetime = NIGHT, *, full: bool = False) -> Outcome:
+        before = len(self.proxy.requests)
+        mirror = Folder(self.folder)
+        try:
+            with mirror.lock():
+                return sync(mirror, Upstreams(mirror.settings.upstreams), now, full=full)
+        finally:
+            self.asked = [path.removeprefix("/uji/") for _, path in self.proxy.requests[before:]]
+
+    def correct(self, now: datetime = LATER) -> None:
+        """A new release in which one station is corrected."""
+        deliver(self.workspace, {"one": correction()})
+        publish(self.workspace, now)
+
+    @property
+    def public(self) -> Path:
+        return self.workspace / "public" / "uji"
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    workspace = make_workspace(tmp_path_factory.mktemp("origin") / "workspace")
+    deliver(workspace)
+    publish(workspace)
+    return workspace
+
+
+@pytest.fixture
+def origin(published: Path, tmp_path: Path) -> Iterator[Origin]:
+    workspace = Path(shutil.copytree(published, tmp_path / "workspace"))
+    with serving(workspace / "public") as url, FaultProxy(url) as proxy:
+        root = workspace / "keys" / "metadata" / "1.root.json"
+        init(tmp_path / "mirror", [f"{proxy.url}/uji"], None, root, None)
+        yield Origin(workspace, proxy, tmp_path / "mirror")
+
+
+def immutable(folder: Path) -> set[str]:
+    """Paths that never change: objects, signatures, packages, versioned metadata."""
+    parts = ("targets/", "packages/", "metadata/")
+    return {path for path in tree(folder) if path.startswith(parts) and path != TIMESTAMP}
+
+
+def check_whole(folder: Path, now: datetime) -> int:
+    """The release that the mirror serves, all of it verified, aliases too."""
+    with ThreadPoolExecutor(1) as executor:
+        report = verify(Folder(folder), executor, now)
+    assert not report.failures
+    assert not report.unlisted
+    return report.release
+
+
+def check_safe(folder: Path, now: datetime, *states: dict[str, str]) -> int:
+    """The release that TUF clients get from the mirror, whole; each alias is one that was published."""
+    with ThreadPoolExecutor(1) as executor:
+        report = verify(Folder(folder), executor, now)
+    for failure in report.failures:  # an alias may be the other release's, for moments
+        assert not failure.path.startswith(("targets/", "packages/", "metadata/", "role ")), failure
+    for path, sha256 in tree(folder / "public" / "uji").items():
+        assert path in {"latest.json", TIMESTAMP} or sha256 in {state.get(path) for state in states}, path
+    return report.release
+
+
+def test_the_first_sync_brings_everything(origin: Origin) -> None:
+    """A new mirror holds byte for byte what the publisher's tree holds, aliases as links to their objects, and asks for each file once."""
+    outcome = origin.sync()
+    theirs, ours = tree(origin.public), tree(origin.folder / "public" / "uji")
+    del theirs["latest.json"], ours["latest.json"]
+    assert ours == theirs
+    assert outcome.complete.release == check_whole(origin.folder, NIGHT) == 1
+    assert sorted(origin.asked) == sorted(immutable(origin.public) - {"metadata/1.root.json"} | {TIMESTAMP, NEXT_ROOT})
+    for path in origin.folder.glob("public/uji/ppwp/**/*.json*"):
+        assert path.stat().st_nlink >= 2, path
+    hint = json.loads((origin.folder / "public" / "uji" / "latest.json").read_bytes())
+    assert hint == {"release": 1, "expires": "2026-11-03T12:30:00Z"}
+
+
+def test_catching_up_costs_what_changed(origin: Origin) -> None:
+    """After one station's correction a mirror asks for the timestamp, the next root, the snapshot, changed roles and changed files."""
+    origin.sync()
+    before = immutable(origin.public)
+    origin.correct()
+    origin.sync(LATER)
+    new = immutable(origin.public) - before
+    assert sorted(origin.asked) == sorted(new | {TIMESTAMP, NEXT_ROOT})
+    assert len(origin.asked) < len(before) / 2
+    assert check_whole(origin.folder, LATER) == 2
+
+
+def test_nothing_new_is_one_request(origin: Origin) -> None:
+    """Where nothing has changed, a run asks for the timestamp on condition; a heartbeat costs the next root's question more."""
+    origin.sync()
+    origin.sync()
+    assert origin.asked == [TIMESTAMP]
+    publish(origin.workspace, LATER)
+    outcome = origin.sync(LATER)
+    assert origin.asked == [TIMESTAMP, NEXT_ROOT]
+    assert outcome.complete.files == sum(1 for _ in origin.public.rglob("targets/**/*.*") if _.suffix != ".minisig")
+    assert (origin.folder / "public" / "uji" / TIMESTAMP).read_bytes() == (origin.public / TIMESTAMP).read_bytes()
+    origin.sync(LATER)
+    assert origin.asked == [TIMESTAMP]
+
+
+def test_what_is_not_modified_still_expires(origin: Origin) -> None:
+    """An upstream that says "nothing new" beyond the timestamp's end is stale, though it tells no lie."""
+    origin.sync()
+    with pytest.raises(StaleError):
+        origin.sync(NIGHT + minutes(40))
+    assert origin.asked == [TIMESTAMP]
+    assert check_whole(origin.folder, NIGHT) == 1
+
+
+FAULTS: list[Fault] = [LostRequest(), LostAnswer(), TruncatedAnswer(), Status(503)]
+
+
+@pytest.mark.parametrize(("first", "step"), [(True, 5), (False, 1)], ids=["first sync", "catching up"])
+def test_broken_at_any_request(origin: Origin, tmp_path: Path, first: bool, step: int) -> None:
+    """Whichever request fails, what is served stays whole, and the next run asks only for what is not there yet."""
+    states = [tree(origin.public)]
+    if not first:
+        origin.sync()
+        origin.correct()
+        states.append(tree(origin.public))
+    start = Path(shutil.copytree(origin.folder, tmp_path / "start", symlinks=True))
+    origin.sync(LATER)
+    requests, again = len(origin.asked), {TIMESTAMP, NEXT_ROOT}
+    for number in range(1, requests + 1, step):
+        shutil.rmtree(origin.folder)
+        shutil.copytree(start, origin.folder, symlinks=True)
+        # The second request is for the next root: a truncated "there is none" says the same.
+        fault = FAULTS[(number // step + (not first)) % len(FAULTS)]
+        origin.proxy.choose = fails_at(len(origin.proxy.requests) + number, fault)
+        with pytest.raises(FetchError):
+            origin.sync(LATER)
+        # A package's cover is kept only when all that it names is there.
+        fine = {path for at, path in enumerate(origin.asked, 1) if at != number and not path.endswith("recap.toml")}
+        if not first:
+            assert check_safe(origin.folder, LATER, *states) == 1
+        origin.sync(LATER)
+        assert set(origin.asked) & fine <= again, (number, fault)
+        assert check_whole(origin.folder, LATER) == (1 if first else 2)
+
+
+def fails_at(number: int, fault: Fault) -> Callable[[str, str, int], Fault | None]:
+    return lambda method, path, at: fault if at == number else None
+
+
+def test_many_requests_fail(origin: Origin) -> None:
+    """Over a line that loses a third of all requests, some runs are enough, and what they leave is whole."""
+    chance = random.Random(3)
+    origin.proxy.choose = lambda method, path, number: LostRequest() if chance.random() < 0.3 else None
+    for _ in range(100):
+        try:
+            origin.sync()
+        except FetchError:
+            continue
+        break
+    assert check_whole(origin.folder, NIGHT) == 1
+
+
+def test_one_of_two_upstreams_is_old(origin: Origin, published: Path, tmp_path: Path) -> None:
+    """With one upstream up to date, one frozen at the last release and one gone, the mirror gets the newest, whatever their order."""
+    origin.correct()
+    root = origin.workspace / "keys" / "metadata" / "1.root.json"
+    with serving(published / "public") as old:
+        for number, places in enumerate(([f"{old}/uji", str(origin.public)], [str(origin.public), f"{old}/uji"])):
+            mirror = init(tmp_path / str(number), [*places, "http://127.0.0.1:9/uji"], "uji", root, None)
+            outcome = sync(mirror, Upstreams(mirror.settings.upstreams), LATER)
+            assert outcome.complete.release == check_whole(mirror.root, LATER) == 2
+            assert len(outcome.problems) == 1
+
+
+def test_an_older_release_is_refused(origin: Origin, published: Path) -> None:
+    """A mirror that has seen a release takes no older one, though all its signatures hold."""
+    origin.correct()
+    origin.sync(LATER)
+    shutil.rmtree(origin.public)
+    shutil.copytree(published / "public" / "uji", origin.public)
+    with pytest.raises(VerificationError, match="rolled back"):
+        origin.sync(LATER)
+    assert check_whole(origin.folder, LATER) == 2
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "targets/**/*.json",
+        "targets/**/*.minisig",
+        "packages/*/rows.csv",
+        "packages/*/recap.toml",
+        "metadata/*ppwp*.json",
+    ],
+)
+def test_what_rotted_is_mended(origin: Origin, kind: str) -> None:
+    """A file that went bad on the mirror's disk is found by `verify`, and fetched again by `sync --full`, its alias too."""
+    origin.sync()
+    victim = sorted((origin.folder / "public" / "uji").glob(kind))[-1]
+    victim.write_bytes(b"{}")
+    with ThreadPoolExecutor(1) as executor:
+        assert verify(Folder(origin.folder), executor, NIGHT).failures
+    origin.sync(full=True)
+    assert victim.relative_to(origin.folder / "public" / "uji").as_posix() in origin.asked
+    assert check_whole(origin.folder, NIGHT) == 1
+
+
+def test_two_runs_at_once(origin: Origin) -> None:
+    """A second run in the same folder is told that another one is under way."""
+    with Folder(origin.folder).lock(), pytest.raises(VerifierError, match="another run"):
+        origin.sync()
+
+
+# Catches up in a process that dies at its n-th change to the disk.
+KILLER = """
+import os, sys
+from datetime import datetime
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from verifier.mirror.folder import Folder
+from verifier.mirror.sync import sync
+from verifier.mirror.upstreams import Upstreams
+limit, seen = int(sys.argv[3]), 0
+
+def watch(event, args):
+    global seen
+    changes = event in {"os.mkdir", "os.rename", "os.link", "os.remove", "os.rmdir", "os.symlink"}
+    if event == "open" and isinstance(args[2], int):
+        changes = bool(args[2] & (os.O_WRONLY | os.O_RDWR)) and str(args[0]).startswith(sys.argv[2])
+    if changes:
+        seen += 1
+        if seen == limit:
+            os._exit(99)
+
+sys.addaudithook(watch)
+mirror = Folder(Path(sys.argv[2]))
+with mirror.lock():
+    sync(mirror, Upstreams(mirror.settings.upstreams), datetime.fromisoformat(sys.argv[4]))
+print(seen)
+"""
+
+
+def killed(folder: Path, limit: int) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", KILLER, Path.cwd(), folder, str(limit), LATER.isoformat()],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("first", "step"), [(True, 19), (False, 4)], ids=["first sync", "catching up"])
+def test_killed_at_any_change_to_the_disk(origin: Origin, tmp_path: Path, first: bool, step: int) -> None:
+    """Whatever change to the disk is the last, the mirror serves one whole release, and the next run ends where an undisturbed one does."""
+    states = [tree(origin.public)]
+    folder = origin.folder
+    toml = folder / "mirror.toml"
+    toml.write_text(toml.read_text().replace(f"{origin.proxy.url}/uji", str(origin.public)))
+    if not first:
+        origin.sync()
+        origin.correct()
+        states.append(tree(origin.public))
+    start = Path(shutil.copytree(folder, tmp_path / "start", symlinks=True))
+    total = int(killed(folder, -1).stdout)
+    undisturbed = tree(folder / "public")
+    assert total > 60
+    releases = set()
+    for limit in range(1, total + 1, step):
+        shutil.rmtree(folder)
+        copy_with_links(start, folder)
+        done = killed(folder, limit)
+        assert done.returncode == 99, done.stderr
+        if not first or (folder / "public" / "uji" / TIMESTAMP).exists():
+            releases.add(check_safe(folder, LATER, *states))
+        origin.sync(LATER)
+        assert check_whole(folder, LATER) == len(states), limit
+        assert tree(folder / "public") == undisturbed, limit
+        assert not list((folder / "incoming").iterdir()), limit
+        assert not (folder / "under-way").exists()
+    assert releases == ({1} if first else {1, 2})
+
+
+def copy_with_links(source: Path, target: Path) -> None:
+    subprocess.run(["cp", "-a", source, target], check=True)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "uji/index.html", "uji/ppwp/0.json", "uji/ppwp/0.json.minisig", "uji/ppwp/1101/1101.html", "uji/latest.json",
+        "uji/metadata/timestamp.json", "uji/metadata/1.root.json", "uji/targets/a/b.json", "uji/targets/index.html",
+        "uji/packages/a/recap.toml", "uji/packages/a/x.html", "uji/packages/a/x.pdf", "uji/assets/site.css", "index.html",
+        "uji/trust/areas.csv.gz", "uji/x.unknown",
+    ],
+)  # fmt: skip
+def test_headers_are_the_publishers(path: str) -> None:
+    """A mirror serves every file with the headers of the publisher's site, but for the one that speaks for a whole domain."""
+    theirs = publishers_headers(path)
+    del theirs["Strict-Transport-Security"]
+    assert headers_for(path) == theirs
