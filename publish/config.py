@@ -251,7 +251,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keys: Folder = "keys"
     workers: Annotated[int, msgspec.Meta(ge=1, le=limits.WORKERS_COUNT)] | None = None
     roles: dict[str, Any] = {}
-    targets: dict[Name, TargetConfig] = {}
+    targets: dict[str, Any] = {}
     guard: GuardConfig = GuardConfig()
     ask: AskConfig = AskConfig()
 
@@ -283,8 +283,12 @@ def parse_config(data: bytes, file: str, processors: int) -> Config:
             name: convert_toml(table, _RoleTable, data, file=file, error=BuilderError, where=f"roles.{name}")
             for name, table in read.roles.items()
         }
+        targets = {
+            name: convert_toml(table, TargetConfig, data, file=file, error=BuilderError, where=f"targets.{name}")
+            for name, table in read.targets.items()
+        }
     except BuilderError as error:
-        raise ConfigError(str(error)) from None
+        raise ConfigError(_in_words(error)) from None
     return Config(
         content=Path(read.content),
         templates=Path(read.templates) if read.templates else None,
@@ -295,21 +299,52 @@ def parse_config(data: bytes, file: str, processors: int) -> Config:
         keys=Path(read.keys),
         workers=read.workers or min(processors, limits.WORKERS_COUNT),
         roles=_roles(tables, file),
-        targets=_targets(read, file),
+        targets=_targets(targets, file) or {"public": TargetConfig(folder=read.public)},
         guard=read.guard,
         ask=read.ask,
     )
 
 
-def _targets(read: _File, file: str) -> dict[str, TargetConfig]:
-    for name, target in read.targets.items():
+# What the patterns of these fields ask for.
+WORDS = {
+    "bucket": 'a bucket\'s name has 3 to 63 small letters, digits, "." and "-"',
+    "endpoint": 'give the server\'s address alone, like "https://s3.example.id": the bucket and its folder are bucket and prefix',
+    "region": 'a region has small letters, digits and "-", like "ap-southeast-3"',
+    "prefix": 'a prefix ends with "/", does not begin with one, and has letters, digits, ".", "_" and "-", like "2029/"',
+    "urls": 'an address begins with "https://" or "http://" and ends with "/"',
+    "currency": 'a currency is three capital letters, like "IDR"',
+}
+
+
+def _in_words(error: BuilderError) -> str:
+    key = re.sub(r"\[[^\]]*\]\Z", "", (error.field or "").rpartition(".")[2])
+    asked = WORDS.get(key) if "matching regex" in error.problem else None
+    return str(error).replace(error.problem, asked) if asked else str(error)
+
+
+def _targets(targets: dict[str, TargetConfig], file: str) -> dict[str, TargetConfig]:
+    places: dict[tuple[str, ...], str] = {}
+    for name, target in targets.items():
+        if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or len(name) > 64:
+            raise ConfigError(
+                f'{file}: targets: {name!r} is not a name: small letters and digits, with "-" between them [target-name]'
+            )
         if (target.folder is None) == (target.bucket is None):
             raise ConfigError(f"{file}: targets.{name}: give either a folder or a bucket [target]")
         if target.purge is not None and not target.urls:
             raise ConfigError(
                 f"{file}: targets.{name}: purge needs urls, the addresses that the CDN serves [purge-urls]"
             )
-    return read.targets or {"public": TargetConfig(folder=read.public)}
+        # Two that are one would each find the other's timestamp instead of its own.
+        if (other := places.setdefault(_place(target), name)) != name:
+            raise ConfigError(f"{file}: targets.{name}: it is the same place as targets.{other} [same-target]")
+    return targets
+
+
+def _place(target: TargetConfig) -> tuple[str, ...]:
+    if target.folder is not None:
+        return (os.path.normpath(target.folder),)
+    return (target.endpoint or target.region).rstrip("/"), target.bucket or "", target.prefix
 
 
 def _roles(tables: dict[str, _RoleTable], file: str) -> dict[str, Role]:

@@ -117,7 +117,10 @@ def asking(flow: Flow, *, yes: bool, quiet: bool) -> Callable[[Changes], bool]:
         for question in asked:
             say(f"! {question}", err=True)
         if sys.stdin.isatty():
-            agreed = click.confirm(f"Publish release {flow.cut.release}?", err=True)
+            from publish.release.renewing import renewing
+
+            with renewing(flow, flow.keyring.validity("timestamp") / 3):
+                agreed = click.confirm(f"Publish release {flow.cut.release}?", err=True)
             flow.now = now()  # the answer took its time, and the timestamp must not be old when it is new
             return agreed
         say("Look at it with: terbit plan. To publish it: terbit publish --yes", err=True)

@@ -316,6 +316,11 @@ class Flow:
         self.renew(newest)
         return newest
 
+    def look_again(self) -> None:
+        """Forget what the targets hold: it is read anew."""
+        for name in ("bases", "behind", "base"):
+            self.__dict__.pop(name, None)
+
     def check_failed(self) -> None:
         """TargetError if at some target it could not be done; at the others it was. What was said as it happened is not said again."""
         if self.failed:

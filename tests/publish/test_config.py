@@ -95,6 +95,23 @@ MISTAKES = {
     "role-name-deep": ('[roles."a-b-c"]\ndays = 1', "roles: 'a-b-c' is not the name of a role"),
     "role-not-table": ("[roles]\nroot = 1", "roles.root: Expected `object`, got `int` [type]"),
     "roles-not-table": ("roles = 1", "roles: Expected `object`, got `int` [type]"),
+    "prefix": (
+        '[targets.a]\nbucket = "aaa"\nprefix = "a/"\n[targets.b]\nbucket = "aaa"\nprefix = "b"',
+        'terbit.toml, line 6, field targets.b.prefix: a prefix ends with "/"',
+    ),
+    "endpoint": (
+        '[targets.b]\nbucket = "aaa"\nendpoint = "https://s3/aaa"',
+        "targets.b.endpoint: give the server's address",
+    ),
+    "urls": ('[targets.b]\nbucket = "aaa"\nurls = ["https://s3"]', "targets.b.urls[0]: an address begins"),
+    "target-name": ('[targets.B]\nfolder = "x"', "targets: 'B' is not a name"),
+    "target-field": ('[targets.b]\nfoldr = "x"', "line 2, field targets.b.foldr: Object contains unknown"),
+    "target-not-table": ("[targets]\nb = 1", "targets.b: Expected `object`, got `int` [type]"),
+    "same-bucket": (
+        '[targets.a]\nbucket = "aaa"\nendpoint = "https://s3"\n[targets.b]\nbucket = "aaa"\nendpoint = "https://s3/"',
+        "targets.b: it is the same place as targets.a [same-target]",
+    ),
+    "same-folder": ('[targets.a]\nfolder = "x"\n[targets.b]\nfolder = "./x/"', "the same place as targets.a"),
     "duplicate": ("workers = 1\nworkers = 2", "not TOML"),
     "not-toml": ("\nworkers = two\n", "terbit.toml, line 2: not TOML: Invalid value [syntax]"),
     "nul": ("workers = 1\0", "not TOML"),

@@ -6,6 +6,7 @@ import pty
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +21,8 @@ from publish.errors import DriftError, PendingError, TargetError
 from publish.planning.plan import drift, read_plan
 from publish.progress import Stages
 from publish.release.draft import Draft
-from publish.release.flow import Flow
+from publish.release.flow import Flow, take_in_packages
+from publish.release.renewing import renewing
 from publish.workspace import Workspace
 from tests.election import AREAS, correction, package, row, write_definition
 from tests.faults import FaultProxy
@@ -299,6 +301,24 @@ def test_publish_at_a_terminal(workspace: Path, answer: str, code: int, release:
     os.close(theirs)
     assert "Publish release 2?" in result.stdout + result.stderr
     assert (result.returncode, shown(workspace)[0]) == (code, release)
+
+
+def test_a_question_keeps_the_last_release_fresh(workspace: Path) -> None:
+    """While a question is unanswered the timestamp is renewed again and again; after the answer the release goes out over the last one."""
+    first = shown(workspace)
+    made = Workspace(workspace)
+    with made.lock(), Flow(made, Stages(quiet=True), datetime.now(UTC)) as flow:
+        take_in_packages(made, (), flow.stages, flow.now)
+
+        def agree(changes: object) -> bool:
+            with renewing(flow, timedelta(seconds=0.05)):
+                while shown(workspace)[1] < first[1] + 2:
+                    time.sleep(0.01)
+            assert shown(workspace)[0] == 1
+            return True
+
+        assert flow.publish(agree)["release"] == 2
+    assert shown(workspace)[0] == 2
 
 
 def test_a_lost_record_is_asked_about_by_its_timestamp(workspace: Path) -> None:
