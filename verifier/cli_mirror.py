@@ -138,7 +138,7 @@ def _sync_once(
     for upstream in upstreams.all:
         failures[upstream.place] += upstream.failures
     if textfile is not None:
-        write_textfile(textfile, now, folder.complete(), served_version(folder), failures)
+        write_textfile(textfile, now, folder.last_success(), served_version(folder), failures)
     return code
 
 

@@ -92,15 +92,17 @@ class Folder:
         finally:
             os.close(descriptor)
 
-    def complete(self) -> Complete | None:
-        """How the last run left the folder; None if it was broken off, or never was one."""
-        if (self.root / "under-way").exists():
-            return None
+    def last_success(self) -> Complete | None:
+        """What the last run that ended well left, whatever has happened since."""
         try:
-            found = msgspec.json.decode((self.root / "complete.json").read_bytes(), type=Complete)
+            return msgspec.json.decode((self.root / "complete.json").read_bytes(), type=Complete)
         except (OSError, msgspec.DecodeError):
             return None
-        return found if self.read(TIMESTAMP, sha256=found.timestamp) is not None else None
+
+    def complete(self) -> Complete | None:
+        """The same, if it is what stands there now: None if a later run was broken off."""
+        found = None if (self.root / "under-way").exists() else self.last_success()
+        return found if found and self.read(TIMESTAMP, sha256=found.timestamp) is not None else None
 
     def begin(self) -> None:
         """From now on a stop leaves work to do; what an earlier stop left half-written is removed."""

@@ -137,11 +137,8 @@ def listed_files(data: bytes) -> dict[str, str]:
 
 
 def claimed_version(timestamp: bytes) -> int:
-    """The version that a timestamp says it has, for the order of trying; 0 where it says none."""
-    try:
-        match strict_json.loads(timestamp, "the timestamp"):
-            case {"signed": {"version": int(version)}}:
-                return version
-    except FormatError:
-        pass
-    return 0
+    """The version that a timestamp says it has, for the order of trying; FormatError if it is none."""
+    match strict_json.loads(timestamp, "the timestamp"):
+        case {"signed": {"version": int(version)}}:
+            return version
+    raise FormatError("the timestamp has no version")

@@ -48,6 +48,7 @@ class _Offer:
     """A timestamp as an upstream shows it; nothing of it is verified."""
 
     upstream: Upstream
+    version: int
     timestamp: bytes
     etag: str
 
@@ -68,7 +69,7 @@ def sync(
     last = folder.complete()
     offers, errors = _offers(folder, upstreams, last, full=full)
     problems = [str(error) for error in errors]
-    for offer in sorted(offers, key=lambda one: claimed_version(one.timestamp), reverse=True):
+    for offer in sorted(offers, key=lambda one: one.version, reverse=True):
         try:
             if last and not full and _sha256(offer.timestamp) == last.timestamp:
                 if now.timestamp() >= last.expires:
@@ -110,14 +111,13 @@ def _offers(
     for upstream in upstreams.all:
         try:
             data, etag = upstream.fetch_if_changed(TIMESTAMP, limits.TIMESTAMP_METADATA, etags.get(upstream.place, ""))
+            # Not modified: `complete` has seen that the very timestamp of these ETags is there.
+            data = folder.read(TIMESTAMP) if data is None else data
+            if data is not None:
+                offers.append(_Offer(upstream, claimed_version(data), data, etag if len(etag) <= limits.ETAG else ""))
         except VerifierError as error:
             upstream.failed()
             errors.append(error)
-            continue
-        # Not modified: `complete` has seen that the very timestamp of these ETags is there.
-        data = folder.read(TIMESTAMP) if data is None else data
-        if data is not None:
-            offers.append(_Offer(upstream, data, etag if len(etag) <= limits.ETAG else ""))
     return offers, errors
 
 
