@@ -63,7 +63,7 @@ class Workspace:
         """The targets that are folders here."""
         election = self.definition.election.id
         return [
-            LocalTarget(name, self.directory / target.folder / election)
+            LocalTarget(name, self.directory / target.folder / election, self.build / "guard" / "set-aside")
             for name, target in self.config.targets.items()
             if target.folder is not None
         ]

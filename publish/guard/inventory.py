@@ -7,17 +7,17 @@ other's way by `Workspace.quiet`.
 import contextlib
 import hashlib
 import os
-import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import obstore
 
-from builder import durable
 from publish.errors import TargetError
 from publish.guard.judge import Listed
+from publish.guard.tree import Tree
 from publish.targets.bucket import Bucket
-from publish.targets.local import LocalTarget
+from publish.targets.local import LocalTarget, keep
 
 __all__ = ["EVIDENCE", "BucketInventory", "Found", "Inventory", "LocalInventory"]
 
@@ -34,9 +34,13 @@ class Found(NamedTuple):
 
 
 class Inventory(Protocol):
-    """One target's files. Every method raises `TargetError` when the target is down or refuses."""
+    """One target's files; `evidence` says where wrong bytes are kept. Every method raises `TargetError` when the target is down or refuses.
+
+    `put` and `remove` return instead what failed, by path: one file must not keep the others wrong.
+    """
 
     name: str
+    evidence: str
 
     def listing(self) -> dict[str, Listed]:
         """Everything in the election's folder, and with `../` what lies beside it; of strangers' folders beside it the names alone, with `/` at the end."""
@@ -44,13 +48,13 @@ class Inventory(Protocol):
     def read(self, wanted: Iterable[tuple[str, int]]) -> Iterator[tuple[str, Found | None]]:
         """Read files, as (path, most bytes that may belong there); None for one that is gone meanwhile."""
 
-    def put(self, files: Iterable[tuple[str, bytes, str]]) -> None:
+    def put(self, files: Iterable[tuple[str, bytes, str]]) -> dict[str, str]:
         """Write files, as (path, bytes, path of the object with the same bytes or "")."""
 
     def set_aside(self, wrong: Iterable[bytes]) -> None:
-        """Keep wrong bytes as evidence, as `.set-aside/…<sha256>.wrong`, where no client reads them."""
+        """Keep wrong bytes as evidence, as `<sha256>.wrong`, where no client reads them."""
 
-    def remove(self, paths: Iterable[str]) -> None:
+    def remove(self, paths: Iterable[str]) -> dict[str, str]:
         """Take files away."""
 
 
@@ -58,7 +62,9 @@ class LocalInventory:
     """A folder. See Inventory."""
 
     def __init__(self, target: LocalTarget) -> None:
-        self.name, self._target, self._root = target.name, target, target.root
+        self.name, self._root, self._evidence = target.name, target.root, target.evidence
+        self.evidence = "build/guard/set-aside"
+        self._tree = Tree(target.root.parent)
 
     def listing(self) -> dict[str, Listed]:
         """See Inventory."""
@@ -82,36 +88,41 @@ class LocalInventory:
         for path, most in wanted:
             yield path, self._read(path, most)
 
-    def put(self, files: Iterable[tuple[str, bytes, str]]) -> None:
+    def put(self, files: Iterable[tuple[str, bytes, str]]) -> dict[str, str]:
         """See Inventory. An alias is a link to its object, which is right by now."""
+        failed: dict[str, str] = {}
         for path, data, source in files:
-            place = self._root / path
             try:
-                place.parent.mkdir(parents=True, exist_ok=True)
-                if source:
-                    self._target.link(path, source)
-                else:
-                    durable.write_file(place, data)
+                self._put(path, data, source)
             except OSError as error:
-                raise TargetError(f"{place} cannot be written: {error.strerror or error}") from error
+                failed[path] = _reason(error)
+        return failed
 
     def set_aside(self, wrong: Iterable[bytes]) -> None:
-        """See Inventory."""
-        folder = self._root.parent / SET_ASIDE / self._root.name
-        try:
-            for data in wrong:
-                folder.mkdir(parents=True, exist_ok=True)
-                durable.write_file(folder / f"{hashlib.sha256(data).hexdigest()}.wrong", data)
-        except OSError as error:
-            raise TargetError(f"{folder} cannot be written: {error.strerror or error}") from error
+        """See Inventory. Not in the public tree: what was put there may be a secret of ours."""
+        for data in wrong:
+            keep(self._evidence, data)
 
-    def remove(self, paths: Iterable[str]) -> None:
+    def remove(self, paths: Iterable[str]) -> dict[str, str]:
         """See Inventory."""
+        failed: dict[str, str] = {}
         for path in paths:
             try:
-                (self._root / path).unlink(missing_ok=True)
-            except OSError as error:
-                raise TargetError(f"{self._root / path} cannot be removed: {error.strerror or error}") from error
+                self._tree.remove(self._place(path))
+            except (OSError, RecursionError) as error:
+                failed[path] = _reason(error)
+        return failed
+
+    def _put(self, path: str, data: bytes, source: str) -> None:
+        if source:
+            # Without the object, or with as many links to it as the file system allows, a file of its own does as well.
+            with contextlib.suppress(OSError):
+                self._tree.link(self._place(path), self._place(source))
+                return
+        self._tree.write(self._place(path), data)
+
+    def _place(self, path: str) -> str:
+        return path.removeprefix("../") if path.startswith("../") else f"{self._root.name}/{path}"
 
     def _scan(self, folder: str, prefix: str, found: dict[str, Listed]) -> None:
         pending = [(folder, prefix)]
@@ -127,25 +138,21 @@ class LocalInventory:
 
     def _read(self, path: str, most: int) -> Found | None:
         try:
-            descriptor = os.open(self._root / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-            with os.fdopen(descriptor, "rb") as file:
-                status = os.fstat(descriptor)
-                if not stat.S_ISREG(status.st_mode):
-                    return Found(None, "it is no regular file")
-                if status.st_size > max(most, EVIDENCE):
-                    return Found(None, f"it has {status.st_size} bytes")
-                return Found(file.read())
+            data, length = self._tree.read(self._place(path), max(most, EVIDENCE))
         except FileNotFoundError:
             return None
         except OSError as error:
-            return Found(None, f"it cannot be read: {error.strerror or error}")
+            return Found(None, f"it cannot be read: {_reason(error)}")
+        if data is None:
+            return Found(None, "it is no regular file" if length < 0 else f"it has {length} bytes")
+        return Found(data)
 
 
 class BucketInventory:
     """A bucket's prefix. See Inventory."""
 
     def __init__(self, name: str, bucket: Bucket) -> None:
-        self.name, self._bucket = name, bucket
+        self.name, self._bucket, self.evidence = name, bucket, SET_ASIDE
 
     def listing(self) -> dict[str, Listed]:
         """See Inventory. One listing is a chain of requests: the folders of a nation are followed side by side."""
@@ -175,18 +182,32 @@ class BucketInventory:
         self._bucket.each(lambda file: results.append((file[0], self._read(*file))), wanted)
         yield from results
 
-    def put(self, files: Iterable[tuple[str, bytes, str]]) -> None:
+    def put(self, files: Iterable[tuple[str, bytes, str]]) -> dict[str, str]:
         """See Inventory."""
-        self._bucket.each(lambda file: self._bucket.put(file[0], file[1], alias=bool(file[2])), files)
+        return self._each(
+            {path: partial(self._bucket.put, path, data, alias=bool(source)) for path, data, source in files}
+        )
 
     def set_aside(self, wrong: Iterable[bytes]) -> None:
         """See Inventory."""
         for data in wrong:
             self._bucket.put(f"../{SET_ASIDE}/{hashlib.sha256(data).hexdigest()}.wrong", data)
 
-    def remove(self, paths: Iterable[str]) -> None:
+    def remove(self, paths: Iterable[str]) -> dict[str, str]:
         """See Inventory."""
-        self._bucket.each(self._bucket.remove, paths)
+        return self._each({path: partial(self._bucket.remove, path) for path in paths})
+
+    def _each(self, work: Mapping[str, Callable[[], None]]) -> dict[str, str]:
+        failed: dict[str, str] = {}
+
+        def one(path: str) -> None:
+            try:
+                work[path]()
+            except TargetError as error:
+                failed[path] = str(error)
+
+        self._bucket.each(one, work)
+        return failed
 
     def _folder(self, key: str, prefix: str, found: dict[str, Listed]) -> list[tuple[str, str]]:
         """The folders in one folder, as (key, path); its files go to `found`."""
@@ -206,6 +227,10 @@ class BucketInventory:
             if (there := held.headers.get(name)) != value:
                 return Found(held.data, f"its {name} is {there or 'missing'} instead of {value}")
         return Found(held.data)
+
+
+def _reason(error: BaseException) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _listed(status: os.stat_result) -> Listed:

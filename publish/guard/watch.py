@@ -220,15 +220,21 @@ class TargetWatch:
     def _mend(self, batch: Sequence[Wrong]) -> list[str]:
         """What was done about each: evidence first, then the right bytes, several at once."""
         plans = [self._plan(one) for one in batch]
-        evidence = [data for one in plans if (data := one.evidence) is not None]
+        failed: dict[str, str] = {}
         try:
-            self.inventory.set_aside(evidence)
-            self.inventory.put([one.put for one in plans if one.put])
-            self.inventory.remove([one.remove for one in plans if one.remove])
-        except (PublishError, OSError) as error:
-            return [f"could not be put right: {error}"] * len(plans)
-        kept = "; what stood there lies in .set-aside"
-        return [one.done + (kept if one.evidence is not None else "") for one in plans]
+            self.inventory.set_aside([data for one in plans if (data := one.evidence) is not None])
+            kept = f"; what stood there lies in {self.inventory.evidence}"
+        except (PublishError, OSError) as error:  # a full disk must not keep the pages wrong
+            kept = f"; what stood there could not be kept: {error}"
+        # What was added may stand in the way of what is put back.
+        failed |= self.inventory.remove([one.remove for one in plans if one.remove])
+        failed |= self.inventory.put([one.put for one in plans if one.put])
+        return [
+            f"could not be put right: {failed[wrong.path]}"
+            if wrong.path in failed
+            else one.done + (kept if one.evidence is not None else "")
+            for wrong, one in zip(batch, plans, strict=True)
+        ]
 
     def _plan(self, wrong: Wrong) -> _Mending:
         assert self.expected is not None

@@ -20,16 +20,16 @@ from publish import limits
 from publish.errors import RaceError, TargetError
 from publish.targets import TIMESTAMP, Alias, Conflict, Seen
 
-__all__ = ["LocalTarget"]
+__all__ = ["LocalTarget", "keep"]
 
 LOCK_SECONDS = 3.0
 
 
 class LocalTarget:
-    """The public tree of one election; `root` is its folder. The contract: `publish.targets.Target`."""
+    """The public tree of one election; `root` is its folder, wrong bytes go to `evidence`. The contract: `publish.targets.Target`."""
 
-    def __init__(self, name: str, root: Path) -> None:
-        self.name, self.root = name, root
+    def __init__(self, name: str, root: Path, evidence: Path) -> None:
+        self.name, self.root, self.evidence = name, root, evidence
         self._folders: set[str] = set()
 
     def read(self, path: str) -> Seen | None:
@@ -62,11 +62,9 @@ class LocalTarget:
         return conflicts
 
     def replace(self, conflict: Conflict) -> None:
-        """See Target. The wrong bytes go to `.set-aside/` beside the election's folder, which no client reads."""
-        aside = self.root.parent / ".set-aside" / self.root.name
+        """See Target. The wrong bytes are kept outside the public tree."""
         with self._failing(conflict.path):
-            aside.mkdir(parents=True, exist_ok=True)
-            durable.write_file(aside / f"{hashlib.sha256(conflict.found).hexdigest()}.wrong", conflict.found)
+            keep(self.evidence, conflict.found)
             durable.write_file(Path(self._prepare(conflict.path)), conflict.data)
 
     def commit(self, timestamp: bytes, seen: Seen | None) -> None:
@@ -191,3 +189,9 @@ def _locks(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def keep(folder: Path, data: bytes) -> None:
+    """Keep wrong bytes as evidence, for the owner's eyes: they may be a secret that somebody put into the public tree."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    durable.write_file(folder / f"{hashlib.sha256(data).hexdigest()}.wrong", data, 0o600)

@@ -1,11 +1,14 @@
 """What a stranger with write access to a target tries against the guard itself."""
 
 import hashlib
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tuf.api.metadata import Metadata, Signature, Timestamp
 
+from publish.guard.inventory import LocalInventory
 from publish.signing.keyring import Keyring
 from publish.signing.repository import tuf_key
 from publish.targets import TIMESTAMP
@@ -101,4 +104,69 @@ def test_no_name_of_ours_hides_a_strangers_page(folder: Place, path: str) -> Non
     folder.write(path, EVIL)
     assert [finding.what for finding in folder.guard()] == ["added"]
     assert not (folder.root / path).exists()
+    assert folder.guard() == []
+
+
+def test_no_link_leads_out_of_the_tree(folder: Place, tmp_path: Path) -> None:
+    """A link in place of a folder is replaced by the folder, and nothing is read, written or removed where it led."""
+    right = folder.files()
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "1101.html").write_bytes(b"secret")
+    shutil.rmtree(folder.root / "uji/ppwp/1101")
+    (folder.root / "uji/ppwp/1101").symlink_to(outside)
+    folder.guard()
+    folder.guard()
+    assert [path.read_bytes() for path in outside.iterdir()] == [b"secret"]
+    assert not (folder.root / "uji/ppwp/1101").is_symlink()
+    assert folder.files() == right
+    assert folder.guard() == []
+
+
+def test_a_folder_that_becomes_a_link_leads_nowhere(folder: Place, tmp_path: Path) -> None:
+    """A file that was listed in a folder which then becomes a link is neither read nor removed where that leads."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "key").write_bytes(b"secret")
+    (folder.root / "uji/x").symlink_to(outside)
+    inventory = LocalInventory(Workspace(folder.directory).local_targets()[0])
+    ((_, found),) = inventory.read([("x/key", 100)])
+    assert found is not None
+    assert found.data is None
+    assert "x/key" in inventory.remove(["x/key"])
+    assert (outside / "key").read_bytes() == b"secret"
+
+
+def test_evidence_is_for_the_owner_alone(folder: Place) -> None:
+    """Wrong bytes of a folder are kept outside the public tree, readable by the owner only."""
+    folder.write("uji/evil.html", EVIL)
+    folder.guard()
+    kept = folder.directory / f"build/guard/set-aside/{EVIL_SHA256}.wrong"
+    assert kept.read_bytes() == EVIL
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert not (folder.root / ".set-aside").exists()
+
+
+def file_for_folder(place: Place) -> None:
+    shutil.rmtree(place.root / "uji/ppwp/1101")
+    (place.root / "uji/ppwp/1101").write_bytes(b"x")
+
+
+def folder_for_page(place: Place) -> None:
+    page = place.root / "uji/ppwp/1101/1101.html"
+    page.unlink()
+    (page / "empty").mkdir(parents=True)
+    (page / "evil").write_bytes(b"x")
+
+
+@pytest.mark.parametrize("harm", [file_for_folder, folder_for_page])
+def test_what_stands_in_the_way_is_cleared(folder: Place, harm: Callable[[Place], None]) -> None:
+    """A file in place of a folder and a folder in place of a page hinder nothing else, and two looks put all right."""
+    right = folder.files()
+    harm(folder)
+    folder.write("uji/evil.html", EVIL)
+    folder.guard()
+    assert not (folder.root / "uji/evil.html").exists()
+    folder.guard()
+    assert folder.files() == right
     assert folder.guard() == []
