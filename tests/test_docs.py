@@ -71,6 +71,9 @@ SPECIAL = {
         instead="terbit keys init --offline-dir ../../stick --no-passphrase --no-offline-passphrase",
     ),
     "terbit serve": Special("serves until it is stopped", instead="terbit serve --port $PORT"),
+    "terbit-verify mirror serve mirror": Special(
+        "serves until it is stopped", instead="terbit-verify mirror serve mirror --port $PORT"
+    ),
     "terbit keys rotate timestamp --no-passphrase": Special("says what waits", code=3),
     "terbit keys refresh": Special("needs a changed definition, and says what waits", first=EDIT, code=3),
     "terbit import sirekap tps.zip --candidates 100028=1": Special(
@@ -140,7 +143,7 @@ def test_commands_of_the_documents(tmp_path: Path, environment: dict[str, str]) 
             program, *words = command.split(maxsplit=1)
             if program == "cd" and "&&" not in command:
                 folder /= words[0]
-            elif command.startswith("terbit serve"):
+            elif command.startswith(("terbit serve", "terbit-verify mirror serve")):
                 serve_one_page(command, folder, environment)
             elif program != "cd" and shutil.which(program, path=environment["PATH"]) is None:
                 missing.add(program)
