@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from publish.errors import RaceError, TargetError
+from publish.guard.judge import Finding
+from publish.guard.patrol import Patrol
 from publish.progress import Stages
 from publish.release.flow import Flow
 from publish.targets import TIMESTAMP, Conflict
@@ -216,6 +218,14 @@ def test_a_profile_that_is_not_there_stops_one_target(storage: Server, tmp_path:
     with Flow(Workspace(made), Stages(quiet=True), NIGHT + minutes(10)) as flow:
         assert flow.heartbeat() == 1
     assert (flow.renewed, flow.failed.keys()) == ({"public"}, {"bucket"})
+    page = made / "public/uji/index.html"
+    right = page.read_bytes()
+    page.unlink()
+    page.write_bytes(b"wrong")
+    told: list[Finding] = []
+    Patrol(made, True, lambda: NIGHT + minutes(10), told.append, lambda text: None).once()
+    assert [(one.where, one.what) for one in told] == [("bucket", "unfinished"), ("public", "altered")]
+    assert page.read_bytes() == right
 
 
 @pytest.mark.parametrize(
