@@ -226,6 +226,14 @@ def test_strangers_lines_are_not_kept(store):
     assert [line.name for line in store.cosigned(ORIGIN).signatures] == [ORIGIN, WITNESS.name]
 
 
+def test_only_another_past_is_called_a_fork():
+    """A proof that does not hold is no fork where the log's tiles show the past that was cosigned."""
+    seven, twelve = (SignedCheckpoint.parse(head(size)) for size in (7, 12))
+    for past, kind in ((seven.checkpoint.root, "broken-proof"), (bytes(32), "fork")):
+        answer = decide(Request(7, proof(6, 12), twelve, past), seven, None)
+        assert (answer.status, answer.evidence.kind) == (422, kind)
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 14), st.booleans(), st.one_of(st.none(), st.integers(0, 14)), st.booleans())))
 def test_no_history_leads_to_two_stories(requests):
@@ -433,14 +441,22 @@ def test_abuse_is_refused_and_ends_the_connection(server, request_, status):
     assert b"<html" not in answer.lower()
 
 
+def test_a_body_that_breaks_off_is_not_read(server, store):
+    """Bytes that would be a whole request are none when more were announced."""
+    data = body(0, 7)
+    answer = raw(server, POST + f"Content-Length: {len(data) + 1}\r\n\r\n".encode() + data)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert store.cosigned(ORIGIN) is None
+
+
 def test_slow_and_long_connections_end(store, monkeypatch):
     """A client that drips bytes is cut by the connection's own time limit, and keep-alive has a last request."""
     monkeypatch.setattr(limits, "WITNESS_CONNECTION_SECONDS", 0.5)
     monkeypatch.setattr(limits, "WITNESS_REQUESTS_COUNT", 3)
     with running(WitnessServer(store, LOGS, "127.0.0.1", 0, RateLimit(1, 1_000, lambda: 0.0))) as server:
         with socket.create_connection(server.server_address[:2], timeout=20) as connection:
-            connection.sendall(POST + b"Content-Length: 100\r\n\r\nold")
-            assert connection.recv(10_000) == b""
+            connection.sendall(POST + b"Content-Length: 100000\r\n\r\n")
+            wait_until(lambda: not drips(connection))
         assert raw(server, b"GET / HTTP/1.1\r\n\r\n" * 5).count(b"HTTP/1.1 404") == 3
 
 
@@ -517,6 +533,15 @@ def test_connections_are_given_back(store, monkeypatch):
             assert raw(server, b"GET / HTTP/1.1\r\n\r\n")
             wait_until(lambda: server._open.total() == 0)
         assert not server._open
+
+
+def drips(connection: socket.socket) -> bool:
+    """Send one byte; False once the server has cut the connection."""
+    try:
+        connection.sendall(b"o")
+    except ConnectionError:
+        return False
+    return True
 
 
 def wait_until(holds):
@@ -701,6 +726,9 @@ def test_init_never_starts_over(tmp_path):
     run("pull", tmp_path)
     os.chmod(tmp_path / "witness.key", 0o644)
     assert "chmod 600" in run("pull", tmp_path, code=1).stderr
+    run("init", tmp_path / "other", "--name", "saksi.example/2", "--no-passphrase")
+    (tmp_path / "other" / "witness.key").replace(tmp_path / "witness.key")
+    assert "is not the key of saksi.example/1" in run("pull", tmp_path, code=1).stderr
     (tmp_path / "witness.key").unlink()
     assert "cannot be read" in run("pull", tmp_path, code=1).stderr
 
@@ -734,6 +762,17 @@ def test_damaged_keys_are_refused():
     """A key file that is cut, changed, too costly or opened with another passphrase gives no key."""
     secret = SecretKey.generate(os.urandom)
     plain, sealed = secret.encode(None, os.urandom), secret.encode(b"benar", os.urandom)
+    comment, _, text = plain.partition(b"\n")
+    whole = base64.b64decode(text)
+
+    def changed(place: int, new: bytes) -> bytes:
+        return comment + b"\n" + base64.b64encode(whole[:place] + new + whole[place + len(new) :]) + b"\n"
+
+    assert SecretKey.parse(changed(len(whole) - 32, bytes(32)), None) == secret  # as `minisign -G -W` leaves it
+    costly = changed(38, bytes(7) + b"\1"), changed(46, bytes(7) + b"\1")
+    for data in (changed(54, b"!" * 8), changed(0, b"ED"), changed(2, b"xx"), *costly):
+        with pytest.raises(FormatError):
+            SecretKey.parse(data, b"benar")
     for data in (
         b"",
         plain[:-9],
