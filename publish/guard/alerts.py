@@ -63,8 +63,7 @@ class Alerts:
             self._now[where] = Counter(one.what for one in findings if not is_mended(one))
             self._seen[where] = now
             if fresh:
-                self._log.parent.mkdir(parents=True, exist_ok=True)
-                durable.append_lines(self._log, b"".join(msgspec.json.encode(one) + b"\n" for one in fresh))
+                self._append(fresh)
             self._metrics()
         self._waiting.setdefault(where, []).extend(one for one in fresh if one.what != "stale")
         self.flush(where)
@@ -82,6 +81,13 @@ class Alerts:
             self._command(alert)
         if self._config.webhook or self._config.webhook_file:
             self._webhook(alert)
+
+    def _append(self, findings: Sequence[Finding]) -> None:
+        try:
+            self._log.parent.mkdir(parents=True, exist_ok=True)
+            durable.append_lines(self._log, b"".join(msgspec.json.encode(one) + b"\n" for one in findings))
+        except OSError as error:
+            self._say(f"{self._log} cannot be written: {error.strerror or error}")
 
     def _command(self, alert: bytes) -> None:
         try:

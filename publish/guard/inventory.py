@@ -22,6 +22,7 @@ from publish.targets.local import LocalTarget, keep
 __all__ = ["EVIDENCE", "BucketInventory", "Found", "Inventory", "LocalInventory"]
 
 EVIDENCE = 16_000_000  # bytes of a wrong file that are kept
+UNWANTED = ("Content-Encoding", "Content-Disposition", "Content-Language")
 SET_ASIDE = ".set-aside"
 WELL_KNOWN = ".well-known"
 
@@ -226,6 +227,10 @@ class BucketInventory:
         for name, value in self._bucket.headers(path).items():
             if (there := held.headers.get(name)) != value:
                 return Found(held.data, f"its {name} is {there or 'missing'} instead of {value}")
+        for name in UNWANTED:
+            there = held.headers.get(name)
+            if there and not (there == "gzip" and name == "Content-Encoding" and self._bucket.compresses(path)):
+                return Found(held.data, f"it has {name}: {there}")
         return Found(held.data)
 
 

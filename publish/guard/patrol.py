@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -16,6 +17,7 @@ from publish.guard.public_watch import PublicWatch
 from publish.guard.watch import TargetWatch, told_time
 from publish.targets import TIMESTAMP
 from publish.workspace import Workspace
+from verifier.printable import printable
 
 __all__ = ["Patrol"]
 
@@ -68,8 +70,9 @@ class Patrol:
         self._note(f"Watching {len(self._targets)} targets and {len(self._public)} public addresses.")
         try:
             while not self._stop.wait(SAVE_SECONDS):
-                for target in self._targets:
-                    target.save()
+                self._save()
+                if not all(thread.is_alive() for thread in threads):
+                    raise PublishError("a part of the guard has ended, which must not be; start it again")
         finally:
             self._stop.set()
             for thread in threads:
@@ -89,20 +92,30 @@ class Patrol:
         try:
             findings = watch.sweep()
         except (PublishError, BuilderError, OSError) as error:
-            findings = [Finding(told_time(self._clock()), watch.name, TIMESTAMP, "down", str(error))]
+            findings = [Finding(told_time(self._clock()), watch.name, TIMESTAMP, "down", printable(str(error)))]
         except (
             Exception
         ) as error:  # whatever it is, a guard that has stopped looking must not look like one that finds nothing
             detail = f"the guard failed: {type(error).__name__}: {error}"
-            findings = [Finding(told_time(self._clock()), watch.name, TIMESTAMP, "down", detail)]
-        fresh = self._alerts.report(watch.name, findings, self._clock().timestamp())
-        with self._lock:
-            for finding in fresh:
-                self._tell(finding)
+            findings = [Finding(told_time(self._clock()), watch.name, TIMESTAMP, "down", printable(detail))]
+        try:
+            fresh = self._alerts.report(watch.name, findings, self._clock().timestamp())
+            with self._lock:
+                for finding in fresh:
+                    self._tell(finding)
+        except Exception as error:  # a full disk, a closed stdout: the guard looks on and mends on
+            with contextlib.suppress(OSError):
+                self._note(f"findings could not be told: {type(error).__name__}: {error}")
         return findings
 
-    def _end(self) -> None:
+    def _save(self) -> None:
         for target in self._targets:
-            target.save()
+            try:
+                target.save()
+            except OSError as error:  # it is read again then
+                self._note(f"what was verified could not be kept: {error}")
+
+    def _end(self) -> None:
+        self._save()
         for watch in self.watches:
             self._alerts.flush(watch.name, at_once=True)

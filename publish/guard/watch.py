@@ -31,6 +31,7 @@ from publish.signing.keyring import Keyring
 from publish.signing.ours import read_public_keys, signed_by
 from publish.targets import TIMESTAMP
 from publish.workspace import Workspace
+from verifier.printable import printable
 
 __all__ = ["TargetWatch", "open_inventories", "told_time"]
 
@@ -258,6 +259,8 @@ class TargetWatch:
         else:
             what, detail = "altered", self._difference(right, found)
         sha256 = _sha256(found)
+        # A stranger's name may hold what neither JSON nor a terminal can take.
+        path, detail, done = map(printable, (path, detail, done))
         return Finding(told_time(self._clock()), self.name, path, what, detail, done, sha256)  # type: ignore[arg-type]
 
     def _difference(self, right: Right, found: Found) -> str:

@@ -93,10 +93,14 @@ class Bucket:
         place = self._place(path)
         return {"Content-Type": content_type(place), "Cache-Control": cache_control(place)}
 
+    def compresses(self, path: str) -> bool:
+        """True if an alias of this name is kept compressed."""
+        return self._compress and content_type(self._place(path)).partition(";")[0] in COMPRESSED
+
     def put(self, path: str, data: bytes, mode: "PutMode" = "overwrite", *, alias: bool = False) -> None:
         """Write one file; an alias compressed where that was asked for."""
         attributes: Attributes = {**self.headers(path)}
-        if alias and self._compress and attributes["Content-Type"].partition(";")[0] in COMPRESSED:
+        if alias and self.compresses(path):
             data, attributes["Content-Encoding"] = gzip.compress(data, 6, mtime=0), "gzip"
         with self.failing(path):
             _again(

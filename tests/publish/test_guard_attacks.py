@@ -1,6 +1,8 @@
 """What a stranger with write access to a target tries against the guard itself."""
 
 import hashlib
+import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +11,8 @@ import pytest
 from tuf.api.metadata import Metadata, Signature, Timestamp
 
 from publish.guard.inventory import LocalInventory
+from publish.guard.judge import Finding
+from publish.guard.patrol import Patrol
 from publish.signing.keyring import Keyring
 from publish.signing.repository import tuf_key
 from publish.targets import TIMESTAMP
@@ -16,6 +20,7 @@ from publish.workspace import Workspace
 from tests.election import NIGHT, correction, minutes
 from tests.publish.test_guard import Place, credentials, storage
 from tests.publish.workspace import deliver, publish
+from tests.storage import BUCKET, Server
 from verifier.formats import canonical_json
 
 __all__ = ["credentials", "storage"]
@@ -170,3 +175,44 @@ def test_what_stands_in_the_way_is_cleared(folder: Place, harm: Callable[[Place]
     folder.guard()
     assert folder.files() == right
     assert folder.guard() == []
+
+
+def test_a_name_that_is_no_text_ends_no_guard(folder: Place) -> None:
+    """A file whose name is no UTF-8 is told in escapes, kept in the log and removed."""
+    (folder.root / os.fsdecode(b"uji/\xff.html")).write_bytes(EVIL)
+    assert [finding.path for finding in folder.guard()] == ["\\udcff.html"]
+    log = folder.directory / "build/guard/findings.jsonl"
+    assert json.loads(log.read_bytes())["path"] == "\\udcff.html"
+    assert folder.guard() == []
+
+
+def test_what_cannot_be_told_is_mended_all_the_same(folder: Place) -> None:
+    """A log that cannot be written and a closed stdout keep no page wrong, and a line says so."""
+    (folder.directory / "build/guard/findings.jsonl").mkdir(parents=True)
+    folder.write("uji/evil.html", EVIL)
+    said: list[str] = []
+
+    def closed(finding: Finding) -> None:
+        raise BrokenPipeError
+
+    assert len(Patrol(folder.directory, True, lambda: NIGHT, closed, said.append).once()) == 1
+    assert not (folder.root / "uji/evil.html").exists()
+    assert len(said) == 2
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"ContentEncoding": "br"}, {"ContentDisposition": "attachment; filename=x.exe"}, {"ContentLanguage": "xx"}],
+    ids=lambda more: next(iter(more)),
+)
+def test_the_right_bytes_under_a_header_too_many(storage: Server, tmp_path: Path, more: dict[str, str]) -> None:
+    """A page that browsers cannot unpack, save instead of showing, or take for another language is altered."""
+    name = next(iter(more)).lower()
+    place = Place(tmp_path, storage, name)
+    page = "uji/ppwp/1101/1101.html"
+    right = place.client.get_object(Bucket=BUCKET, Key=f"{name}/{page}")
+    same = {"ContentType": right["ContentType"], "CacheControl": right["CacheControl"]}
+    place.write(page, right["Body"].read(), **same, **more)
+    assert [(finding.path, finding.what) for finding in place.guard()] == [("ppwp/1101/1101.html", "altered")]
+    assert next(iter(more)) not in place.client.head_object(Bucket=BUCKET, Key=f"{name}/{page}")
+    assert place.guard() == []
