@@ -59,7 +59,11 @@ def one_run(files: list[tuple[str, bytes]], server: Server, folder: Path, second
 
     store = open_store(BUCKET, endpoint=server.url, region="us-east-1", path_style=True, profile=None)
     target = S3Target(
-        "bench", Bucket(lambda: store, "ours/", "e"), known=folder / "known", clock=lambda: datetime.now(UTC), owner="bench"
+        "bench",
+        Bucket(lambda: store, "ours/", "e"),
+        known=folder / "known",
+        clock=lambda: datetime.now(UTC),
+        owner="bench",
     )
     with target.exclusive():
         timed("terbit, files written once", lambda: target.put_objects(files, ignore))
