@@ -2,7 +2,9 @@
 
 import json
 import random
+import re
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -14,10 +16,12 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+import urllib3
 
 from publish.headers import headers_for as publishers_headers
 from tests.election import NIGHT, correction, minutes
 from tests.faults import Fault, FaultProxy, LostAnswer, LostRequest, Status, TruncatedAnswer
+from tests.programs import require
 from tests.publish.workspace import deliver, make_workspace, publish, tree
 from verifier.errors import FetchError, StaleError, VerificationError, VerifierError
 from verifier.mirror.folder import Folder
@@ -331,6 +335,55 @@ def test_killed_at_any_change_to_the_disk(origin: Origin, tmp_path: Path, first:
 
 def copy_with_links(source: Path, target: Path) -> None:
     subprocess.run(["cp", "-a", source, target], check=True)
+
+
+SERVED = ["index.html", "ppwp/0.json", "ppwp/0.json.minisig", "latest.json", TIMESTAMP, "metadata/1.root.json"]
+
+
+def test_nginx_serves_as_the_document_says(origin: Origin, tmp_path: Path) -> None:
+    """The configuration in docs/mirrors.md gives pages, data, objects and packages the headers that our own server gives them."""
+    nginx = require("nginx")
+    origin.sync()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    text = Path("docs/mirrors.md").read_text()
+    server, maps = re.findall(r"```nginx\n(.*?)```", text, re.DOTALL)
+    server = server.replace("443 ssl", f"127.0.0.1:{port}").replace("/srv/mirror/", f"{origin.folder}/")
+    places = "".join(
+        f"{name}_temp_path {tmp_path}/{name}; " for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    settings = tmp_path / "nginx.conf"
+    settings.write_text(
+        f"daemon off; master_process off; pid {tmp_path}/pid; error_log stderr;\nevents {{}}\n"
+        f"http {{ access_log off; {places}\n{maps}\n{server}\n}}\n"
+    )
+    everything = tree(origin.folder / "public")
+    paths = [f"uji/{path}" for path in SERVED]
+    paths += [
+        next(path for path in everything if path.startswith(f"uji/{folder}/")) for folder in ("targets", "packages")
+    ]
+    names = (
+        "Cache-Control",
+        "Content-Security-Policy",
+        "Access-Control-Allow-Origin",
+        "Referrer-Policy",
+        "Content-Type",
+    )
+    with subprocess.Popen([nginx, "-p", tmp_path, "-e", "stderr", "-c", settings], stderr=subprocess.PIPE) as process:
+        try:
+            for path in paths:
+                answer = ask(port, f"/{path}")
+                ours = headers_for(path)
+                assert {n: answer.headers.get(n) for n in names} == {n: ours.get(n) for n in names}, path
+            for path in ("/uji/metadata/", "/mirror.toml", "/uji/.hidden"):
+                assert ask(port, path).status in {403, 404}
+        finally:
+            process.terminate()
+
+
+def ask(port: int, path: str) -> urllib3.BaseHTTPResponse:
+    return urllib3.request("GET", f"http://127.0.0.1:{port}{path}", retries=urllib3.Retry(9, backoff_factor=0.05))
 
 
 @pytest.mark.parametrize(

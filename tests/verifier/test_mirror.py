@@ -286,6 +286,31 @@ def test_a_snapshot_names_no_roots(site: SiteSimulator, mirror: Folder) -> None:
     assert not (mirror.public / "metadata" / "3.root.json").exists()
 
 
+def test_a_thief_cannot_break_what_is_served(site: SiteSimulator, mirror: Folder) -> None:
+    """A stolen snapshot key names other bytes for a list that the served release has: that one keeps its own."""
+    run(mirror)
+    junk, name = b'{"signed":{}}', "metadata/1.ppwp-11.json"
+    site.release += 1
+    site.compose()
+    site.sign()
+    meta = site.snapshot.meta["ppwp-11.json"]
+    site.snapshot.meta["ppwp-11.json"] = type(meta)(1, len(junk), {"sha256": sha256(junk)})
+    site.tree[name] = junk
+    site.sign_snapshot()
+    with pytest.raises(VerifierError):
+        run(mirror)
+    assert check_whole(mirror) == 1
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda file: file.write_bytes(b"{}")], ids=["gone", "garbled"])
+def test_a_damaged_timestamp_is_mended(mirror: Folder, damage: Callable[[Path], None]) -> None:
+    """A pointer that is not the one that the last run left is fetched again, though the upstream has nothing new."""
+    run(mirror)
+    damage(mirror.public / TIMESTAMP)
+    run(mirror)
+    assert check_whole(mirror) == 1
+
+
 def test_a_role_cannot_speak_for_another(site: SiteSimulator, mirror: Folder) -> None:
     """A stolen shard key lists another shard's file: the whole release is refused, the last one stays."""
     run(mirror)

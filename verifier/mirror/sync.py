@@ -16,7 +16,7 @@ from datetime import datetime
 
 from verifier import limits
 from verifier.client import Client
-from verifier.errors import StaleError, VerificationError, VerifierError
+from verifier.errors import FormatError, StaleError, VerificationError, VerifierError
 from verifier.files import SignedFile, object_path
 from verifier.mirror.budget import Budget
 from verifier.mirror.folder import TIMESTAMP, Complete, Folder
@@ -97,8 +97,10 @@ def sync(
 
 def served_version(folder: Folder) -> int | None:
     """The version of the timestamp that is served: when it was signed, in Unix seconds."""
-    data = folder.read(TIMESTAMP)
-    return claimed_version(data) if data is not None else None
+    try:
+        return claimed_version(folder.read(TIMESTAMP) or b"")
+    except FormatError:
+        return None
 
 
 def _offers(
@@ -199,12 +201,11 @@ class _Run:
 
     def _served_roles(self) -> dict[str, Listed]:
         """The roles of the release that is served; it was verified when it came, and is there as a whole."""
-        timestamp = self._folder.read(TIMESTAMP)
-        if timestamp is None:
+        try:
+            snapshot = named_metadata(self._folder.read(TIMESTAMP) or b"")["snapshot"]
+            return named_metadata(self._folder.read(snapshot.path, snapshot.sha256) or b"")
+        except (FormatError, KeyError):  # nothing is served yet, or the disk has lost it: all files are looked at
             return {}
-        snapshot = named_metadata(timestamp)["snapshot"]
-        data = self._folder.read(snapshot.path, snapshot.sha256)
-        return named_metadata(data) if data is not None else {}
 
     def _listed_before(self, role: Listed) -> dict[str, str]:
         data = self._folder.read(role.path, role.sha256)
