@@ -7,6 +7,8 @@ other's way by `Workspace.quiet`.
 import contextlib
 import hashlib
 import os
+import stat
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple, Protocol
@@ -22,16 +24,21 @@ from publish.targets.local import LocalTarget, keep
 __all__ = ["EVIDENCE", "BucketInventory", "Found", "Inventory", "LocalInventory"]
 
 EVIDENCE = 16_000_000  # bytes of a wrong file that are kept
+SETTLES_SECONDS = 2.0
 UNWANTED = ("Content-Encoding", "Content-Disposition", "Content-Language")
 SET_ASIDE = ".set-aside"
 WELL_KNOWN = ".well-known"
 
 
 class Found(NamedTuple):
-    """A file that was read: `data`, None if it is no file of ours at all; `fault` says what else is wrong with it."""
+    """A file that was read: `data`, None if it is no file of ours at all; `fault` says what else is wrong with it.
+
+    `tag` is that of a listing which shows the very file that was read; "" while it is so young that another one could have the same.
+    """
 
     data: bytes | None
     fault: str = ""
+    tag: str = ""
 
 
 class Inventory(Protocol):
@@ -139,14 +146,16 @@ class LocalInventory:
 
     def _read(self, path: str, most: int) -> Found | None:
         try:
-            data, length = self._tree.read(self._place(path), max(most, EVIDENCE))
+            data, status = self._tree.read(self._place(path), max(most, EVIDENCE))
         except FileNotFoundError:
             return None
         except OSError as error:
             return Found(None, f"it cannot be read: {_reason(error)}")
         if data is None:
-            return Found(None, "it is no regular file" if length < 0 else f"it has {length} bytes")
-        return Found(data)
+            return Found(
+                None, f"it has {status.st_size} bytes" if stat.S_ISREG(status.st_mode) else "it is no regular file"
+            )
+        return Found(data, tag=_settled(_listed(status).tag, status.st_ctime))
 
 
 class BucketInventory:
@@ -172,7 +181,7 @@ class BucketInventory:
             key, prefix = place
             with self._bucket.failing(prefix):
                 for page in obstore.list(self._bucket.store, key, chunk_size=1000):
-                    found.update({prefix + one["path"][len(key) + 1 :]: _of_bucket(one) for one in page})
+                    _add(found, ((prefix + one["path"][len(key) + 1 :], _of_bucket(one)) for one in page))
 
         self._bucket.each(whole, folders)
         return found
@@ -196,7 +205,10 @@ class BucketInventory:
 
     def remove(self, paths: Iterable[str]) -> dict[str, str]:
         """See Inventory."""
-        return self._each({path: partial(self._bucket.remove, path) for path in paths})
+        work = {path: partial(self._bucket.remove, path) for path in paths}
+        # The library would take away our own file, whose key is the same but for the `/`.
+        unnamed = {path: "the library cannot name this key; remove it by hand" for path in work if path.endswith("/")}
+        return self._each({path: work[path] for path in work.keys() - unnamed.keys()}) | unnamed
 
     def _each(self, work: Mapping[str, Callable[[], None]]) -> dict[str, str]:
         failed: dict[str, str] = {}
@@ -215,23 +227,26 @@ class BucketInventory:
         with self._bucket.failing(prefix):
             listed = obstore.list_with_delimiter(self._bucket.store, key or None)
         cut = len(key) + 1 if key else 0
-        found.update({prefix + one["path"][cut:]: _of_bucket(one) for one in listed["objects"]})
+        _add(found, ((prefix + one["path"][cut:], _of_bucket(one)) for one in listed["objects"]))
         return [(one, f"{prefix}{one[cut:]}/") for one in listed["common_prefixes"]]
 
     def _read(self, path: str, most: int) -> Found | None:
+        if path.endswith("/"):
+            return Found(None, "a key with / at its end")
         held = self._bucket.get(path, max(most + 1_000, EVIDENCE))
         if held is None:
             return None
         if held.data is None:
             return Found(None, f"it has {held.size} bytes")
+        tag = _settled(_tag(held.tag, held.written), held.written)
         for name, value in self._bucket.headers(path).items():
             if (there := held.headers.get(name)) != value:
-                return Found(held.data, f"its {name} is {there or 'missing'} instead of {value}")
+                return Found(held.data, f"its {name} is {there or 'missing'} instead of {value}", tag)
         for name in UNWANTED:
             there = held.headers.get(name)
             if there and not (there == "gzip" and name == "Content-Encoding" and self._bucket.compresses(path)):
-                return Found(held.data, f"it has {name}: {there}")
-        return Found(held.data)
+                return Found(held.data, f"it has {name}: {there}", tag)
+        return Found(held.data, tag=tag)
 
 
 def _reason(error: BaseException) -> str:
@@ -244,6 +259,25 @@ def _listed(status: os.stat_result) -> Listed:
     return Listed(status.st_size, tag)
 
 
+def _add(found: dict[str, Listed], files: Iterable[tuple[str, Listed]]) -> None:
+    """Two keys with one path: the library leaves a `/` at the end out. Which of them is ours is not told, so that path is read at every look."""
+    for path, listed in files:
+        if path in found:
+            found[path] = Listed(listed.length, "")
+            found[f"{path}/"] = Listed(0, "")
+        else:
+            found[path] = listed
+
+
 def _of_bucket(meta: Any) -> Listed:  # noqa: ANN401
-    # The time stands beside the ETag, which is an MD5: two files with one MD5 can be made.
-    return Listed(meta["size"], f"{meta['e_tag']} {meta['last_modified'].timestamp()}")
+    return Listed(meta["size"], _tag(str(meta["e_tag"]), int(meta["last_modified"].timestamp())))
+
+
+def _tag(e_tag: str, written: int) -> str:
+    # The time stands beside the ETag, which is an MD5: two files with one MD5 can be made. A GET tells it in whole seconds.
+    return f"{e_tag} {written}"
+
+
+def _settled(tag: str, written: float) -> str:
+    """The tag, unless another write could still have the same one: servers tell the time of a write in whole seconds, file systems in ticks."""
+    return tag if time.time() - written > SETTLES_SECONDS else ""

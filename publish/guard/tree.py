@@ -21,15 +21,15 @@ class Tree:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def read(self, path: str, most: int) -> tuple[bytes | None, int]:
-        """A regular file's bytes and length, None in place of the bytes where there are more than `most`; -1 as length of what is no regular file."""
+    def read(self, path: str, most: int) -> tuple[bytes | None, os.stat_result]:
+        """A regular file's bytes and what it is; None in place of the bytes where there are more than `most`, or of what is no regular file."""
         with self._folder(path) as (folder, name):
             descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
             with os.fdopen(descriptor, "rb") as file:
                 status = os.fstat(descriptor)
                 if not stat.S_ISREG(status.st_mode):
-                    return None, -1
-                return (file.read() if status.st_size <= most else None), status.st_size
+                    return None, status
+                return (file.read() if status.st_size <= most else None), status
 
     def write(self, path: str, data: bytes) -> None:
         """Replace a file as a whole and durably, in place of whatever has its name."""

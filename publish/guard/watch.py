@@ -158,7 +158,7 @@ class TargetWatch:
         for path in beside:
             if not any(path[3:] == other or (other.endswith("/") and path[3:].startswith(other)) for other in others):
                 yield Wrong(path, None, Found(None))
-        skip, superseded = set(beside), dict[str, tuple[str, str]]()
+        skip, superseded = set(beside), dict[str, tuple[tuple[str, str], Found]]()
         wanted = [(path, right[path].length if path in right else EVIDENCE) for path in paths if path not in skip]
         for path, found in self.inventory.read(wanted):
             here = right.get(path)
@@ -168,19 +168,24 @@ class TargetWatch:
             elif found.data is None or (found.fault and here is not None):
                 yield Wrong(path, here, found)
             elif holds(found.data, here, self.keys) if here else harmless(path, found.data, self.keys):
-                self._verified[path] = (self._listed[path].tag, here.sha256 if here else "")
+                self._remember(path, found, here.sha256 if here else "")
             elif here is None and (claim := claimed(path, found.data)) is not None:
-                superseded[path] = claim
+                superseded[path] = claim, found._replace(data=None)
             else:
                 yield Wrong(path, here, found)
         yield from self._judge_superseded(superseded)
 
-    def _judge_superseded(self, objects: Mapping[str, tuple[str, str]]) -> Iterator[Wrong]:
+    def _remember(self, path: str, found: Found, sha256: str) -> None:
+        """What was read was good: by its own tag, since the listing may have shown another file a moment before."""
+        if found.tag:
+            self._verified[path] = (found.tag, sha256)
+
+    def _judge_superseded(self, objects: Mapping[str, tuple[tuple[str, str], Found]]) -> Iterator[Wrong]:
         """Objects named by their own hash: anyone can make such a name, only we list it in signed metadata."""
-        proven = self._proven({*objects.values()})
-        for path, claim in objects.items():
+        proven = self._proven({claim for claim, _ in objects.values()})
+        for path, (claim, there) in objects.items():
             if claim in proven:
-                self._verified[path] = (self._listed[path].tag, "")
+                self._remember(path, there, "")
             else:
                 for _, found in self.inventory.read([(path, EVIDENCE)]):
                     if found is not None:

@@ -63,12 +63,16 @@ PATIENCE = Patience()
 
 
 class Held(NamedTuple):
-    """A file as the bucket holds it: `data` None where it is longer than asked for; `headers` by name; `tag` changes with every write."""
+    """A file as the bucket holds it: `data` None where it is longer than asked for; `headers` by name; `tag` is its ETag.
+
+    `written`: Unix time of that write by the server's clock, in whole seconds.
+    """
 
     data: bytes | None
     size: int
     tag: str
     headers: dict[str, str]
+    written: int
 
 
 class Bucket:
@@ -120,9 +124,10 @@ class Bucket:
                 return None
             size, tag = answer.meta["size"], str(answer.meta["e_tag"])
             headers = {str(name): str(value) for name, value in answer.attributes.items()}
+            written = int(answer.meta["last_modified"].timestamp())
         if data is not None and headers.get("Content-Encoding") == "gzip":
             data = _unpacked(data, most)
-        return Held(data, size, tag, headers)
+        return Held(data, size, tag, headers, written)
 
     def _get(self, path: str, most: int) -> "tuple[GetResult, bytes | None]":
         answer = obstore.get(self.store, self.key(path))

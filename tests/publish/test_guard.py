@@ -334,6 +334,7 @@ def test_a_second_look_costs_a_listing(storage: Server, tmp_path: Path) -> None:
     with FaultProxy(storage.url) as proxy:
         config = place.directory / "terbit.toml"
         config.write_text(config.read_text().replace(storage.url, proxy.url))
+        time.sleep(3)  # what was written just now is read again
         place.guard()
         count = len(proxy.requests)
         assert place.guard() == []

@@ -4,18 +4,21 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from obstore.store import MemoryStore
 from tuf.api.metadata import Metadata, Signature, Timestamp
 
-from publish.guard.inventory import LocalInventory
-from publish.guard.judge import Finding
+from publish.guard.inventory import BucketInventory, LocalInventory, _add
+from publish.guard.judge import Finding, Listed
 from publish.guard.patrol import Patrol
 from publish.signing.keyring import Keyring
 from publish.signing.repository import tuf_key
 from publish.targets import TIMESTAMP
+from publish.targets.bucket import Bucket
 from publish.workspace import Workspace
 from tests.election import NIGHT, correction, minutes
 from tests.publish.test_guard import Place, credentials, storage
@@ -216,3 +219,45 @@ def test_the_right_bytes_under_a_header_too_many(storage: Server, tmp_path: Path
     assert [(finding.path, finding.what) for finding in place.guard()] == [("ppwp/1101/1101.html", "altered")]
     assert next(iter(more)) not in place.client.head_object(Bucket=BUCKET, Key=f"{name}/{page}")
     assert place.guard() == []
+
+
+@pytest.mark.parametrize("seconds", [0, 3], ids=["at once", "long before"])
+def test_a_page_that_is_right_only_while_it_is_read(
+    storage: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: int
+) -> None:
+    """Wrong bytes in the listing, the right ones in the answer, and the wrong ones again: the next look finds them."""
+    place = Place(tmp_path, storage, f"swap{seconds}")
+    page = "uji/ppwp/1101/1101.html"
+    answer = place.client.get_object(Bucket=BUCKET, Key=f"swap{seconds}/{page}")
+    right, headers = answer["Body"].read(), {name: answer[name] for name in ("ContentType", "CacheControl")}
+    listing = BucketInventory.listing
+
+    def swapped(self: BucketInventory) -> dict[str, Listed]:
+        place.write(page, EVIL, **headers)
+        time.sleep(seconds)
+        listed = listing(self)
+        place.write(page, right, **headers)
+        return listed
+
+    monkeypatch.setattr(BucketInventory, "listing", swapped)
+    assert place.guard() == []
+    monkeypatch.undo()
+    for name, value in storage.environment().items():
+        monkeypatch.setenv(name, value)
+    place.write(page, EVIL, **headers)
+    assert [finding.what for finding in place.guard()] == ["altered"]
+    assert place.files()[page] == right
+
+
+def test_a_twin_key_hides_nothing() -> None:
+    """A key with `/` at its end, which the library tells as the one without, is told, and its path read at every look."""
+    found: dict[str, Listed] = {}
+    _add(found, [("a.html", Listed(3, "x 1")), ("a.html", Listed(0, "y 2"))])
+    assert found == {"a.html": Listed(0, ""), "a.html/": Listed(0, "")}
+    store = MemoryStore()
+    inventory = BucketInventory("bucket", Bucket(lambda: store, "", "uji"))
+    inventory.put([("a.html", b"right", "")])
+    assert "a.html/" in inventory.remove(["a.html/"])
+    ((_, there),) = inventory.read([("a.html", 5)])
+    assert there is not None
+    assert there.data == b"right"
