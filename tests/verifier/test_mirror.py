@@ -466,6 +466,25 @@ def test_commands(site: SiteSimulator, upstream: SiteServer, tmp_path: Path) -> 
     assert command("sync", folder, "--now", "2030-01-01T00:00:00Z").exit_code == STALE
 
 
+def test_watching(site: SiteSimulator, upstream: SiteServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--watch` goes on after runs that failed, with pauses that are never quite the same."""
+    mirror, good = make(tmp_path / "mirror", site, upstream.url), site.tree[TIMESTAMP]
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        site.tree[TIMESTAMP] = b"{}" if len(pauses) == 1 else good
+        if len(pauses) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("time.sleep", pause)
+    told = command("sync", mirror.root, "--watch", 60, "--now", f"{NOW:%Y-%m-%dT%H:%M:%SZ}")
+    assert told.stdout.count("release 1") == 2
+    assert "the timestamp has no version" in told.stderr
+    assert len(set(pauses)) == 3
+    assert all(48 <= seconds <= 72 for seconds in pauses)
+
+
 def test_textfile(site: SiteSimulator, upstream: SiteServer, tmp_path: Path) -> None:
     """Prometheus is told the release, its age and size, the last success, and each upstream's failures, after bad runs too."""
     mirror, textfile = make(tmp_path / "mirror", site, upstream.url), tmp_path / "mirror.prom"
