@@ -64,6 +64,7 @@ IDENTITIES = {
     ]
 }
 PR_SET_PDEATHSIG = 1
+PORT_ATTEMPTS = 4
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,20 @@ class Server:
 @contextlib.contextmanager
 def seaweedfs(folder: Path) -> Iterator[Server]:
     """SeaweedFS: conditional writes, checksums, versions, Object Lock, bucket policies."""
+    with contextlib.ExitStack() as stack:
+        for attempt in range(1, PORT_ATTEMPTS + 1):
+            try:
+                server = stack.enter_context(_seaweedfs(folder / str(attempt)))
+                break
+            except RuntimeError:
+                # Between looking for free ports and taking them, somebody else took one.
+                if attempt == PORT_ATTEMPTS:
+                    raise
+        yield server
+
+
+@contextlib.contextmanager
+def _seaweedfs(folder: Path) -> Iterator[Server]:
     (folder / "data").mkdir(parents=True)
     (folder / "s3.json").write_text(json.dumps(IDENTITIES))
     master, master_grpc, volume, volume_grpc, filer, filer_grpc, s3, s3_grpc, admin, admin_grpc = free_ports(10)
