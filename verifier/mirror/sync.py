@@ -22,7 +22,7 @@ from verifier.mirror.budget import Budget
 from verifier.mirror.folder import TIMESTAMP, Complete, Folder
 from verifier.mirror.metadata import Listed, MetadataSource, claimed_version, listed_files, named_metadata
 from verifier.mirror.transfer import Transfer
-from verifier.mirror.upstreams import CONNECTIONS, Upstream, Upstreams, worst
+from verifier.mirror.upstreams import Upstream, Upstreams, worst
 from verifier.results_signature import MinisignKeys
 from verifier.site import KEYS_PATH, ROLES_WITHOUT_RESULTS, signed_file
 from verifier.surroundings import unlisted
@@ -153,7 +153,7 @@ class _Run:
     def release(self, *, broken_off: bool, full: bool) -> None:
         """Bring in what is new. `broken_off`: what an earlier run left is half done."""
         self._folder.begin()
-        with ThreadPoolExecutor(CONNECTIONS) as executor:
+        with ThreadPoolExecutor(self._upstreams.threads) as executor:
             self._source.fetch_all(executor)
             self._list({} if full else self._served_roles())
             new = [file for path, file in self._files.items() if path not in self._unchanged]

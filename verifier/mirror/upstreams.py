@@ -13,7 +13,7 @@ from verifier.errors import FetchError, VerifierError
 from verifier.fetcher import DirectoryFetcher, GaveUpError
 from verifier.http_fetcher import HttpFetcher
 
-__all__ = ["CONNECTIONS", "Upstream", "Upstreams", "worst"]
+__all__ = ["Upstream", "Upstreams", "worst"]
 
 CONNECTIONS = 8
 # What is told where nothing succeeded: an attack before an old state before an outage.
@@ -62,6 +62,8 @@ class Upstreams:
 
     def __init__(self, places: Sequence[str]) -> None:
         self.all = tuple(Upstream(place) for place in places)
+        # Threads wait for a network well; on a disk they only wait for each other.
+        self.threads = CONNECTIONS if any("://" in place for place in places) else 1
 
     def fetch(self, path: str, max_length: int, check: Callable[[bytes], None]) -> bytes:
         """The first answer for which `check` raises nothing; the worst of the errors if there is none."""
