@@ -101,10 +101,8 @@ def heartbeat(directory: Path, passphrase_file: Path | None, as_json: bool, quie
 
     Example:  terbit heartbeat
     """
-    release, expires = _renew(directory, passphrase_file, quiet)
-    if as_json:
-        click.echo(json.dumps({"release": release, "expires": expires}))
-    elif not quiet:
+    release, expires = _renew(directory, passphrase_file, quiet, as_json)
+    if not as_json and not quiet:
         click.echo(f"Release {release} is still the newest; timestamp renewed until {expires}.", err=True)
 
 
@@ -150,7 +148,7 @@ def freeze(directory: Path, passphrase_file: Path | None, reason: str, end: bool
         click.echo(f"The public was told: release {release}; timestamp renewed until {expires}.", err=True)
 
 
-def _renew(directory: Path, passphrase_file: Path | None, quiet: bool) -> tuple[int, str]:
+def _renew(directory: Path, passphrase_file: Path | None, quiet: bool, as_json: bool = False) -> tuple[int, str]:
     """The release whose timestamp was renewed, and until when; PublishError if it was not at every target that shows one of ours."""
     from publish.errors import PublishError
     from publish.progress import Stages
@@ -160,7 +158,11 @@ def _renew(directory: Path, passphrase_file: Path | None, quiet: bool) -> tuple[
     workspace = Workspace(directory.resolve())
     now = datetime.now(UTC).replace(microsecond=0)
     with workspace.lock(), Flow(workspace, Stages(quiet), now, passphrase_file) as flow:
-        release = flow.heartbeat()
+        try:
+            release = flow.heartbeat()
+        finally:
+            if as_json:
+                click.echo(json.dumps(flow.told()))
         unknown = [name for name, base in flow.bases.items() if base.seen and not base.record]
         if unknown:
             missed = [f"{name}: what it shows is not recorded here; run: terbit reconcile {name}" for name in unknown]
