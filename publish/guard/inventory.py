@@ -136,7 +136,17 @@ class LocalInventory:
         pending = [(folder, prefix)]
         while pending:
             folder, prefix = pending.pop()
-            with os.scandir(folder) as entries:
+            try:
+                entries = os.scandir(folder)
+            except FileNotFoundError:
+                continue
+            except OSError:
+                if not prefix:
+                    raise
+                # Too deep a path, or no right to look: what a stranger made so must not hide the rest.
+                found[prefix] = Listed(0, "")
+                continue
+            with entries:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
                         pending.append((entry.path, f"{prefix}{entry.name}/"))
@@ -145,6 +155,8 @@ class LocalInventory:
                             found[prefix + entry.name] = _listed(entry.stat(follow_symlinks=False))
 
     def _read(self, path: str, most: int) -> Found | None:
+        if path.endswith("/"):
+            return Found(None, "it is a folder that cannot be looked into")
         try:
             data, status = self._tree.read(self._place(path), max(most, EVIDENCE))
         except FileNotFoundError:

@@ -180,6 +180,23 @@ def test_what_stands_in_the_way_is_cleared(folder: Place, harm: Callable[[Place]
     assert folder.guard() == []
 
 
+def test_folders_too_deep_to_look_into_hide_nothing(folder: Place) -> None:
+    """Folders within folders, deeper than a path may be long, are removed, and what was altered beside them is mended."""
+    right = folder.files()
+    descriptor = os.open(folder.directory / "public/uji/ppwp", os.O_RDONLY)
+    for _ in range(24):
+        os.mkdir("d" * 200, dir_fd=descriptor)
+        inner = os.open("d" * 200, os.O_RDONLY, dir_fd=descriptor)
+        os.close(descriptor)
+        descriptor = inner
+    os.close(descriptor)
+    folder.write("uji/ppwp/1101/1101.html", EVIL)
+    folder.guard()
+    folder.guard()
+    assert folder.files() == right
+    assert folder.guard() == []
+
+
 def test_a_name_that_is_no_text_ends_no_guard(folder: Place) -> None:
     """A file whose name is no UTF-8 is told in escapes, kept in the log and removed."""
     (folder.root / os.fsdecode(b"uji/\xff.html")).write_bytes(EVIL)
