@@ -22,7 +22,7 @@ from watchdog.observers import Observer
 
 from builder.errors import BuilderError
 from publish.errors import PublishError
-from publish.headers import headers_for
+from verifier.headers import headers_for
 
 __all__ = ["Render", "Server", "serve"]
 

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from publish.headers import headers_for
+from verifier.headers import headers_for
 
 __all__ = [
     "CEREMONY",
@@ -134,7 +134,7 @@ def judge_headers(url: str, path: str, found: Mapping[str, str]) -> list[Finding
             continue
         if name == "Content-Type":
             what = f"its Content-Type is {there}, not {wanted}: browsers show it wrongly or not at all"
-            findings.append(Finding("fail", url, what, "let the host send the type that publish/headers.py defines"))
+            findings.append(Finding("fail", url, what, "let the host send the type that verifier/headers.py defines"))
         elif there is None:
             missing.append(name)
         else:

@@ -22,8 +22,8 @@ from obstore.exceptions import BaseError, GenericError
 from obstore.store import S3Store
 
 from publish.errors import TargetError
-from publish.headers import cache_control, content_type
 from publish.targets.failure import explain, is_missing_bucket
+from verifier.headers import cache_control, content_type
 
 if TYPE_CHECKING:
     from obstore import Attributes, GetResult, PutMode

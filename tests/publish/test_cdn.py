@@ -34,12 +34,12 @@ from publish.cdn.batches import (
 from publish.cdn.send import GIVE_UP, Sender
 from publish.config import parse_config
 from publish.errors import ConfigError
-from publish.headers import headers_for
 from tests.cdn import HOST, PURGE_KEY, Cdn, nginx_cache, nginx_origin, varnish
 from tests.election import NIGHT, correction, minutes
 from tests.publish.workspace import deliver, make_workspace
 from tests.publish.workspace import publish as publish_workspace
 from tests.storage import BUCKET, Server, moto, seaweedfs
+from verifier.headers import headers_for
 
 PLACE = Place(("https://a.example/", "https://b.example/x/"), "uji")
 PAGE, DATA = "ppwp/1101/1101.html", "ppwp/1101/1101.json"

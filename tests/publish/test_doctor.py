@@ -18,11 +18,11 @@ from click.testing import CliRunner
 from publish.cli.main import terbit
 from publish.doctor import judge
 from publish.doctor.judge import ORIGIN, Finding, Size
-from publish.headers import headers_for
 from publish.serve import Server as PublicServer
 from publish.signing.keys import ONLINE_COST, read_secret_key, write_secret_key
 from tests.publish.workspace import deliver, make_workspace, publish
 from tests.storage import BUCKET, Server, rclone, seaweedfs
+from verifier.headers import headers_for
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 CONFIG = 'workers = 1\n[targets.bucket]\nbucket = "{bucket}"\nendpoint = "{url}"\nprefix = "doctor/"\n{more}'

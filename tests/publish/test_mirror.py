@@ -18,12 +18,12 @@ from pathlib import Path
 import pytest
 import urllib3
 
-from publish.headers import headers_for as publishers_headers
 from tests.election import NIGHT, correction, minutes
 from tests.faults import Fault, FaultProxy, LostAnswer, LostRequest, Status, TruncatedAnswer
 from tests.programs import require
 from tests.publish.workspace import deliver, make_workspace, publish, tree
 from verifier.errors import FetchError, StaleError, VerificationError, VerifierError
+from verifier.headers import headers_for as publishers_headers
 from verifier.mirror.folder import Folder
 from verifier.mirror.init import init
 from verifier.mirror.server import MirrorServer, headers_for

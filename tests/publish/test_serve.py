@@ -13,8 +13,8 @@ import pytest
 
 from builder.errors import ContentError
 from publish.errors import PublishError
-from publish.headers import ALIAS, IMMUTABLE, POINTER, SECURITY_HEADERS, cache_control, content_type, headers_for
 from publish.serve import Server
+from verifier.headers import ALIAS, IMMUTABLE, POINTER, SECURITY_HEADERS, cache_control, content_type, headers_for
 
 PAGE = b"<!doctype html>\n<title>x</title>\n<p>Halo\n"
 SHA = "0" * 64

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from publish.headers import IMMUTABLE, cache_control
 from tests.publish.workspace import deliver, make_workspace, publish
 from tests.storage import GUARD, LOCKED, PUBLISHER, Server, seaweedfs
+from verifier.headers import IMMUTABLE, cache_control
 
 APPLY = Path(__file__).parents[2] / "docs/storage/apply.py"
 # SeaweedFS 4.48: reads these two conditions as never met, so that every PUT is refused; and the tests speak plain HTTP.

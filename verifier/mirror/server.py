@@ -9,72 +9,28 @@ import threading
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from socket import socket
 from typing import Any, BinaryIO
 from urllib.parse import quote, unquote
 
+from verifier import headers as site_headers
 from verifier import limits
 from verifier.errors import VerifierError
 
 __all__ = ["MirrorServer", "headers_for"]
 
 CHUNK = 1 << 16
-IMMUTABLE = "public, max-age=31536000, immutable"
-POINTER = "public, max-age=10"
-ALIAS = "public, max-age=60, stale-while-revalidate=60, stale-if-error=86400"
-# As at the publisher's (its pages are ours), but for Strict-Transport-Security: that is for the mirror's owner to say.
-PAGE_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-    "require-trusted-types-for 'script'; trusted-types 'none'"
-)
-# Scans come from whoever handed in: a browser that opens one gives it no rights at all.
-PACKAGE_POLICY = "default-src 'none'; sandbox; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".json": "application/json",
-    ".csv": "text/csv; charset=utf-8",
-    ".gz": "application/gzip",
-    ".zip": "application/zip",
-    ".parquet": "application/vnd.apache.parquet",
-    ".atom": "application/atom+xml",
-    ".svg": "image/svg+xml",
-    ".png": "image/png",
-    ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg",
-    ".pdf": "application/pdf",
-    **dict.fromkeys([".txt", ".toml", ".minisig", ".pub", ".sig", ".tlog-proof"], "text/plain; charset=utf-8"),
-}
-PAGES = frozenset({".html", ".css", ".js"})
 
 
 def headers_for(path: str) -> dict[str, str]:
-    """All headers of the file at `<election>/…` but its length and ETag."""
-    parts, suffix = PurePosixPath(path).parts, PurePosixPath(path).suffix
-    folder, name = parts[1] if len(parts) > 2 else "", parts[-1]
-    is_page, in_package = suffix in PAGES, folder == "packages"
-    versioned = folder == "metadata" and name[0].isdigit()
-    if folder in {"targets", "packages"} or versioned:
-        cache = IMMUTABLE
-    else:
-        cache = POINTER if name in {"timestamp.json", "latest.json"} else ALIAS
-    text = "text/plain; charset=utf-8"
-    headers = {
-        "Content-Type": text if is_page and in_package else TYPES.get(suffix, "application/octet-stream"),
-        "Cache-Control": cache,
-        "Content-Security-Policy": PACKAGE_POLICY if in_package else PAGE_POLICY,
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
-        "Cross-Origin-Opener-Policy": "same-origin",
-        "Cross-Origin-Embedder-Policy": "require-corp",
-        "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=(), browsing-topics=()",
-        # Data is for everybody's programs; pages are for reading where they are.
-        "Cross-Origin-Resource-Policy": "same-origin" if is_page else "cross-origin",
+    """All headers of the file at `<election>/…` but its length and ETag: the publisher's, since its pages are ours.
+
+    Without Strict-Transport-Security: that speaks for a whole domain, and is for the mirror's owner to say.
+    """
+    return {
+        name: value for name, value in site_headers.headers_for(path).items() if name != "Strict-Transport-Security"
     }
-    return headers if is_page else headers | {"Access-Control-Allow-Origin": "*"}
 
 
 class MirrorServer(ThreadingHTTPServer):

@@ -1,4 +1,4 @@
-"""The headers of the public site: one source for the local server, for object storage and for a CDN's configuration.
+"""The headers of the public site: one source for the publisher's and the mirrors' servers, for object storage and for a CDN's configuration.
 
 A path here is relative to the public root, `<election>/…` (docs/formats.md, "Public tree").
 """
