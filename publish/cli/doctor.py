@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from publish.cli.options import directory_option
 from verifier.printable import say
 
 if TYPE_CHECKING:
@@ -23,13 +24,7 @@ __all__ = ["doctor"]
 
 
 @click.command()
-@click.option(
-    "-C",
-    "--directory",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path(),
-    help="The workspace. [default: this folder]",
-)
+@directory_option
 @click.option(
     "--offline", is_flag=True, help="Only what can be seen on this machine: no bucket and no address is asked."
 )

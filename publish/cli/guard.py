@@ -10,27 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from publish.cli.options import directory_option, json_option, passphrase_option, quiet_option
 from verifier.printable import say
 
 if TYPE_CHECKING:
     from publish.release.flow import Flow
 
 __all__ = ["freeze", "guard", "heartbeat"]
-
-directory_option = click.option(
-    "-C",
-    "--directory",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path(),
-    help="The workspace. [default: this folder]",
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Tell it as JSON on stdout.")
-quiet_option = click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors on stderr.")
-passphrase_option = click.option(
-    "--passphrase-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="File with the passphrase of the online keys.",
-)
 
 
 @click.command()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 import click
 
+from publish.cli.options import directory_option
 from verifier.printable import say
 
 if TYPE_CHECKING:
@@ -48,13 +49,7 @@ def _delivery_options(command: F) -> F:
         click.option("--withdraw-missing", is_flag=True, help="Withdraw known rows that the source no longer has."),
         click.option("--note", default="", help="A remark that is published with changed figures."),
         click.option("--reason", help="Why published figures change: transcription, recount, source…"),
-        click.option(
-            "-C",
-            "--directory",
-            type=click.Path(file_okay=False, path_type=Path),
-            default=Path(),
-            help="The workspace. [default: this folder]",
-        ),
+        directory_option,
     ):
         command = option(command)
     return command

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from publish.cli.options import directory_option
 from publish.errors import KeyFileError
 from verifier.printable import say
 
@@ -28,9 +29,6 @@ __all__ = ["create_keys", "keys", "sign"]
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
-directory_option = click.option(
-    "-C", "--directory", type=FOLDER, default=Path(), help="The workspace. [default: this folder]"
-)
 offline_dir_option = click.option(
     "--offline-dir",
     type=FOLDER,

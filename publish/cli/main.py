@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from publish.cli.options import directory_option, json_option, passphrase_option, quiet_option
 from verifier.printable import PrintableGroup, say
 
 if TYPE_CHECKING:
@@ -58,22 +59,8 @@ class _Lazy(PrintableGroup):
         return command
 
 
-directory_option = click.option(
-    "-C",
-    "--directory",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path(),
-    help="The workspace. [default: this folder]",
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Tell what was done as JSON on stdout.")
-quiet_option = click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors on stderr.")
 yes_option = click.option(
     "-y", "--yes", is_flag=True, help="Do not ask when figures fall, leaders or many areas change: for unattended runs."
-)
-passphrase_option = click.option(
-    "--passphrase-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="File with the passphrase of the online keys.",
 )
 
 

@@ -9,16 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from publish.cli.main import (
-    directory_option,
-    json_option,
-    now,
-    passphrase_option,
-    publish_and_tell,
-    quiet_option,
-    start,
-    take_in,
-)
+from publish.cli.main import now, publish_and_tell, start, take_in
+from publish.cli.options import directory_option, json_option, passphrase_option, quiet_option
 from verifier.printable import say
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from publish.cli.options import directory_option
 from verifier.printable import say
 
 if TYPE_CHECKING:
@@ -20,13 +21,7 @@ __all__ = ["reconcile"]
 
 @click.command()
 @click.argument("names", metavar="[TARGET]...", nargs=-1)
-@click.option(
-    "-C",
-    "--directory",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path(),
-    help="The workspace. [default: this folder]",
-)
+@directory_option
 @click.option("--no-heal", is_flag=True, help="Only tell what is wrong there; put nothing right.")
 @click.option("--json", "as_json", is_flag=True, help="Tell what was found as JSON on stdout.")
 def reconcile(names: tuple[str, ...], directory: Path, no_heal: bool, as_json: bool) -> None:
