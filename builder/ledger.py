@@ -1,4 +1,4 @@
-"""The ledger: packages accepted and cuts made, in order, append-only and durable.
+"""The ledger: packages accepted and refused, roots put in force and cuts made, in order, append-only and durable.
 
 Format: docs/formats.md, "Ledger". A package's folder is on disk before its record; a record counts from the moment its LF is durable. A
 stop at any write leaves at most a folder or a torn last line that nothing refers to, and the next run writes the same bytes again.
@@ -18,7 +18,7 @@ from builder import durable
 from builder.errors import LedgerError, PackageError
 from builder.recap import Cover, Package, parse_cover, read_package
 
-__all__ = ["Cut", "Ledger", "PackageRecord"]
+__all__ = ["Cut", "Ledger", "PackageRecord", "Record", "RedactedRecord", "RefusedRecord", "RootRecord"]
 
 GENESIS = b"0" * 64
 
@@ -26,17 +26,44 @@ Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Number = Annotated[int, msgspec.Meta(ge=0)]
 
 
-class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
+class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="type"):
     pass
 
 
 class PackageRecord(_Record, frozen=True, tag="package"):
-    """A package accepted whole."""
+    """A package accepted whole. `signature` hashes its recap.toml.sig, `signer` the key's blob; None: the operator vouches."""
 
     package: Sha256
     contest: str
     series: Literal["count", "recap"]
     rows: Number
+    signature: Sha256 | None = None
+    signer: Sha256 | None = None
+
+
+class RefusedRecord(_Record, frozen=True, tag="refused"):
+    """A package refused whole, with the codes of the rules that it broke, sorted: nobody can say that it never came."""
+
+    package: Sha256
+    rules: tuple[str, ...]
+    signature: Sha256 | None = None
+    signer: Sha256 | None = None
+
+
+class RootRecord(_Record, frozen=True, tag="root"):
+    """A root of trust put in force: its file's name `<version>.root.json`, length in bytes, hash."""
+
+    file: Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,8}\.root\.json\Z")]
+    length: Number
+    sha256: Sha256
+
+
+class RedactedRecord(_Record, frozen=True, tag="redacted"):
+    """A file of an accepted package is withheld, by the order whose text `authority` hashes."""
+
+    package: Sha256
+    file: Sha256
+    authority: Sha256
 
 
 class Cut(_Record, frozen=True, tag="cut"):
@@ -51,10 +78,13 @@ class Cut(_Record, frozen=True, tag="cut"):
     trust: Sha256
     builder: str
     results: Number
+    signers: Sha256 | None = None
 
+
+Record = PackageRecord | RefusedRecord | RootRecord | RedactedRecord | Cut
 
 _encoder = msgspec.json.Encoder(order="sorted")
-_decoder = msgspec.json.Decoder(PackageRecord | Cut)
+_decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 
 
 class Ledger:
@@ -63,6 +93,7 @@ class Ledger:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.path = directory / "records.jsonl"
+        self.records: list[Record] = []
         self.packages: list[PackageRecord] = []
         self.cuts: list[Cut] = []
         self._names: set[str] = set()
@@ -125,6 +156,12 @@ class Ledger:
             )
         self._append([cut])
 
+    def add(self, records: Sequence[RefusedRecord | RootRecord | RedactedRecord]) -> None:
+        """Append what changes no figure."""
+        if records:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            self._append(records)
+
     def read(self, record: PackageRecord) -> Package:
         """An accepted package, every hash checked again."""
         folder = self.directory / "packages" / record.package
@@ -151,7 +188,7 @@ class Ledger:
             )
         return parse_cover(data, str(path))
 
-    def _append(self, records: Sequence[PackageRecord | Cut]) -> None:
+    def _append(self, records: Sequence[Record]) -> None:
         lines, last = [], self._last
         for record in records:
             lines.append(last + b" " + _encoder.encode(record))
@@ -160,17 +197,18 @@ class Ledger:
         for record, line in zip(records, lines, strict=True):
             self._take(record, line)
 
-    def _take(self, record: PackageRecord | Cut, line: bytes) -> None:
+    def _take(self, record: Record, line: bytes) -> None:
         self._last = hashlib.sha256(line).hexdigest().encode()
+        self.records.append(record)
         if isinstance(record, Cut):
             self.cuts.append(record)
-        else:
+        elif isinstance(record, PackageRecord):
             self.packages.append(record)
             self._names.add(record.package)
             self._chain.append(self._last.decode())
 
     def _load(self, *, repair: bool = False) -> None:
-        self.packages, self.cuts, self._names, self._chain, self._last = [], [], set(), [], GENESIS
+        self.records, self.packages, self.cuts, self._names, self._chain, self._last = [], [], [], set(), [], GENESIS
         if not self.path.exists():
             return
         data = self.path.read_bytes()

@@ -93,7 +93,7 @@ def tuf_key(public: minisign.PublicKey) -> Key:
 
 def delegated_paths(role: str) -> list[str]:
     """Patterns of the TUF targets that `role` may sign (trust, site, `<group>` or `<group>-<shard>`)."""
-    fixed = {"trust": ["trust/*", "keys/*"], "site": ["*", "en/*", "assets/*", "schema/*"]}
+    fixed = {"trust": ["trust/*", "keys/*"], "site": ["*", "en/*", "assets/*", "schema/*", "inputs/*", "packs/*"]}
     if role in fixed:
         return fixed[role]
     # A glob does not cross "/": each depth and language stands on its own.

@@ -32,7 +32,7 @@ ELECTION = "pemilu-2026"
 DELEGATIONS = {
     "targets": {
         "trust": ["trust/*", "keys/*"],
-        "site": ["*", "en/*", "assets/*", "schema/*"],
+        "site": ["*", "en/*", "assets/*", "schema/*", "inputs/*", "packs/*"],
         "ppwp": ["ppwp/*", "ppwp/*/*", "ppwp-*/*", "ppwp-*/*/*", "en/ppwp/*", "en/ppwp/*/*"],
     },
     "ppwp": {"ppwp-11": ["ppwp/11/*", "en/ppwp/11/*"], "ppwp-12": ["ppwp/12/*", "en/ppwp/12/*"]},
