@@ -8,7 +8,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ import click
 
 from verifier import limits
 from verifier.cli_mirror import mirror
+from verifier.cli_trust import TrustOptions, now_option, trust_options
 from verifier.cli_witness import witness
 from verifier.errors import VerificationError, VerifierError
 from verifier.printable import PrintableGroup, say
@@ -110,26 +110,16 @@ def check_file(
 
 @main.command("site")
 @click.argument("place", metavar="URL|DIR")
-@click.option(
-    "--root",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Trust this root.json, which you have from a source that you trust.",
-)
-@click.option("--root-sha256", metavar="HEX", help="Trust the site's first root, if it has this printed fingerprint.")
-@click.option(
-    "--state", type=click.Path(file_okay=False, path_type=Path), help="Where to keep what was verified between runs."
-)
+@trust_options
 @click.option("--objects-only", is_flag=True, help="Leave out the copies at the paths that browsers use.")
 @click.option("--election-only", is_flag=True, help="Leave out the domain's front page, which may be another's.")
 @click.option("--signatures", is_flag=True, help="Check each results file's minisign signature, too.")
 @click.option("--json", "as_json", is_flag=True, help="Write the report as JSON.")
-@click.option("--now", hidden=True, type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ"]), help="Judge expiry at this time.")
+@now_option
 def check_whole_site(
     *,
     place: str,
-    root: Path | None,
-    root_sha256: str | None,
-    state: Path | None,
+    trust: TrustOptions,
     objects_only: bool,
     election_only: bool,
     signatures: bool,
@@ -146,28 +136,16 @@ def check_whole_site(
       terbit-verify site https://example.org/pemilu-2019 --root-sha256 9f86d0…
       terbit-verify site public/pemilu-2019 --root root.json --signatures
     """
-    if root is not None and root_sha256 is not None:
-        raise click.UsageError("--root and --root-sha256 exclude each other")
-    if root_sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", root_sha256):
-        raise click.UsageError(f"--root-sha256 wants the 64 hex digits of the printed fingerprint, not {root_sha256!r}")
     place, fetcher, domain = _locate(place)
-    moment = now.replace(tzinfo=UTC) if now else datetime.now(UTC)
     with _reported(as_json), _executor(place) as executor:
         from verifier.client import Client
         from verifier.site import check_site
-        from verifier.trust import TrustStore, state_home
 
-        store = TrustStore(state_home(os.environ))
-        if root is not None:
-            trust = store.pin_file(root, state)
-        elif root_sha256 is not None:
-            trust = store.pin_fingerprint(root_sha256, fetcher, state)
-        else:
-            trust = store.find(place, state)
+        store, found = trust.find(place, fetcher)
         with _collection_paused(), _progress_bar() as progress:
-            client = Client(fetcher, trust.state, moment, trust.root)
+            client = Client(fetcher, found.state, now or datetime.now(UTC), found.root)
             client.refresh()
-            store.remember(place, trust)
+            store.remember(place, found)
             report = check_site(
                 client,
                 fetcher,
