@@ -214,9 +214,10 @@ def _difference(official: Figures | None, votes: Figures) -> list[int | None] | 
 def _by_area(frame: pl.DataFrame, rows: Sequence[int]) -> defaultdict[int, list[tuple[Any, ...]]]:
     """Rows of a frame sorted by area, for the areas in `rows`."""
     found: defaultdict[int, list[tuple[Any, ...]]] = defaultdict(list)
-    if rows and frame.height:
-        areas = frame["area"]
-        first, end = int(areas.search_sorted(min(rows), "left")), int(areas.search_sorted(max(rows), "right"))
-        for entry in frame.slice(first, end - first).iter_rows():
-            found[entry[0]].append(entry)
+    wanted, areas = pl.Series(rows, dtype=pl.Int32), frame["area"]
+    for row, first, end in zip(
+        rows, areas.search_sorted(wanted, "left"), areas.search_sorted(wanted, "right"), strict=True
+    ):
+        if first < end:
+            found[row] = frame.slice(first, end - first).rows()
     return found

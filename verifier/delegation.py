@@ -7,14 +7,17 @@ whole folder at once, because a site has 180,000 names but only some hundred fol
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tuf.api.metadata import DelegatedRole, Targets
 
 __all__ = ["Chain", "Delegation", "SignedRole"]
+
+# At most one `*` in a segment, so that no pattern that a stranger signed takes long to match.
+_OF_FOLDERS = re.compile(r"([^/*?[]*(\*[^/*?[]*)?/)*\*")
 
 
 class Delegation:
@@ -24,8 +27,11 @@ class Delegation:
         self.role = role
         patterns = role.paths or []
         # `X/*` covers everything in the folders that match `X/`; other patterns need the whole path.
-        self._folders = [pattern[:-1] for pattern in patterns if pattern == "*" or pattern.endswith("/*")]
-        self._by_folder_only = role.paths is not None and len(self._folders) == len(patterns)
+        folders = [
+            re.escape(pattern[:-1]).replace(r"\*", "[^/]*") for pattern in patterns if _OF_FOLDERS.fullmatch(pattern)
+        ]
+        self._folders = re.compile("|".join(folders)) if folders else None
+        self._by_folder_only = role.paths is not None and len(folders) == len(patterns)
 
     def covers(self, path: str) -> bool:
         """True if a pattern matches `path`, segment by segment (a glob does not cross `/`)."""
@@ -33,14 +39,9 @@ class Delegation:
 
     def covers_folder(self, folder: str) -> bool | None:
         """The same for all names in `folder`, which ends with `/` or is empty."""
-        if any(_matches(folder, pattern) for pattern in self._folders):
+        if self._folders and self._folders.fullmatch(folder):
             return True
         return False if self._by_folder_only else None
-
-
-def _matches(folder: str, pattern: str) -> bool:
-    segments, patterns = folder.split("/"), pattern.split("/")
-    return len(segments) == len(patterns) and all(map(fnmatchcase, segments, patterns))
 
 
 Chain = tuple[Delegation, ...]
