@@ -25,19 +25,25 @@ class _Line(NamedTuple):
     read: Callable[[str], Any] = str
 
 
+def _text_or_none(text: str) -> str | None:
+    return None if text == NONE else text
+
+
 def _number(text: str) -> int:
     return decode_decimal(text, "a log entry's number")
 
 
 _HASH = r"[0-9a-f]{64}"
 _CODE = r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*"
+_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"
 
 Hash = Annotated[str, _Line(_HASH)]
-HashOrNone = Annotated[str | None, _Line(rf"{_HASH}|{NONE}", lambda text: None if text == NONE else text)]
+HashOrNone = Annotated[str | None, _Line(rf"{_HASH}|{NONE}", _text_or_none)]
 Number = Annotated[int, _Line(r"0|[1-9][0-9]{0,18}", _number)]
 Positive = Annotated[int, _Line(r"[1-9][0-9]{0,18}", _number)]
 Codes = Annotated[tuple[str, ...], _Line(rf"{_CODE}(?: {_CODE})*", lambda text: tuple(text.split(" ")))]
-Time = Annotated[str, _Line(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")]
+Time = Annotated[str, _Line(_TIME)]
+TimeOrNone = Annotated[str | None, _Line(rf"{_TIME}|{NONE}", _text_or_none)]
 Version = Annotated[str, _Line(r"[0-9A-Za-z.+-]{1,64}")]
 SnapshotName = Annotated[str, _Line(r"[1-9][0-9]{0,18}\.snapshot\.json")]
 RootName = Annotated[str, _Line(r"[1-9][0-9]{0,18}\.root\.json")]
@@ -67,6 +73,13 @@ class Leaf:
         return "".join(f"{line}\n" for line in lines).encode("ascii")
 
 
+def _check_time(time: str | None) -> None:
+    try:
+        datetime.fromisoformat(time or "1970-01-01T00:00:00Z")
+    except ValueError:
+        raise FormatError("a log entry's time is not in the calendar") from None
+
+
 def _spell(value: object) -> str:
     if isinstance(value, tuple):
         return " ".join(value)
@@ -75,12 +88,17 @@ def _spell(value: object) -> str:
 
 @dataclass(frozen=True)
 class Package(Leaf):
-    """A package was accepted: its name, and the hashes of its signature and signer (None: the operator vouches)."""
+    """A package was accepted: its name, the hashes of its signature and signer, and when it was judged (None: the operator vouches)."""
 
     KIND = "package"
     package: Hash
     signature: HashOrNone
     signer: HashOrNone
+    received: TimeOrNone = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_time(self.received)
 
 
 @dataclass(frozen=True)
@@ -117,10 +135,7 @@ class Inputs(Leaf):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        try:
-            datetime.fromisoformat(self.time)
-        except ValueError:
-            raise FormatError("a log entry's time is not in the calendar") from None
+        _check_time(self.time)
 
 
 @dataclass(frozen=True)

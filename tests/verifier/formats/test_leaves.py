@@ -33,7 +33,7 @@ rules = st.sets(codes, min_size=1, max_size=64).map(lambda found: tuple(sorted(f
 maybe = st.none() | hashes
 versions = st.from_regex(r"[0-9A-Za-z.+-]{1,64}", fullmatch=True)
 leaves = st.one_of(
-    st.builds(Package, hashes, maybe, maybe),
+    st.builds(Package, hashes, maybe, maybe, st.none() | times),
     st.builds(Refused, hashes, maybe, maybe, rules),
     st.builds(Inputs, positive, times, numbers, hashes, hashes, hashes, hashes, maybe, versions, numbers),
     st.builds(Release, positive.map("{}.snapshot.json".format), numbers, hashes),
