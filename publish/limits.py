@@ -9,3 +9,12 @@ KEYS_COUNT = 32  # of one role
 VALIDITY_DAYS = 36_500
 PLAN_FILE = 64_000_000
 TARGET_FILE = 256_000_000  # what stands at a target where one of ours belongs
+
+# What strangers with write access to a target can make the guard keep, in numbers of files unless a name says bytes.
+LISTING_PAGE = 16_000_000  # bytes of an answer with 1,000 keys
+STRANGE_FILES = 100_000  # that one look takes in; what belongs there is always taken in
+NEIGHBOURS = 1_000  # beside the election's folder, of which is only told
+EVIDENCE_FILES = 10_000
+EVIDENCE_BYTES = 1_000_000_000
+LOOK_BYTES = 64_000_000  # read before the first of them is judged
+FINDINGS_LOG_BYTES = 64_000_000  # then another log is begun; the last one is kept

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from builder import durable
+from publish import limits
 from publish.guard.judge import Finding
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ class Alerts:
     def _append(self, findings: Sequence[Finding]) -> None:
         try:
             self._log.parent.mkdir(parents=True, exist_ok=True)
+            if self._log.exists() and self._log.stat().st_size > limits.FINDINGS_LOG_BYTES:
+                self._log.replace(self._log.with_suffix(".1.jsonl"))
             durable.append_lines(self._log, b"".join(msgspec.json.encode(one) + b"\n" for one in findings))
         except OSError as error:
             self._say(f"{self._log} cannot be written: {error.strerror or error}")

@@ -9,25 +9,30 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from itertools import islice
+from typing import NamedTuple, Protocol
 
-import obstore
-
+from publish import limits
 from publish.errors import TargetError
 from publish.guard.judge import Listed
+from publish.guard.listing import ASIDE, Listing, is_plain
 from publish.guard.tree import Tree
 from publish.targets.bucket import Bucket
+from publish.targets.keys import Key, Keys
 from publish.targets.local import LocalTarget, keep
 
-__all__ = ["EVIDENCE", "BucketInventory", "Found", "Inventory", "LocalInventory"]
+__all__ = ["EVIDENCE", "READ_AT_ONCE", "BucketInventory", "Found", "Inventory", "LocalInventory"]
 
 EVIDENCE = 16_000_000  # bytes of a wrong file that are kept
 SETTLES_SECONDS = 2.0
 UNWANTED = ("Content-Encoding", "Content-Disposition", "Content-Language")
 SET_ASIDE = ".set-aside"
 WELL_KNOWN = ".well-known"
+PROBE = ".terbit-probe"
+FOLDERS = 5_000  # that are listed side by side; where a stranger has made more, one long listing has to do
+READ_AT_ONCE = 1_024  # files
 
 
 class Found(NamedTuple):
@@ -40,6 +45,10 @@ class Found(NamedTuple):
     fault: str = ""
     tag: str = ""
 
+    @property
+    def length(self) -> int:
+        return len(self.data or b"")
+
 
 class Inventory(Protocol):
     """One target's files; `evidence` says where wrong bytes are kept. Every method raises `TargetError` when the target is down or refuses.
@@ -50,11 +59,11 @@ class Inventory(Protocol):
     name: str
     evidence: str
 
-    def listing(self) -> dict[str, Listed]:
+    def listing(self, known: Container[str] = ()) -> Listing:
         """Everything in the election's folder, and with `../` what lies beside it; of strangers' folders beside it the names alone, with `/` at the end."""
 
     def read(self, wanted: Iterable[tuple[str, int]]) -> Iterator[tuple[str, Found | None]]:
-        """Read files, as (path, most bytes that may belong there); None for one that is gone meanwhile."""
+        """Read files, as (path, most bytes that may belong there); None for one that is gone meanwhile. A file that cannot be read hides no other."""
 
     def put(self, files: Iterable[tuple[str, bytes, str]]) -> dict[str, str]:
         """Write files, as (path, bytes, path of the object with the same bytes or "")."""
@@ -74,9 +83,9 @@ class LocalInventory:
         self.evidence = "build/guard/set-aside"
         self._tree = Tree(target.root.parent)
 
-    def listing(self) -> dict[str, Listed]:
+    def listing(self, known: Container[str] = ()) -> Listing:
         """See Inventory."""
-        found: dict[str, Listed] = {}
+        found = Listing(known)
         try:
             self._scan(str(self._root), "", found)
             for entry in os.scandir(self._root.parent):
@@ -84,9 +93,9 @@ class LocalInventory:
                     if entry.name in {WELL_KNOWN, SET_ASIDE}:
                         self._scan(entry.path, f"../{entry.name}/", found)
                     elif entry.name != self._root.name:
-                        found[f"../{entry.name}/"] = Listed(0, "")
+                        found.add(f"../{entry.name}/", Listed(0, ""))
                 else:
-                    found[f"../{entry.name}"] = _listed(entry.stat(follow_symlinks=False))
+                    found.add(f"../{entry.name}", _listed(entry.stat(follow_symlinks=False)))
         except OSError as error:
             raise TargetError(f"{self._root} cannot be read: {error.strerror or error}") from error
         return found
@@ -109,7 +118,8 @@ class LocalInventory:
     def set_aside(self, wrong: Iterable[bytes]) -> None:
         """See Inventory. Not in the public tree: what was put there may be a secret of ours."""
         for data in wrong:
-            keep(self._evidence, data)
+            if not keep(self._evidence, data):
+                raise _full(self.evidence)
 
     def remove(self, paths: Iterable[str]) -> dict[str, str]:
         """See Inventory."""
@@ -132,7 +142,7 @@ class LocalInventory:
     def _place(self, path: str) -> str:
         return path.removeprefix("../") if path.startswith("../") else f"{self._root.name}/{path}"
 
-    def _scan(self, folder: str, prefix: str, found: dict[str, Listed]) -> None:
+    def _scan(self, folder: str, prefix: str, found: Listing) -> None:
         pending = [(folder, prefix)]
         while pending:
             folder, prefix = pending.pop()
@@ -144,7 +154,7 @@ class LocalInventory:
                 if not prefix:
                     raise
                 # Too deep a path, or no right to look: what a stranger made so must not hide the rest.
-                found[prefix] = Listed(0, "")
+                found.add(prefix, Listed(0, ""))
                 continue
             with entries:
                 for entry in entries:
@@ -152,7 +162,7 @@ class LocalInventory:
                         pending.append((entry.path, f"{prefix}{entry.name}/"))
                     else:
                         with contextlib.suppress(FileNotFoundError):
-                            found[prefix + entry.name] = _listed(entry.stat(follow_symlinks=False))
+                            found.add(prefix + entry.name, _listed(entry.stat(follow_symlinks=False)))
 
     def _read(self, path: str, most: int) -> Found | None:
         if path.endswith("/"):
@@ -171,38 +181,38 @@ class LocalInventory:
 
 
 class BucketInventory:
-    """A bucket's prefix. See Inventory."""
+    """A bucket's prefix, of which `keys` tells and takes away what no publisher could have named. See Inventory."""
 
-    def __init__(self, name: str, bucket: Bucket) -> None:
-        self.name, self._bucket, self.evidence = name, bucket, SET_ASIDE
+    def __init__(self, name: str, bucket: Bucket, keys: Keys) -> None:
+        self.name, self._bucket, self._keys, self.evidence = name, bucket, keys, SET_ASIDE
+        self._own, self._aside_bytes = bucket.key(""), 0
 
-    def listing(self) -> dict[str, Listed]:
+    def listing(self, known: Container[str] = ()) -> Listing:
         """See Inventory. One listing is a chain of requests: the folders of a nation are followed side by side."""
-        found: dict[str, Listed] = {}
-        folders = []
-        own = self._bucket.key("").removesuffix("/")
-        for key, path in self._folder(self._bucket.key("../").removesuffix("/"), "../", found):
-            if path in {f"../{WELL_KNOWN}/", f"../{SET_ASIDE}/"}:
-                folders.append((key, path))
-            elif key != own:
-                found[path] = Listed(0, "")
-        for key, path in self._folder(own, "", found):
-            folders += self._folder(key, path, found) if path == "targets/" else [(key, path)]
+        found = Listing(known)
+        folders = [self._bucket.key(path) for path in (f"../{WELL_KNOWN}/", ASIDE)]
+        for folder in self._level(self._bucket.key("../"), found) or ():
+            if folder not in {*folders, self._own}:
+                found.add(self._path(folder), Listed(0, ""))
+        inner = self._level(self._own, found)
+        targets = self._bucket.key("targets/")
+        if inner is not None and targets in inner and (deeper := self._level(targets, found)) is not None:
+            inner = [one for one in inner if one != targets] + deeper
+        folders += [self._own] if inner is None else inner
 
-        def whole(place: tuple[str, str]) -> None:
-            key, prefix = place
-            with self._bucket.failing(prefix):
-                for page in obstore.list(self._bucket.store, key, chunk_size=1000):
-                    _add(found, ((prefix + one["path"][len(key) + 1 :], _of_bucket(one)) for one in page))
+        def whole(prefix: str) -> None:
+            for keys, _ in self._keys.pages(prefix):
+                self._add(found, keys)
 
         self._bucket.each(whole, folders)
+        self._aside_bytes = found.evidence_bytes
         return found
 
     def read(self, wanted: Iterable[tuple[str, int]]) -> Iterator[tuple[str, Found | None]]:
         """See Inventory. The headers are compared too: a page that is served as a download is gone for its readers."""
-        results: list[tuple[str, Found | None]] = []
-        self._bucket.each(lambda file: results.append((file[0], self._read(*file))), wanted)
-        yield from results
+        rest = iter(wanted)
+        while some := list(islice(rest, READ_AT_ONCE)):
+            yield from self._read_some(some)
 
     def put(self, files: Iterable[tuple[str, bytes, str]]) -> dict[str, str]:
         """See Inventory."""
@@ -213,14 +223,14 @@ class BucketInventory:
     def set_aside(self, wrong: Iterable[bytes]) -> None:
         """See Inventory."""
         for data in wrong:
-            self._bucket.put(f"../{SET_ASIDE}/{hashlib.sha256(data).hexdigest()}.wrong", data)
+            if self._aside_bytes + len(data) > limits.EVIDENCE_BYTES:
+                raise _full(self.evidence)
+            self._bucket.put(f"{ASIDE}{hashlib.sha256(data).hexdigest()}.wrong", data)
+            self._aside_bytes += len(data)
 
     def remove(self, paths: Iterable[str]) -> dict[str, str]:
         """See Inventory."""
-        work = {path: partial(self._bucket.remove, path) for path in paths}
-        # The library would take away our own file, whose key is the same but for the `/`.
-        unnamed = {path: "the library cannot name this key; remove it by hand" for path in work if path.endswith("/")}
-        return self._each({path: work[path] for path in work.keys() - unnamed.keys()}) | unnamed
+        return self._each({path: partial(self._keys.remove, self._key(path)) for path in paths})
 
     def _each(self, work: Mapping[str, Callable[[], None]]) -> dict[str, str]:
         failed: dict[str, str] = {}
@@ -234,17 +244,45 @@ class BucketInventory:
         self._bucket.each(one, work)
         return failed
 
-    def _folder(self, key: str, prefix: str, found: dict[str, Listed]) -> list[tuple[str, str]]:
-        """The folders in one folder, as (key, path); its files go to `found`."""
-        with self._bucket.failing(prefix):
-            listed = obstore.list_with_delimiter(self._bucket.store, key or None)
-        cut = len(key) + 1 if key else 0
-        _add(found, ((prefix + one["path"][cut:], _of_bucket(one)) for one in listed["objects"]))
-        return [(one, f"{prefix}{one[cut:]}/") for one in listed["common_prefixes"]]
+    def _level(self, prefix: str, found: Listing) -> list[str] | None:
+        """The folders in one folder, None where they are too many; its files go to `found`."""
+        folders: list[str] = []
+        for keys, deeper in self._keys.pages(prefix, "/"):
+            self._add(found, keys)
+            folders += deeper
+            if len(folders) > FOLDERS:
+                return None
+        return folders
+
+    def _add(self, found: Listing, keys: Iterable[Key]) -> None:
+        for one in keys:
+            found.add(self._path(one.key), Listed(one.size, _tag(one.tag, one.written)))
+
+    def _path(self, key: str) -> str:
+        """The path of a key; `./` goes before one that would mean something else as a path."""
+        if not key.startswith(self._own):
+            return "../" + key.removeprefix(self._bucket.key("../"))
+        path = key.removeprefix(self._own)
+        return f"./{path}" if not path or path.startswith(("./", "../")) else path
+
+    def _key(self, path: str) -> str:
+        return self._bucket.key(path) if path.startswith("../") else self._own + path.removeprefix("./")
+
+    def _read_some(self, some: Iterable[tuple[str, int]]) -> list[tuple[str, Found | None]]:
+        results: list[tuple[str, Found | None]] = []
+        self._bucket.each(lambda file: results.append((file[0], self._read(*file))), some)
+        return results
 
     def _read(self, path: str, most: int) -> Found | None:
-        if path.endswith("/"):
-            return Found(None, "a key with / at its end")
+        try:
+            if not is_plain(path):
+                return Found(self._keys.get(self._key(path), EVIDENCE), "no publisher writes such a name")
+            return self._read_plain(path, most)
+        except TargetError as error:
+            self._bucket.get(PROBE, EVIDENCE)  # is it the server, or this file alone?
+            return Found(None, f"it cannot be read: {error}")
+
+    def _read_plain(self, path: str, most: int) -> Found | None:
         held = self._bucket.get(path, max(most + 1_000, EVIDENCE))
         if held is None:
             return None
@@ -261,6 +299,12 @@ class BucketInventory:
         return Found(held.data, tag=tag)
 
 
+def _full(where: str) -> TargetError:
+    return TargetError(
+        f"{where} holds {limits.EVIDENCE_BYTES // 1_000_000:,} MB or {limits.EVIDENCE_FILES:,} files already; look at them and move them away"
+    )
+
+
 def _reason(error: BaseException) -> str:
     return getattr(error, "strerror", None) or str(error)
 
@@ -269,20 +313,6 @@ def _listed(status: os.stat_result) -> Listed:
     # The inode's own change time cannot be set back by whoever may write the file.
     tag = f"{status.st_ino}.{status.st_size}.{status.st_mtime_ns}.{status.st_ctime_ns}"
     return Listed(status.st_size, tag)
-
-
-def _add(found: dict[str, Listed], files: Iterable[tuple[str, Listed]]) -> None:
-    """Two keys with one path: the library leaves a `/` at the end out. Which of them is ours is not told, so that path is read at every look."""
-    for path, listed in files:
-        if path in found:
-            found[path] = Listed(listed.length, "")
-            found[f"{path}/"] = Listed(0, "")
-        else:
-            found[path] = listed
-
-
-def _of_bucket(meta: Any) -> Listed:  # noqa: ANN401
-    return Listed(meta["size"], _tag(str(meta["e_tag"]), int(meta["last_modified"].timestamp())))
 
 
 def _tag(e_tag: str, written: int) -> str:

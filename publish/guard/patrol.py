@@ -14,7 +14,8 @@ from publish.errors import PublishError
 from publish.guard.alerts import Alerts
 from publish.guard.judge import Finding
 from publish.guard.public_watch import PublicWatch
-from publish.guard.watch import TargetWatch, told_time
+from publish.guard.watch import TargetWatch
+from publish.guard.wrong import told_time
 from publish.targets import TIMESTAMP
 from publish.workspace import Workspace
 from verifier.printable import printable

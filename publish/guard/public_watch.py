@@ -21,7 +21,8 @@ import urllib3
 from builder import durable
 from publish.guard.expected import Expected
 from publish.guard.judge import Finding, Right, holds
-from publish.guard.watch import TargetWatch, told_time
+from publish.guard.watch import TargetWatch
+from publish.guard.wrong import told_time
 from publish.signing.ours import signature_for, signed_by
 from publish.targets import TIMESTAMP
 

@@ -159,7 +159,7 @@ def _find_gone(workspace: Workspace, store: RecordStore, inventory: Inventory) -
     right = expect(workspace, store, found).right
     pages = {right[name].sha256 for name in (*GONE_PAGES, GONE_DATA) if name in right}
     longest = max((right[name].length for name in (*GONE_PAGES, GONE_DATA) if name in right), default=0)
-    strange = [path for path in inventory.listing() if _may_be_gone(path, right)]
+    strange = [path for path in inventory.listing(right).files if _may_be_gone(path, right)]
     return tuple(
         sorted(
             path

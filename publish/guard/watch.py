@@ -6,24 +6,27 @@ A look costs a listing. Only what was written since the last look is read, and t
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from builder import durable
+from publish import limits
 from publish.errors import PublishError
 from publish.guard.expected import Expected, expect, recorded
-from publish.guard.inventory import EVIDENCE, BucketInventory, Found, Inventory, LocalInventory
-from publish.guard.judge import Finding, Listed, Right, claimed, harmless, holds, is_mutable, plan
+from publish.guard.inventory import EVIDENCE, READ_AT_ONCE, BucketInventory, Found, Inventory, LocalInventory
+from publish.guard.judge import Finding, Right, claimed, harmless, holds, is_mutable, plan
+from publish.guard.listing import Listing, is_beside
 from publish.guard.sources import Sources
+from publish.guard.wrong import Wrong, hash_of, told_time
 from publish.release.draft import timestamp_version
 from publish.release.lineage import Lineage
 from publish.release.record import RecordStore
@@ -31,9 +34,8 @@ from publish.signing.keyring import Keyring
 from publish.signing.ours import read_public_keys, signed_by
 from publish.targets import TIMESTAMP
 from publish.workspace import Workspace
-from verifier.printable import printable
 
-__all__ = ["TargetWatch", "open_inventories", "told_time"]
+__all__ = ["TargetWatch", "open_inventories"]
 
 _looking = Lock()  # the threads of this process take turns; between processes there is the workspace's lock
 PATIENCE = 6  # tries
@@ -43,12 +45,7 @@ EARLIER = 16  # versions of a role's metadata that are looked at for an earlier 
 _METADATA = re.compile(r"metadata/([1-9][0-9]{0,15})\.([a-z0-9-]+)\.json")
 
 
-class Wrong(NamedTuple):
-    """A path that does not hold what it must: `found` is what stands there, None if nothing does."""
-
-    path: str
-    right: Right | None
-    found: Found | None
+T = TypeVar("T")
 
 
 class _Mending(NamedTuple):
@@ -75,7 +72,7 @@ class TargetWatch:
         self._saved = dict(self._verified)
         self.expected: Expected | None = None
         self._loading = Lock()
-        self._listed: dict[str, Listed] = {}
+        self._listed = Listing()
 
     def sweep(self) -> list[Finding]:
         """One look; what was found, and what was done about it. TargetError when the target does not answer."""
@@ -83,29 +80,35 @@ class TargetWatch:
             return self._unrecorded()
         assert self.expected is not None
         timestamp = next(self.inventory.read([(TIMESTAMP, EVIDENCE)]))[1]
-        self._listed = listed = self.inventory.listing()
-        missing, unread = plan(self.expected.right, self.expected.coming, listed, self._verified)
-        wrong = [Wrong(path, self.expected.right[path], None) for path in missing]
-        wrong += self._read(unread)
+        self._listed = self.inventory.listing(ChainMap[str, Any](self.expected.right, self._verified))
+        missing, unread = plan(self.expected.right, self.expected.coming, self._listed.files, self._verified)
+        newer = self._is_newer(timestamp)
+        # An alias is made of its object, which is mended first.
+        wrong = chain.from_iterable(self._wrong(missing, unread, mutable=mutable) for mutable in (False, True))
+        findings: list[Finding] = []
+        # Mended as it is found: what a stranger has written need not fit into our memory.
+        for batch in _portions(wrong, BATCH, lambda one: one.found.length if one.found else 0):
+            findings += self._settle(batch, newer)
         self._forget()
-        fixed = [one for one in wrong if not is_mutable(one.right)]
+        if self._listed.left_out:
+            findings.append(self._left_out())
+        return findings + (self._unfinished() if newer else [])
+
+    def _settle(self, wrong: Sequence[Wrong], newer: bool) -> list[Finding]:
+        """Put right what may be; `newer`: a release of ours that is not on record stands there."""
+        findings = self._handle([one for one in wrong if not is_mutable(one.right)])
         mutable = [one for one in wrong if is_mutable(one.right)]
-        findings = self._handle(fixed)
-        unfinished = []
-        if self._is_newer(timestamp):
-            unfinished = self._unfinished()
+        if newer:
             # That release's own pages prove themselves by its metadata (`_proven`); a stranger's go, whatever the timestamp says.
             strange = [one for one in mutable if one.right is None]
-            theirs = self._proven({(one.path, _sha256(one.found)) for one in strange})
-            mutable = [one for one in strange if (one.path, _sha256(one.found)) not in theirs]
-        rest = iter(mutable)
-        while batch := list(islice(rest, BATCH)):
+            theirs = self._proven({(one.path, one.sha256) for one in strange})
+            mutable = [one for one in strange if (one.path, one.sha256) not in theirs]
+        if mutable:
             with self.settled() as settled:
                 # What a publisher is about to replace is his; the next look sees what he left.
-                if not settled:
-                    break
-                findings += self._handle(batch)
-        return findings + unfinished
+                if settled:
+                    findings += self._handle(mutable)
+        return findings
 
     def load(self) -> bool:
         """Learn what belongs there, if that has changed; False if there is no record of it."""
@@ -136,7 +139,9 @@ class TargetWatch:
     def earlier(self, right: Right, sha256: str) -> bool:
         """True if an earlier release signed these bytes for the same path: a copy that is old, not altered."""
         pattern = re.compile(rf"metadata/([1-9][0-9]{{0,15}})\.{re.escape(right.role)}\.json")
-        versions = sorted((int(match[1]) for path in self._listed if (match := pattern.fullmatch(path))), reverse=True)
+        versions = sorted(
+            (int(match[1]) for path in self._listed.files if (match := pattern.fullmatch(path))), reverse=True
+        )
         paths = [(f"metadata/{version}.{right.role}.json", EVIDENCE) for version in versions[:EARLIER]]
         for _, found in self.inventory.read(paths) if right.role else ():
             signed = signed_by(found.data, self.keys) if found and found.data else None
@@ -151,16 +156,25 @@ class TargetWatch:
             durable.write_file(self._cache, msgspec.json.encode(self._verified))
             self._saved = dict(self._verified)
 
+    def _wrong(self, missing: Sequence[str], unread: Sequence[str], *, mutable: bool) -> Iterator[Wrong]:
+        assert self.expected is not None
+        right = self.expected.right
+        yield from (Wrong(path, right[path], None) for path in missing if is_mutable(right[path]) == mutable)
+        yield from self._read([path for path in unread if is_mutable(right.get(path)) == mutable])
+
     def _read(self, paths: Sequence[str]) -> Iterator[Wrong]:
         assert self.expected is not None
         right, others = self.expected.right, self.workspace.config.guard.others
-        beside = [path for path in paths if path not in right and path.startswith("../") and not _is_aside(path)]
+        beside = {path for path in paths if path not in right and is_beside(path)}
         for path in beside:
             if not any(path[3:] == other or (other.endswith("/") and path[3:].startswith(other)) for other in others):
                 yield Wrong(path, None, Found(None))
-        skip, superseded = set(beside), dict[str, tuple[tuple[str, str], Found]]()
-        wanted = [(path, right[path].length if path in right else EVIDENCE) for path in paths if path not in skip]
-        for path, found in self.inventory.read(wanted):
+        superseded = dict[str, tuple[tuple[str, str], Found, int]]()
+        # What belongs there first: its readers wait.
+        ordered = sorted((path for path in paths if path not in beside), key=lambda path: path not in right)
+        wanted = ((path, right[path].length if path in right else EVIDENCE) for path in ordered)
+        portions = _portions(wanted, READ_AT_ONCE, lambda one: min(self._listed.files[one[0]].length, EVIDENCE))
+        for path, found in chain.from_iterable(map(self.inventory.read, portions)):
             here = right.get(path)
             if found is None:
                 if here is not None and path not in self.expected.coming:
@@ -168,9 +182,12 @@ class TargetWatch:
             elif found.data is None or (found.fault and here is not None):
                 yield Wrong(path, here, found)
             elif holds(found.data, here, self.keys) if here else harmless(path, found.data, self.keys):
-                self._remember(path, found, here.sha256 if here else "")
+                if here is None and found.fault and _is_shown(path):
+                    yield Wrong(path, _as_it_is(path, hash_of(found), len(found.data)), found)
+                else:
+                    self._remember(path, found, here.sha256 if here else "")
             elif here is None and (claim := claimed(path, found.data)) is not None:
-                superseded[path] = claim, found._replace(data=None)
+                superseded[path] = claim, found._replace(data=None), len(found.data)
             else:
                 yield Wrong(path, here, found)
         yield from self._judge_superseded(superseded)
@@ -180,13 +197,15 @@ class TargetWatch:
         if found.tag:
             self._verified[path] = (found.tag, sha256)
 
-    def _judge_superseded(self, objects: Mapping[str, tuple[tuple[str, str], Found]]) -> Iterator[Wrong]:
+    def _judge_superseded(self, objects: Mapping[str, tuple[tuple[str, str], Found, int]]) -> Iterator[Wrong]:
         """Objects named by their own hash: anyone can make such a name, only we list it in signed metadata."""
-        proven = self._proven({claim for claim, _ in objects.values()})
-        for path, (claim, there) in objects.items():
-            if claim in proven:
+        proven = self._proven({claim for claim, _, _ in objects.values()})
+        for path, (claim, there, length) in objects.items():
+            if claim in proven and there.fault:
+                yield Wrong(path, _as_it_is(path, claim[1], length), there)
+            elif claim in proven:
                 self._remember(path, there, "")
-            else:
+            elif not self._listed.left_out:  # else what proves it may just not have been looked at
                 for _, found in self.inventory.read([(path, EVIDENCE)]):
                     if found is not None:
                         yield Wrong(path, None, found)
@@ -194,7 +213,7 @@ class TargetWatch:
     def _proven(self, claims: set[tuple[str, str]]) -> set[tuple[str, str]]:
         """Those (file, SHA-256) that metadata with our signatures lists, of this or of another release, as it stands at the target."""
         names: dict[str, list[tuple[int, str]]] = {}
-        for path in self._listed:
+        for path in self._listed.files:
             if match := _METADATA.fullmatch(path):
                 names.setdefault(match[2], []).append((int(match[1]), path))
         proven: set[tuple[str, str]] = set()
@@ -216,12 +235,11 @@ class TargetWatch:
 
     def _handle(self, wrong: Sequence[Wrong]) -> list[Finding]:
         """Put right what is wrong, and tell."""
-        told: list[Finding] = []
-        rest = iter(wrong)
-        while batch := list(islice(rest, BATCH)):
-            done = self._mend(batch) if self._heal else [""] * len(batch)
-            told += map(self._finding, batch, done)
-        return told
+        done = self._mend(wrong) if self._heal else [""] * len(wrong)
+        return [
+            one.finding(self.name, told_time(self._clock()), what, self.keys)
+            for one, what in zip(wrong, done, strict=True)
+        ]
 
     def _mend(self, batch: Sequence[Wrong]) -> list[str]:
         """What was done about each: evidence first, then the right bytes, several at once."""
@@ -247,35 +265,13 @@ class TargetWatch:
         path, right, found = wrong
         there = found.data if found else None
         if right is None:
-            if path.startswith("../") and not _is_aside(path):
+            if is_beside(path):
                 return _Mending("left alone: remove it, or name it in [guard] others")
             return _Mending("removed", there, remove=path)
         if (data := self.sources.get(right, self.expected)) is None:
             return _Mending(f"nobody has the right bytes: delete build/targets/{self.name} and publish again")
         evidence = there if there is not None and not holds(there, right, self.keys) else None
         return _Mending("put back", evidence, put=(path, data, _source(right)))
-
-    def _finding(self, wrong: Wrong, done: str) -> Finding:
-        path, right, found = wrong
-        if found is None:
-            what, detail = "deleted", "it is gone"
-        elif right is None:
-            what, detail = "added", _strange(path, found)
-        else:
-            what, detail = "altered", self._difference(right, found)
-        sha256 = _sha256(found)
-        # A stranger's name may hold what neither JSON nor a terminal can take.
-        path, detail, done = map(printable, (path, detail, done))
-        return Finding(told_time(self._clock()), self.name, path, what, detail, done, sha256)  # type: ignore[arg-type]
-
-    def _difference(self, right: Right, found: Found) -> str:
-        """What is wrong with a file that belongs there: its bytes, and only if these are right what else is told of it."""
-        if found.data is None or holds(found.data, right, self.keys):
-            return found.fault
-        if right.signature:
-            return "it is not the signature that belongs there"
-        sha256 = hashlib.sha256(found.data).hexdigest()
-        return f"other bytes ({len(found.data):,} instead of {right.length:,}; sha256 {sha256})"
 
     def _is_newer(self, timestamp: Found | None) -> bool:
         """True for a later timestamp of our own line: one stolen key of another role, or a version from the far future, must not stop the mending."""
@@ -298,6 +294,13 @@ class TargetWatch:
         detail = "a younger timestamp with our signature: another publisher, or a stopped run. Pages are left alone; run: terbit publish"
         return [Finding(told_time(self._clock()), self.name, TIMESTAMP, "unfinished", detail)]
 
+    def _left_out(self) -> Finding:
+        detail = (
+            f"{self._listed.left_out:,} more files than one look takes in, of which nobody has looked at; "
+            f"the next look goes on, and those that it may not remove must go: look at what lies there"
+        )
+        return Finding(told_time(self._clock()), self.name, "*", "added", detail)
+
     def _unrecorded(self) -> list[Finding]:
         with _looking, self._quiet() as quiet:
             if not quiet or recorded(self.store) is not None:
@@ -317,8 +320,21 @@ class TargetWatch:
         yield False
 
     def _forget(self) -> None:
-        for path in self._verified.keys() - self._listed.keys():
+        for path in self._verified.keys() - self._listed.files.keys():
             del self._verified[path]
+
+
+def _portions(items: Iterable[T], most: int, size: Callable[[T], int]) -> Iterator[list[T]]:
+    """At most so many at once, and no more than one of them beyond LOOK_BYTES."""
+    some, total = list[T](), 0
+    for one in items:
+        some.append(one)
+        total += size(one)
+        if len(some) == most or total >= limits.LOOK_BYTES:
+            yield some
+            some, total = [], 0
+    if some:
+        yield some
 
 
 def open_inventories(workspace: Workspace) -> dict[str, Inventory]:
@@ -327,15 +343,12 @@ def open_inventories(workspace: Workspace) -> dict[str, Inventory]:
     for name, config in workspace.config.targets.items():
         if config.bucket is not None:
             from publish.targets.bucket import open_bucket
+            from publish.targets.keys import open_keys
 
-            bucket = open_bucket(config, workspace.definition.election.id, workspace.config.guard.profile)
-            found[name] = BucketInventory(name, bucket)
+            profile = workspace.config.guard.profile
+            bucket = open_bucket(config, workspace.definition.election.id, profile)
+            found[name] = BucketInventory(name, bucket, open_keys(config, profile))
     return found
-
-
-def told_time(now: datetime) -> str:
-    """`2026-11-21T05:00:00.123Z`."""
-    return f"{now:%Y-%m-%dT%H:%M:%S}.{now.microsecond // 1000:03}Z"
 
 
 def _source(right: Right) -> str:
@@ -346,20 +359,14 @@ def _source(right: Right) -> str:
     return f"targets/{folder}{slash}{right.sha256}.{name}{'.minisig' if right.signature else ''}"
 
 
-def _strange(path: str, found: Found) -> str:
-    """What is wrong with a file that does not belong there."""
-    if found.data is None:
-        return f"nothing of ours has this name; {found.fault}" if found.fault else "nothing of ours has this name"
-    proves_itself = path.startswith(("targets/", "metadata/"))
-    return f"nothing of ours has this name{' and these bytes' if proves_itself else ''}"
+def _is_shown(path: str) -> bool:
+    """True for what the public may still ask for by a name that an earlier release gave it."""
+    return path.startswith(("targets/", "metadata/"))
 
 
-def _sha256(found: Found | None) -> str:
-    return hashlib.sha256(found.data).hexdigest() if found is not None and found.data is not None else ""
-
-
-def _is_aside(path: str) -> bool:
-    return path.startswith("../.set-aside/")
+def _as_it_is(path: str, sha256: str, length: int) -> Right:
+    """A superseded file, whose bytes prove themselves: to be put there again with the headers that belong to it."""
+    return Right("metadata", sha256, length, path)
 
 
 def _read_verified(path: Path) -> dict[str, tuple[str, str]]:

@@ -5,9 +5,10 @@ causes. Of this the operator gets the host, the server's code and the innermost 
 """
 
 import re
+from http.client import responses
 from urllib.parse import urlsplit
 
-__all__ = ["explain", "is_missing_bucket", "is_unanswered"]
+__all__ = ["explain", "explain_answer", "is_missing_bucket", "is_unanswered"]
 
 # S3's codes for a key that the server does not know, or whose secret is another one (Amazon S3 API Reference, "Error responses").
 UNKNOWN_KEYS = frozenset(["InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"])
@@ -39,6 +40,11 @@ def explain(error: BaseException) -> str:
         told = f" ({code})" if code else ""
         return f"{host}these credentials may not do this{told}; look at them and at the bucket's policy"
     return host + _cause(text, code)
+
+
+def explain_answer(host: str, status: int, body: bytes) -> str:
+    """The same for an answer that somebody else has read: its status and the beginning of its body."""
+    return f"{host}: " + explain(OSError(f"status code: {status} {responses.get(status, '')}: {body[:2000]!r}"))
 
 
 def _code(text: str) -> str:

@@ -191,7 +191,13 @@ def _locks(descriptor: int) -> bool:
     return True
 
 
-def keep(folder: Path, data: bytes) -> None:
-    """Keep wrong bytes as evidence, for the owner's eyes: they may be a secret that somebody put into the public tree."""
+def keep(folder: Path, data: bytes) -> bool:
+    """Keep wrong bytes as evidence, for the owner's eyes: they may be a secret that somebody put into the public tree. False where there is no room for more."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    durable.write_file(folder / f"{hashlib.sha256(data).hexdigest()}.wrong", data, 0o600)
+    path = folder / f"{hashlib.sha256(data).hexdigest()}.wrong"
+    if not path.exists():
+        sizes = [entry.stat(follow_symlinks=False).st_size for entry in os.scandir(folder)]
+        if len(sizes) >= limits.EVIDENCE_FILES or sum(sizes) + len(data) > limits.EVIDENCE_BYTES:
+            return False
+        durable.write_file(path, data, 0o600)
+    return True

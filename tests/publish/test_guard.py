@@ -18,6 +18,7 @@ import pytest
 from click.testing import CliRunner
 
 from bench.guard_drill import drill
+from publish import limits
 from publish.cli.main import terbit
 from publish.config import GuardConfig
 from publish.errors import PublishError
@@ -485,6 +486,17 @@ def test_the_command_gets_the_findings_on_stdin(tmp_path: Path) -> None:
         "b.html",
     ]
     assert said == []
+
+
+def test_the_log_of_findings_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Above its limit the log is begun anew, and the last one stays beside it."""
+    monkeypatch.setattr(limits, "FINDINGS_LOG_BYTES", 1_000)
+    told = alerts(tmp_path, [])
+    for number in range(40):
+        told.report("public", [finding(f"{number}.html")], number)
+    log, last = tmp_path / "guard/findings.jsonl", tmp_path / "guard/findings.1.jsonl"
+    assert max(log.stat().st_size, last.stat().st_size) < 1_400
+    assert json.loads(log.read_text().splitlines()[-1])["path"] == "39.html"
 
 
 def test_what_was_put_back_and_is_wrong_again_is_told_again(tmp_path: Path) -> None:

@@ -5,26 +5,29 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 
 import pytest
-from obstore.store import MemoryStore
 from tuf.api.metadata import Metadata, Signature, Timestamp
 
-from publish.guard.inventory import BucketInventory, LocalInventory, _add
-from publish.guard.judge import Finding, Listed
+from publish import limits
+from publish.guard.inventory import BucketInventory, LocalInventory
+from publish.guard.judge import Finding
+from publish.guard.listing import Listing
 from publish.guard.patrol import Patrol
 from publish.signing.keyring import Keyring
 from publish.signing.repository import tuf_key
 from publish.targets import TIMESTAMP
-from publish.targets.bucket import Bucket
+from publish.targets.bucket import Patience
 from publish.workspace import Workspace
 from tests.election import NIGHT, correction, minutes
+from tests.faults import FaultProxy, Status
 from tests.publish.test_guard import Place, credentials, storage
 from tests.publish.workspace import deliver, publish
-from tests.storage import BUCKET, Server
+from tests.storage import BUCKET, Server, moto
 from verifier.formats import canonical_json
+from verifier.headers import cache_control, content_type
 
 __all__ = ["credentials", "storage"]
 
@@ -249,10 +252,10 @@ def test_a_page_that_is_right_only_while_it_is_read(
     right, headers = answer["Body"].read(), {name: answer[name] for name in ("ContentType", "CacheControl")}
     listing = BucketInventory.listing
 
-    def swapped(self: BucketInventory) -> dict[str, Listed]:
+    def swapped(self: BucketInventory, known: Container[str]) -> Listing:
         place.write(page, EVIL, **headers)
         time.sleep(seconds)
-        listed = listing(self)
+        listed = listing(self, known)
         place.write(page, right, **headers)
         return listed
 
@@ -266,15 +269,132 @@ def test_a_page_that_is_right_only_while_it_is_read(
     assert place.files()[page] == right
 
 
-def test_a_twin_key_hides_nothing() -> None:
-    """A key with `/` at its end, which the library tells as the one without, is told, and its path read at every look."""
-    found: dict[str, Listed] = {}
-    _add(found, [("a.html", Listed(3, "x 1")), ("a.html", Listed(0, "y 2"))])
-    assert found == {"a.html": Listed(0, ""), "a.html/": Listed(0, "")}
-    store = MemoryStore()
-    inventory = BucketInventory("bucket", Bucket(lambda: store, "", "uji"))
-    inventory.put([("a.html", b"right", "")])
-    assert "a.html/" in inventory.remove(["a.html/"])
-    ((_, there),) = inventory.read([("a.html", 5)])
-    assert there is not None
-    assert there.data == b"right"
+ODD = [
+    "{page}/",
+    "a//b.html",
+    "a/../b.html",
+    "../b.html",
+    "./ppwp/1101/1101.html",
+    "a/./b",
+    "x\x01.html",
+    "\x7f",
+    "",
+    "targets/ppwp/",
+]
+
+
+@pytest.fixture(scope="module")
+def exact(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that keeps every key byte by byte."""
+    with moto(tmp_path_factory.mktemp("moto") / "moto") as server:
+        server.client().create_bucket(Bucket=BUCKET)
+        yield server
+
+
+def every_key(server: Server, name: str) -> dict[str, str]:
+    """Each key of one test's election with its ETag, as the server tells them."""
+    pages = server.client().get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=f"{name}/uji/")
+    return {one["Key"]: one["ETag"] for page in pages for one in page.get("Contents", ())}
+
+
+def test_a_key_that_no_publisher_writes_hides_nothing(exact: Server, tmp_path: Path) -> None:
+    """Keys that the storage library joins with another or cannot name are told one by one and removed, and what was altered beside them is mended."""
+    place = Place(tmp_path, exact, "odd")
+    page = "ppwp/1101/1101.html"
+    place.guard()
+    right = every_key(exact, "odd")
+    odd = [name.format(page=page) for name in ODD]
+    for name in odd:
+        place.client.put_object(Bucket=BUCKET, Key=f"odd/uji/{name}", Body=EVIL)
+    assert place.client.get_object(Bucket=BUCKET, Key=f"odd/uji/{page}")["Body"].read() != EVIL
+    place.write(f"uji/{page}", EVIL)
+    findings = place.guard()
+    assert len(findings) == len(odd) + 1
+    assert sorted(one.what for one in findings) == [*["added"] * len(odd), "altered"]
+    assert {one.detail for one in findings if one.what == "added"} <= {
+        "nothing of ours has this name; no publisher writes such a name",
+        "nothing of ours has this name and these bytes; no publisher writes such a name",
+    }
+    assert every_key(exact, "odd") == right
+    assert place.guard() == []
+
+
+def test_keys_that_are_one_file_at_the_server(storage: Server, tmp_path: Path) -> None:
+    """Where a server maps odd keys to files, taking them away leaves our own files."""
+    place = Place(tmp_path, storage, "folders")
+    right = place.files()
+    for name in ("targets/", "ppwp/1101/", "x\x01/", "nl\ny.html", "\x7f", ""):
+        place.client.put_object(Bucket=BUCKET, Key=f"folders/uji/{name}", Body=EVIL)
+    told = {one.path for one in place.guard()}
+    assert {"targets/", "ppwp/1101/", "nl\\ny.html", "\\x7f"} <= told
+    place.guard()
+    assert every_key(storage, "folders").keys() == {f"folders/{path}" for path in right if path.startswith("uji/")} | {
+        "folders/uji/.terbit-probe"
+    }
+    assert place.guard() == []
+
+
+@pytest.mark.parametrize("status", [403, 500])
+def test_one_file_that_cannot_be_read_hides_no_other(
+    storage: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """A file that the server will not give is written anew, and everything else is judged; where it gives nothing at all it is down."""
+    monkeypatch.setattr("publish.targets.bucket.PATIENCE", Patience(retries=1, first_wait=0.01, longest_wait=0.02))
+    with FaultProxy(storage.url) as proxy:
+        place = Place(tmp_path, Server(proxy.url), f"unread{status}")
+        right, page = place.files(), "uji/ppwp/1101/1101.html"
+        place.write("uji/index.html", EVIL)
+        proxy.choose = lambda method, path, number: Status(status) if method == "GET" and page in path else None
+        findings = {one.path: one for one in place.guard()}
+        assert findings.keys() == {"ppwp/1101/1101.html", "index.html"}
+        assert "it cannot be read" in findings["ppwp/1101/1101.html"].detail
+        proxy.choose = lambda method, path, number: Status(status) if method == "GET" and "?" not in path else None
+        assert [one.what for one in place.guard()] == ["down"]
+        proxy.choose = lambda method, path, number: None
+        assert place.files() == right
+
+
+def test_a_flood_of_names_stops_no_mending(folder: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of more strange names than one look takes in the rest is counted and left to the next looks, evidence has an end, and pages are mended at once."""
+    monkeypatch.setattr(limits, "STRANGE_FILES", 10)
+    monkeypatch.setattr(limits, "NEIGHBOURS", 3)
+    monkeypatch.setattr(limits, "EVIDENCE_FILES", 5)
+    right = folder.files()
+    for number in range(35):
+        folder.write(f"uji/x/{number}.html", EVIL + str(number).encode())
+        folder.write(f"{number}.html", EVIL)
+    folder.write("uji/ppwp/1101/1101.html", EVIL)
+    findings = folder.guard()
+    assert "57 more files than one look takes in" in findings[-1].detail
+    assert any("could not be kept" in one.done for one in findings)
+    assert folder.files()["uji/ppwp/1101/1101.html"] == right["uji/ppwp/1101/1101.html"]
+    for _ in range(3):
+        folder.guard()
+    assert {path for path in folder.files() if path.startswith("uji/")} == {
+        path for path in right if path.startswith("uji/")
+    }
+    assert len([*(folder.directory / "build/guard/set-aside").iterdir()]) == 5
+    # Neighbours are told of and nothing else, as ever.
+    assert {path for path in folder.files() if not path.startswith("uji/")} > {"0.html", "34.html"}
+
+
+def test_superseded_objects_keep_their_headers(storage: Server, tmp_path: Path) -> None:
+    """An object of an earlier release that is served as another type than it was gets its headers back."""
+    place = Place(tmp_path, storage, "super")
+    earlier = place.files()
+    deliver(place.directory, {"one": correction()})
+    publish(place.directory, NIGHT + minutes(5))
+    assert place.guard() == []
+    names = {"object": ".1101.html", "signature": ".1101.json.minisig"}
+    paths = [next(p for p in earlier if "/targets/ppwp/1101/" in p and p.endswith(end)) for end in names.values()]
+    paths.append("uji/metadata/1.ppwp.json")
+    time.sleep(1.1)  # this server tells the time of a write in whole seconds
+    for path in paths:
+        place.write(path, earlier[path], ContentType="text/x-evil", CacheControl="no-store")
+    assert {(f"uji/{one.path}", one.what, one.done) for one in place.guard()} == {
+        (path, "altered", "put back") for path in paths
+    }
+    for path in paths:
+        head = place.client.head_object(Bucket=BUCKET, Key=f"super/{path}")
+        assert (head["ContentType"], head["CacheControl"]) == (content_type(path), cache_control(path))
+    assert place.guard() == []
