@@ -93,6 +93,12 @@ SPECIAL = {
         instead="terbit-verify witness serve saksi --behind-proxy --passphrase-file passphrase --port $PORT & "
         "until (: > /dev/tcp/127.0.0.1/$PORT) 2> /dev/null; do sleep 0.05; done; kill $!",
     ),
+    "terbit-verify compare tallies.csv ADDRESS-OF-THE-SITE --root-sha256 ROOT-FINGERPRINT": Special(
+        "needs what the text says to have", first=r"printf 'area,station,valid\n11010101,1,204\n' > tallies.csv"
+    ),
+    "terbit-verify compare tallies.csv ADDRESS-OF-THE-SITE --all --html report.html --csv differences.csv": Special(
+        "tells what the tallies leave out", code=1
+    ),
     "minisign -Vm 1101.json -p minisign.pub": Special("needs what the text says to download", first=DOWNLOAD),
 }
 

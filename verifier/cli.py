@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import click
 
 from verifier import limits
+from verifier.cli_compare import compare
 from verifier.cli_mirror import mirror
 from verifier.cli_trust import TrustOptions, now_option, trust_options
 from verifier.cli_witness import witness
@@ -52,6 +53,7 @@ def main() -> None:
     """
 
 
+main.add_command(compare)
 main.add_command(mirror)
 main.add_command(witness)
 
