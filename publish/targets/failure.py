@@ -8,7 +8,7 @@ import re
 from http.client import responses
 from urllib.parse import urlsplit
 
-__all__ = ["explain", "explain_answer", "is_missing_bucket", "is_unanswered"]
+__all__ = ["explain", "explain_answer", "is_missing_bucket", "is_refused", "is_unanswered"]
 
 # S3's codes for a key that the server does not know, or whose secret is another one (Amazon S3 API Reference, "Error responses").
 UNKNOWN_KEYS = frozenset(["InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"])
@@ -19,6 +19,11 @@ LONGEST = 200
 def is_missing_bucket(error: BaseException) -> bool:
     """True if not the file is missing but the whole bucket."""
     return _code(str(error)) == "NoSuchBucket"
+
+
+def is_refused(error: BaseException | None) -> bool:
+    """True if the server answered that these credentials may not do this."""
+    return re.search(r"status code: 40[13]", str(error)) is not None
 
 
 def is_unanswered(error: BaseException | None) -> bool:
@@ -36,7 +41,7 @@ def explain(error: BaseException) -> str:
         return f"{host}there is no such bucket; look at bucket, endpoint and region in terbit.toml"
     if code in UNKNOWN_KEYS:
         return f"{host}the server does not take these credentials ({code}); look at key, secret and profile"
-    if re.search(r"status code: 40[13]", text):
+    if is_refused(error):
         told = f" ({code})" if code else ""
         return f"{host}these credentials may not do this{told}; look at them and at the bucket's policy"
     return host + _cause(text, code)

@@ -24,6 +24,7 @@ def _bucket(workspace: Workspace, name: str, config: "TargetConfig") -> Target:
     from publish.targets.bucket import open_bucket
     from publish.targets.s3 import S3Target
 
+    guard = workspace.config.guard.profile
     return S3Target(
         name,
         open_bucket(config, workspace.definition.election.id),
@@ -31,6 +32,7 @@ def _bucket(workspace: Workspace, name: str, config: "TargetConfig") -> Target:
         clock=lambda: datetime.now(UTC),
         owner=f"{socket.gethostname()}:{workspace.directory.resolve()}",
         without_conditions=config.without_conditions,
+        mender=open_bucket(config, workspace.definition.election.id, guard) if guard else None,
     )
 
 

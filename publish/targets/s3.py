@@ -21,7 +21,7 @@ from publish import limits
 from publish.errors import RaceError, TargetError
 from publish.targets import TIMESTAMP, Alias, Conflict, Seen
 from publish.targets.bucket import Bucket
-from publish.targets.failure import is_unanswered
+from publish.targets.failure import is_refused, is_unanswered
 from publish.targets.lock import Lock
 
 if TYPE_CHECKING:
@@ -45,12 +45,13 @@ class S3Target:
         clock: Callable[[], datetime],
         owner: str,
         without_conditions: str = "refuse",
+        mender: Bucket | None = None,
     ) -> None:
         """`known`: a file that is there once the server was found to honour conditions (a cache: may be deleted).
 
-        `clock` and `owner` (this workspace, unlike any other) are for the lock that takes their place.
+        `clock` and `owner` (this workspace, unlike any other) are for the lock that takes their place. `mender`: the bucket with the guard's credentials.
         """
-        self.name, self.bucket = name, bucket
+        self.name, self.bucket, self._mender = name, bucket, mender
         self._known, self._without_conditions = known, without_conditions
         self._lock: Lock | None = None
         self._new_lock: Callable[[], Lock] = lambda: Lock(
@@ -92,9 +93,24 @@ class S3Target:
         return conflicts
 
     def replace(self, conflict: Conflict) -> None:
-        """See Target. The wrong bytes are copied to `.set-aside/` first; on a bucket with versions they stay there too."""
-        self.bucket.put(f"../.set-aside/{hashlib.sha256(conflict.found).hexdigest()}.wrong", conflict.found)
-        self.bucket.put(conflict.path, conflict.data)
+        """See Target. The wrong bytes are copied to `.set-aside/` first; on a bucket with versions they stay there too.
+
+        The guard's credentials do it where ours may only create immutable files (docs/storage).
+        """
+        try:
+            _replace(self.bucket, conflict)
+        except TargetError as error:
+            if not is_refused(error.__cause__):
+                raise
+            if self._mender is None:
+                raise TargetError(
+                    f"{self.bucket.key(conflict.path)}: other bytes stand where a coming file belongs, and these credentials may not replace them. "
+                    "Let terbit guard take them away, or name in [guard] a profile that may replace them"
+                ) from error
+            _replace(self._mender, conflict)
+        found = self.read(conflict.path)
+        if found is None or found.data != conflict.data:
+            raise TargetError(f"{self.bucket.key(conflict.path)} has other bytes again; look who else writes there")
 
     def commit(self, timestamp: bytes, seen: Seen | None) -> None:
         """See Target."""
@@ -168,3 +184,8 @@ class S3Target:
             except AlreadyExistsError:
                 return True
         return False
+
+
+def _replace(bucket: Bucket, conflict: Conflict) -> None:
+    bucket.put(f"../.set-aside/{hashlib.sha256(conflict.found).hexdigest()}.wrong", conflict.found)
+    bucket.put(conflict.path, conflict.data)

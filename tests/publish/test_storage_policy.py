@@ -3,6 +3,7 @@
 import json
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 import time
@@ -16,8 +17,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from publish.errors import TargetError
 from tests.publish.workspace import deliver, make_workspace, publish
-from tests.storage import GUARD, LOCKED, PUBLISHER, Server, seaweedfs
+from tests.storage import BUCKET, GUARD, LOCKED, PUBLISHER, Server, seaweedfs
 from verifier.headers import IMMUTABLE, cache_control
 
 APPLY = Path(__file__).parents[2] / "docs/storage/apply.py"
@@ -95,6 +97,48 @@ def test_a_release_needs_no_more_than_the_publisher_may(
     publish(made)
     for path in ("/index.html", "/uji/index.html", "/uji/metadata/timestamp.json"):
         assert anonymously(storage, path) == 200
+
+
+@pytest.mark.parametrize("profile", [True, False], ids=["with the guard's profile", "without"])
+def test_a_poisoned_name_that_the_publisher_may_not_overwrite(
+    storage: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profile: bool
+) -> None:
+    """Wrong bytes under a coming name are replaced with the guard's credentials before the commit; without these nothing is committed, and it is said why."""
+    made = make_workspace(tmp_path / "made", "workers = 1\n")
+    deliver(made)
+    publish(Path(shutil.copytree(made, tmp_path / "other")))
+    prefix = f"poison-{profile}/".lower()
+    other = tmp_path / "other/public"
+    right = {path.relative_to(other).as_posix(): path.read_bytes() for path in other.rglob("*") if path.is_file()}
+    poisoned = [f"{prefix}{path}" for path in right if "/targets/ppwp/1101/" in path]
+    lines = [f"[{name}]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n" for name, (key, secret) in
+             {"publisher": PUBLISHER, "guard": GUARD}.items()]  # fmt: skip
+    (tmp_path / "credentials").write_text("".join(lines))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    config = f'[targets.bucket]\nbucket = "{BUCKET}"\nprefix = "{prefix}"\nendpoint = "{storage.url}"\nprofile = "publisher"\n'
+    mender = '[guard]\nprofile = "guard"\n' if profile else ""
+    (made / "terbit.toml").write_text(f"workers = 1\n{config}{mender}")
+    client = storage.client()
+    for key in poisoned:
+        client.put_object(Bucket=BUCKET, Key=key, Body=b"poison")
+    statement = {
+        "Effect": "Deny",
+        "Principal": {"AWS": "arn:aws:iam::000000000000:user/publisher"},
+        "Action": ["s3:PutObject", "s3:DeleteObject"],
+        "Resource": [f"arn:aws:s3:::{BUCKET}/{key}" for key in poisoned],
+    }
+    client.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    time.sleep(0.5)  # a policy is in force a moment later
+    with pytest.raises(ClientError, match="AccessDenied"):
+        Server(storage.url, *PUBLISHER).client().put_object(Bucket=BUCKET, Key=poisoned[0], Body=b"mine")
+    if profile:
+        publish(made)
+        held = storage.keys(BUCKET)
+        assert {path: held.get(f"{prefix}{path}") for path in right} == right
+    else:
+        with pytest.raises(TargetError, match=r"name in \[guard\] a profile that may replace them"):
+            publish(made)
+        assert f"{prefix}uji/metadata/timestamp.json" not in storage.keys(BUCKET)
 
 
 @pytest.mark.parametrize("many", [False, True], ids=["one", "many"])
