@@ -1,4 +1,4 @@
-"""The public tuf-conformance suite (https://github.com/theupdateframework/tuf-conformance) on our client."""
+"""The public tuf-conformance suite (https://github.com/theupdateframework/tuf-conformance) on our clients."""
 
 import os
 import subprocess
@@ -7,16 +7,23 @@ from pathlib import Path
 
 import pytest
 
-CLIENT = Path(__file__).with_name("conformance_client.py")
+from tests.programs import require
+
 PROJECT = Path(__file__).parents[2]
+CLIENTS = {
+    "python": PROJECT / "tests/verifier/conformance_client.py",
+    "browser": PROJECT / "tests/browser/conformance.mjs",
+}
 
 
 @pytest.mark.skipif("TUF_CONFORMANCE" not in os.environ, reason="TUF_CONFORMANCE names no checkout of tuf-conformance")
-def test_the_public_suite_passes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("language", CLIENTS)
+def test_the_public_suite_passes(language: str, tmp_path: Path) -> None:
     """Our client passes every test of the suite; TUF_CONFORMANCE_PYTHON may name the suite's own interpreter."""
     python = os.environ.get("TUF_CONFORMANCE_PYTHON", sys.executable)
     client = tmp_path / "client"
-    client.write_text(f'#!/bin/sh\nPYTHONPATH="{PROJECT}" exec "{sys.executable}" "{CLIENT}" "$@"\n')
+    program = sys.executable if language == "python" else require("node")
+    client.write_text(f'#!/bin/sh\nPYTHONPATH="{PROJECT}" exec "{program}" "{CLIENTS[language]}" "$@"\n')
     client.chmod(0o755)
     suite = Path(os.environ["TUF_CONFORMANCE"])
     command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tuf_conformance", "--entrypoint", str(client)]

@@ -1,0 +1,28 @@
+// Caps on every size that a stranger controls, in bytes unless a name says otherwise; as in verifier/limits.py.
+
+export const LIMITS = {
+  root: 512_000,
+  timestamp: 16_384,
+  snapshot: 5_000_000,
+  targets: 5_000_000,
+  rootRotations: 256,
+  delegations: 32,
+  jsonDepth: 200,
+  timestampAheadSeconds: 86_400,
+  timestampValiditySeconds: 172_800,
+  minisign: 8_192,
+  publicKey: 1_024,
+  keyName: 255,
+  verifierKey: 4_096,
+  note: 131_072,
+  noteSignatures: 64,
+  checkpointExtensions: 16,
+  treeProof: 63,
+  proofExtra: 8_192,
+  proof: 147_456,
+  policy: 131_072,
+  policyLines: 64,
+  tile: 8_192,
+  shownFile: 8_000_000,
+  mirrors: 32,
+};
