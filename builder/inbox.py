@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -12,9 +13,11 @@ import msgspec
 from builder import durable, limits
 from builder.election import Definition
 from builder.errors import PackageError
-from builder.intake import Broken, Verdict, judge
+from builder.intake import Broken, Verdict, check_cover, judge
 from builder.ledger import Ledger
+from builder.officials import Admission
 from builder.recap import Package, read_package
+from builder.refusals import Refusals, Refused
 from builder.rows import Rows
 
 __all__ = ["IntakeReport", "find_packages", "find_strays", "packages_in", "take_in"]
@@ -23,6 +26,7 @@ __all__ = ["IntakeReport", "find_packages", "find_strays", "packages_in", "take_
 BATCH_BYTES = 12_000_000
 # What is no whole package and was changed so shortly ago may still be on its way into the inbox.
 ARRIVAL_SECONDS = 120
+ANYONE = Admission()
 REFUSED = "refused"
 TAKEN = ".taken-"
 
@@ -38,6 +42,7 @@ class IntakeReport:
     waiting: dict[str, str] = field(default_factory=dict)  # what may still arrive, and what is wrong with it so far
     stuck: dict[str, str] = field(default_factory=dict)  # what could not be moved or removed, and why
     rows: int = 0
+    unrecorded: int = 0  # refusals beyond what one run writes into the ledger
 
 
 def find_packages(path: Path) -> list[Path]:
@@ -79,37 +84,64 @@ def take_in(
     definition: Definition,
     advance: Callable[[int], None],
     now: float,
+    admission: Admission = ANYONE,
 ) -> IntakeReport:
     """Judge the packages at `paths` and append the accepted ones; `rows` are folded along. Holds the ledger's lock.
 
-    A package is refused whole: it goes to `inbox/refused/` with its report and nothing else changes. What lay in the inbox and was accepted
-    is removed there, since the ledger has every byte of it. What lies in the inbox and cannot be read stays there as long as it was changed
-    shortly before `now` (Unix time, seconds). No package and no right of another account stops the others.
+    A package is refused whole: the ledger says so, it goes to `inbox/refused/` with its report, and nothing else changes. What lay in the inbox
+    and was accepted is removed there, since the ledger has every byte of it. What lies in the inbox and cannot be read, or is not yet signed, stays
+    there as long as it was changed shortly before `now` (Unix time, seconds). No package and no right of another account stops the others.
     """
     report = IntakeReport()
+    received = datetime.fromtimestamp(int(now), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     with ledger.lock():
+        refusals = Refusals(ledger, admission, definition.election.id)
         for left in inbox.glob(f"{TAKEN}*"):
             _remove(left, report)
         for batch in _batches(paths):
             packages: list[Package] = []
+            refused: list[Refused] = []
             for path, package in batch:
                 if isinstance(package, PackageError):
-                    broken = Broken.of(package, str(path))
-                    if path.parent == inbox and _may_still_arrive(path, now):
-                        report.waiting[_text(path)] = str(broken)
-                    else:
-                        _refuse(path, (broken,), inbox, report)
+                    broken: tuple[Broken, ...] = (Broken.of(package, str(path)),)
                 elif package.name in ledger or package.name in [other.name for other in packages]:
                     report.known[_text(path)] = package.name
                     _clear(path, package, inbox, report)
-                else:
+                    continue
+                elif not (broken := _check(path, package, inbox, admission, definition)):
                     packages.append(package)
+                    continue
+                if _may_be_unfinished(path, package, broken, inbox, now):
+                    report.waiting[_text(path)] = str(broken[0])
+                else:
+                    refused.append((path, broken))
             verdicts = judge(packages, rows, definition, len(ledger.packages))
-            ledger.add_packages([(verdict.package, verdict.rows) for verdict in verdicts if not verdict.broken])
-            for verdict in verdicts:
+            accepted = [verdict for verdict in verdicts if not verdict.broken]
+            refused += [(Path(verdict.package.source), verdict.broken) for verdict in verdicts if verdict.broken]
+            ledger.add_packages([(one.package, one.rows) for one in accepted], refusals.signers(accepted), received)
+            # Before they are moved away: a stop must not lose a refusal.
+            ledger.add(refusals.records(refused))
+            for path, broken in refused:
+                _refuse(path, broken, inbox, report)
+            for verdict in accepted:
                 _settle(verdict, inbox, report)
             advance(len(batch))
+    report.unrecorded = refusals.unrecorded
     return report
+
+
+def _check(
+    path: Path, package: Package, inbox: Path, admission: Admission, definition: Definition
+) -> tuple[Broken, ...]:
+    in_inbox = path.resolve().is_relative_to(inbox.resolve())
+    return check_cover(package, definition) or admission.judge(package, definition, in_inbox=in_inbox)
+
+
+def _may_be_unfinished(
+    path: Path, package: Package | PackageError, broken: tuple[Broken, ...], inbox: Path, now: float
+) -> bool:
+    unfinished = isinstance(package, PackageError) or broken[0].rule == "signature-missing"
+    return unfinished and path.parent == inbox and _may_still_arrive(path, now)
 
 
 def _batches(paths: Sequence[Path]) -> Iterator[list[tuple[Path, Package | PackageError]]]:
@@ -134,12 +166,9 @@ def _batches(paths: Sequence[Path]) -> Iterator[list[tuple[Path, Package | Packa
 
 def _settle(verdict: Verdict, inbox: Path, report: IntakeReport) -> None:
     path = Path(verdict.package.source)
-    if verdict.broken:
-        _refuse(path, verdict.broken, inbox, report)
-    else:
-        report.accepted[_text(path)] = verdict.package.name
-        report.rows += verdict.rows
-        _clear(path, verdict.package, inbox, report)
+    report.accepted[_text(path)] = verdict.package.name
+    report.rows += verdict.rows
+    _clear(path, verdict.package, inbox, report)
 
 
 def _refuse(path: Path, broken: tuple[Broken, ...], inbox: Path, report: IntakeReport) -> None:

@@ -7,9 +7,10 @@ stop at any write leaves at most a folder or a torn last line that nothing refer
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Literal
 
 import msgspec
@@ -24,6 +25,7 @@ GENESIS = b"0" * 64
 
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Number = Annotated[int, msgspec.Meta(ge=0)]
+Time = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z")]
 
 
 class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="type"):
@@ -31,7 +33,7 @@ class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
 
 
 class PackageRecord(_Record, frozen=True, tag="package"):
-    """A package accepted whole. `signature` hashes its recap.toml.sig, `signer` the key's blob; None: the operator vouches."""
+    """A package accepted whole. `signature` hashes its recap.toml.sig, `signer` the key's blob, `received` is when it was judged; None: the operator vouches."""
 
     package: Sha256
     contest: str
@@ -39,6 +41,7 @@ class PackageRecord(_Record, frozen=True, tag="package"):
     rows: Number
     signature: Sha256 | None = None
     signer: Sha256 | None = None
+    received: Time | None = None
 
 
 class RefusedRecord(_Record, frozen=True, tag="refused"):
@@ -70,7 +73,7 @@ class Cut(_Record, frozen=True, tag="cut"):
     """The decision to make release `release` of packages 1 to `through`, at `time` (UTC, seconds)."""
 
     release: Annotated[int, msgspec.Meta(ge=1)]
-    time: Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z")]
+    time: Time
     through: Number
     definition: Sha256
     content: Sha256
@@ -98,6 +101,7 @@ class Ledger:
         self.cuts: list[Cut] = []
         self._names: set[str] = set()
         self._chain: list[str] = []
+        self._ends: list[str] = []
         self._last = GENESIS
         self._load()
 
@@ -113,6 +117,10 @@ class Ledger:
         """Hash of the last record, and by the chain of all before it; zeros for an empty ledger."""
         return self._last.decode()
 
+    def end_at(self, count: int) -> str:
+        """The same for the first `count` records."""
+        return self._ends[count - 1] if count else GENESIS.decode()
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Only one process appends at a time; the second is told so at once."""
@@ -127,8 +135,16 @@ class Ledger:
             self._load(repair=True)
             yield
 
-    def add_packages(self, accepted: Sequence[tuple[Package, int]]) -> None:
-        """Append packages with their numbers of rows. A stop midway keeps the first ones, each whole."""
+    def add_packages(
+        self,
+        accepted: Sequence[tuple[Package, int]],
+        signers: Mapping[str, str] = MappingProxyType({}),
+        received: str = "",
+    ) -> None:
+        """Append packages with their numbers of rows. A stop midway keeps the first ones, each whole.
+
+        `signers` has the hashes of the keys that signed some of them, by their names, `received` the time.
+        """
         if not accepted:
             return
         root = self.directory / "packages"
@@ -136,12 +152,7 @@ class Ledger:
         for package, _ in accepted:
             durable.write_directory(root / package.name, package.files)
         os.sync()  # one for all folders: their records may only follow when every byte of them would survive a power cut
-        self._append(
-            [
-                PackageRecord(package.name, package.cover.contest, package.cover.series, rows)
-                for package, rows in accepted
-            ]
-        )
+        self._append([_record(package, rows, signers.get(package.name), received) for package, rows in accepted])
 
     def add_cut(self, cut: Cut) -> None:
         """Append a cut. Its release number is used up from here on."""
@@ -173,6 +184,10 @@ class Ledger:
             raise LedgerError(
                 "an accepted package was changed: its cover has another sha256", file=folder, rule="package"
             )
+        if _signature_hash(package) != record.signature:
+            raise LedgerError(
+                "an accepted package was changed: not the recap.toml.sig that was accepted", file=folder, rule="package"
+            )
         return package
 
     def read_cover(self, record: PackageRecord) -> Cover:
@@ -199,6 +214,7 @@ class Ledger:
 
     def _take(self, record: Record, line: bytes) -> None:
         self._last = hashlib.sha256(line).hexdigest().encode()
+        self._ends.append(self._last.decode())
         self.records.append(record)
         if isinstance(record, Cut):
             self.cuts.append(record)
@@ -209,6 +225,7 @@ class Ledger:
 
     def _load(self, *, repair: bool = False) -> None:
         self.records, self.packages, self.cuts, self._names, self._chain, self._last = [], [], [], set(), [], GENESIS
+        self._ends = []
         if not self.path.exists():
             return
         data = self.path.read_bytes()
@@ -231,3 +248,14 @@ class Ledger:
             with self.path.open("r+b") as file:
                 file.truncate(whole)
                 os.fsync(file.fileno())
+
+
+def _record(package: Package, rows: int, signer: str | None, received: str) -> PackageRecord:
+    record = PackageRecord(package.name, package.cover.contest, package.cover.series, rows)
+    if signer is None:
+        return record
+    return msgspec.structs.replace(record, signature=_signature_hash(package), signer=signer, received=received)
+
+
+def _signature_hash(package: Package) -> str | None:
+    return None if package.signature is None else hashlib.sha256(package.signature).hexdigest()

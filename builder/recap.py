@@ -3,6 +3,7 @@
 Format: docs/formats.md, "Recap package".
 """
 
+import contextlib
 import hashlib
 import os
 import re
@@ -11,7 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple, TypeVar
 
 import msgspec
 import polars as pl
@@ -23,9 +24,12 @@ from builder.tables import read_strict
 from builder.toml import convert_toml, line_of, parse_toml
 
 __all__ = [
+    "COVER",
     "REASONS",
+    "SIGNATURE",
     "Attestation",
     "Cover",
+    "HandIn",
     "NamedFile",
     "Package",
     "RevisionReason",
@@ -33,16 +37,19 @@ __all__ = [
     "parse_cover",
     "parse_package",
     "parse_rows",
+    "read_hand_in",
     "read_package",
     "row_columns",
 ]
 
 COVER = "recap.toml"
+SIGNATURE = "recap.toml.sig"
 SERIES = ("count", "recap")
 REASONS = frozenset(
     ["transcription", "recount", "revote", "late", "court", "supervisor", "duplicate", "withdrawal", "source"]
 )
 FORMAT = "terbit-recap-1"
+T = TypeVar("T")
 
 # Pages and terminals show these texts: no control character of either set, no line separator, nothing that turns the order of reading.
 Line = Annotated[
@@ -68,7 +75,9 @@ class NamedFile(_Part, frozen=True):
 
 
 class Attestation(_Part, frozen=True):
-    kind: Literal["operator"]
+    """Who vouches: an official of the area `by`, who signs, or the operator, whose text `by` is."""
+
+    kind: Literal["official", "operator"]
     by: Annotated[Line, msgspec.Meta(min_length=1)]
 
 
@@ -95,7 +104,7 @@ class Cover(_Part, frozen=True):
 
 
 class Package:
-    """One package, read whole: `name` is the SHA-256 of the cover's bytes; `files` has every byte of it, the cover included."""
+    """One package, read whole: `name` is the SHA-256 of the cover's bytes; `files` has every byte of it, cover and signature included."""
 
     def __init__(self, cover: Cover, files: Mapping[str, bytes], source: str) -> None:
         self.cover, self.files, self.source = cover, files, source
@@ -104,6 +113,19 @@ class Package:
     @property
     def rows(self) -> bytes:
         return self.files[self.cover.rows.file]
+
+    @property
+    def signature(self) -> bytes | None:
+        """`recap.toml.sig`, not verified."""
+        return self.files.get(SIGNATURE)
+
+
+class HandIn(NamedTuple):
+    """What can be told of something handed in, a package or not: `name` is the SHA-256 of its cover; of a zip without one that can be read, the zip's."""
+
+    name: str
+    cover: bytes | None
+    signature: bytes | None
 
 
 def row_columns(contest: Contest) -> tuple[str, ...]:
@@ -118,12 +140,30 @@ def read_package(path: Path) -> Package:
         PackageError: unreadable, wrong names, hashes or lengths; nothing of it was trusted.
     """
     try:
-        # A link could name any folder of this machine, and a named pipe would be waited for.
-        if not (stat.S_ISDIR(mode := path.lstat().st_mode) or stat.S_ISREG(mode)):
-            raise PackageError("is a link, pipe or device; hand in the folder or zip itself", file=path, rule="files")
-        return _read_zip(path) if path.suffix == ".zip" else _read_folder(path)
+        return _read(path, parse_package)
     except OSError as error:
         raise PackageError(f"cannot be read: {error.strerror or error}", file=path, rule="readable") from error
+
+
+def read_hand_in(path: Path) -> HandIn | None:
+    """Cover and signature of what lies at `path`, though it be no package; None for a folder without a cover that can be read, or a huge zip."""
+    found: dict[str, bytes] = {}
+
+    def keep(names: set[str], read: Callable[[str, int], bytes], _: str) -> None:
+        for name, cap in ((COVER, limits.COVER_FILE), (SIGNATURE, limits.SIGNATURE_FILE)):
+            if name in names:
+                found[name] = read(name, cap)
+
+    # Whatever a stranger's bytes make a library raise: what could be read before that is kept.
+    with contextlib.suppress(Exception):
+        _read(path, keep)
+    with contextlib.suppress(OSError):
+        if COVER in found:
+            return HandIn(hashlib.sha256(found[COVER]).hexdigest(), found[COVER], found.get(SIGNATURE))
+        if stat.S_ISREG(path.lstat().st_mode) and path.stat().st_size <= limits.PACKAGE_FILES:
+            with open(path, "rb", opener=_open_plain) as packed:
+                return HandIn(hashlib.file_digest(packed, "sha256").hexdigest(), None, None)
+    return None
 
 
 def parse_package(names: set[str], read: Callable[[str, int], bytes], source: str) -> Package:
@@ -133,11 +173,13 @@ def parse_package(names: set[str], read: Callable[[str, int], bytes], source: st
     data = read(COVER, limits.COVER_FILE)
     cover = parse_cover(data, f"{source}/{COVER}")
     files = {COVER: data}
+    if SIGNATURE in names:
+        files[SIGNATURE] = read(SIGNATURE, limits.SIGNATURE_FILE)
     listed = [(cover.rows, limits.ROWS_FILE), *((scan, limits.SCAN_FILE) for scan in cover.scans)]
     wanted = [COVER, *(entry.file for entry, _ in listed)]
     if len(set(wanted)) != len(wanted):
         raise PackageError("two entries of the cover name one file", file=source, rule="files")
-    if extra := sorted(names - set(wanted)):
+    if extra := sorted(names - {*wanted, SIGNATURE}):
         raise PackageError(
             f"{extra[0]!r} is not named in recap.toml; take it out or name it with its sha256",
             file=source,
@@ -199,7 +241,18 @@ def _checked(data: bytes, entry: NamedFile, source: str) -> bytes:
     return data
 
 
-def _read_folder(path: Path) -> Package:
+# What is made of a package's members: by their names, a function that reads one up to a cap, and the place to name in messages.
+_Parse = Callable[[set[str], Callable[[str, int], bytes], str], T]
+
+
+def _read(path: Path, parse: _Parse[T]) -> T:
+    # A link could name any folder of this machine, and a named pipe would be waited for.
+    if not (stat.S_ISDIR(mode := path.lstat().st_mode) or stat.S_ISREG(mode)):
+        raise PackageError("is a link, pipe or device; hand in the folder or zip itself", file=path, rule="files")
+    return _read_zip(path, parse) if path.suffix == ".zip" else _read_folder(path, parse)
+
+
+def _read_folder(path: Path, parse: _Parse[T]) -> T:
     def read(name: str, cap: int) -> bytes:
         member = path / name
         # A link or device in a hand-in could make us publish a file of this machine, or wait for ever.
@@ -211,10 +264,10 @@ def _read_folder(path: Path) -> Package:
     names = {member.name for member, _ in zip(path.iterdir(), range(limits.ARCHIVE_MEMBERS_COUNT + 1), strict=False)}
     if len(names) > limits.ARCHIVE_MEMBERS_COUNT:
         raise PackageError(f"more than {limits.ARCHIVE_MEMBERS_COUNT} files", file=path, rule="files")
-    return parse_package(names, read, str(path))
+    return parse(names, read, str(path))
 
 
-def _read_zip(path: Path) -> Package:
+def _read_zip(path: Path, parse: _Parse[T]) -> T:
     try:
         with open(path, "rb", opener=_open_plain) as packed, zipfile.ZipFile(packed) as archive:
             members = [info for info in archive.infolist() if not info.is_dir()]
@@ -231,7 +284,7 @@ def _read_zip(path: Path) -> Package:
                 with archive.open(by_name[name]) as file:
                     return _capped(file.read(cap + 1), cap, f"{path}/{name}")
 
-            return parse_package(set(by_name), read, str(path))
+            return parse(set(by_name), read, str(path))
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
         raise PackageError(f"not a zip that can be read: {error}", file=path, rule="zip") from error
 

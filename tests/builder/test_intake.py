@@ -18,7 +18,7 @@ from builder.election import Definition
 from builder.errors import PackageError
 from builder.inbox import find_packages, find_strays, take_in
 from builder.intake import judge
-from builder.ledger import Ledger
+from builder.ledger import Ledger, RefusedRecord
 from builder.recap import Package, read_package
 from builder.rows import KEY, Rows, load_rows
 from builder.rules import REFUSE_RULES
@@ -342,12 +342,15 @@ def test_delivered_twice(tmp_path: Path) -> None:
 
 
 def test_refused_lies_aside_with_its_report(tmp_path: Path) -> None:
-    """A refused package lies in inbox/refused with a report that names the rule, and the ledger stays as it was."""
+    """A refused package lies in inbox/refused with a report that names the rule; the ledger has no more of it than its hash and that rule."""
     hand_in(tmp_path, GOOD)
     before = snapshot(tmp_path / "ledger")
     bad = make_package(SMALL, row("113", "1", **VOTES))
-    report, _ = hand_in(tmp_path, bad, "bad")
-    assert snapshot(tmp_path / "ledger") == before
+    report, ledger = hand_in(tmp_path, bad, "bad")
+    assert ledger.records[1:] == [RefusedRecord(bad.name, ("unknown-area",))]
+    after = snapshot(tmp_path / "ledger")
+    assert after.pop("records.jsonl").startswith(before.pop("records.jsonl"))
+    assert after == before
     assert list(report.refused) == [str(tmp_path / "inbox" / "bad")]
     refused = tmp_path / "inbox" / "refused"
     assert read_package(refused / "bad").name == bad.name
