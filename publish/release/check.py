@@ -1,9 +1,12 @@
 """Our own check before anything is committed: the verifier, on the draft, from the first root on, as any client would."""
 
 import tempfile
+from collections import Counter
+from collections.abc import Container, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 from builder.pack import pack_names, read_index
@@ -12,7 +15,8 @@ from publish.release.draft import Draft, object_path
 from publish.release.jobs import Runner
 from publish.targets import TIMESTAMP
 from verifier.client import Client
-from verifier.fetcher import MissingError, OverlayFetcher, too_long
+from verifier.fetcher import Fetcher, MissingError, OverlayFetcher, too_long
+from verifier.files import Failure
 from verifier.site import check_site
 
 __all__ = ["DraftFetcher", "check_draft"]
@@ -87,20 +91,33 @@ def check_draft(
     """
     overlay = OverlayFetcher({TIMESTAMP: timestamp}, fetcher)
     packs = pack_names(draft.files)
-    changed = {name: {entry.path for entry in read_index(draft.files, name)} for name in packs}
+    paths = Counter(entry.path for name in packs for entry in read_index(draft.files, name))
     # A minisign check costs twenty hashes. All are checked when they are few, else those of some roles: signing is one code path for all.
-    few = sum(map(len, changed.values())) <= SIGNATURES_CHECKED
-    sampled = {name: changed[name] for name in packs if "-" not in name or name in packs[:: len(packs) // 16 + 1]}
-    with tempfile.TemporaryDirectory() as state, runner.executor() as executor:
-        client = Client(overlay, Path(state), now, root=root)
-        client.refresh()
-        failures = check_site(client, overlay, executor, aliases=False, signatures=few, only=changed).failures
-        if not few:
-            failures += check_site(client, overlay, executor, aliases=False, signatures=True, only=sampled).failures
+    sampled = None if paths.total() <= SIGNATURES_CHECKED else frozenset(packs[:: len(packs) // 16 + 1])
+    # The roles are checked in several processes, none of which would see one path in two of them.
+    failures = [Failure(path, "is listed by two roles") for path, count in paths.items() if count > 1]
+    check = partial(_check_roles, draft, overlay, root, now, sampled)
+    failures += [failure for found in runner.in_parts(check, packs) for failure in found]
     if failures:
         raise SigningError(
             f"our own check refuses this release ({len(failures)} failures, the first: {failures[0].path}: {failures[0].what}); nothing was committed"
         )
+
+
+def _check_roles(
+    draft: Draft, fetcher: Fetcher, root: bytes, now: datetime, sampled: Container[str] | None, names: Sequence[str]
+) -> tuple[Failure, ...]:
+    """Check the changed files of the roles `names`, and of those above the shards, through which the way to them leads."""
+    roles = [name for name in pack_names(draft.files) if "-" not in name or name in names]
+    changed = {name: {entry.path for entry in read_index(draft.files, name)} for name in roles}
+    with tempfile.TemporaryDirectory() as state, ThreadPoolExecutor(1) as executor:
+        client = Client(fetcher, Path(state), now, root=root)
+        client.refresh()
+        check = partial(check_site, client, fetcher, executor, aliases=False)
+        if sampled is None:
+            return check(signatures=True, only=changed).failures
+        signed = {name: paths for name, paths in changed.items() if "-" not in name or name in sampled}
+        return check(only=changed).failures + check(signatures=True, only=signed).failures
 
 
 def _role_of(folder: str) -> str:

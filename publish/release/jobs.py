@@ -6,13 +6,14 @@ Worker processes are spawned, never forked: the columnar engine's threads do not
 import fcntl
 import gc
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import polars as pl
@@ -28,6 +29,7 @@ from verifier.formats.minisign import TrustedComment
 
 __all__ = ["FEW_ROLES", "Job", "Jobs", "MinisignKey", "Plan", "Runner", "Workers", "save_tallies"]
 
+T = TypeVar("T")
 # A method of `Jobs`, with what it takes after the role.
 Job = tuple[str, *tuple[str, ...]]
 FRAMES = ("areas", "stations", "findings", "history")
@@ -179,14 +181,11 @@ class Runner:
         """The sum of what `job` returned so far."""
         return sum(count for (done, _), count in self._done.items() if done == job)
 
-    @contextmanager
-    def executor(self) -> Iterator[Executor]:
-        """Where other work may go: the worker processes if there are any, else threads."""
-        if self._workers.started and (pool := self._workers.pool):
-            yield pool
-        else:
-            with ThreadPoolExecutor(self._workers.count) as threads:
-                yield threads
+    def in_parts(self, work: Callable[[Sequence[str]], T], names: Sequence[str]) -> list[T]:
+        """Do `work` for `names`, split among the worker processes if there are any; what it returned for each part."""
+        if not self._workers.started or (pool := self._workers.pool) is None:
+            return [work(names)]
+        return list(pool.map(work, [names[place :: self._workers.count] for place in range(self._workers.count)]))
 
 
 _workspace: Workspace
