@@ -8,10 +8,10 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from verifier import limits
-from verifier.errors import VerificationError, VerifierError
+from verifier.errors import FetchError, StaleError, VerificationError, VerifierError
 from verifier.fetcher import Fetcher, GaveUpError, MissingError, StalledError
 from verifier.results_signature import MinisignKeys, check_results, read_signature
 
@@ -40,13 +40,21 @@ class SignedFile(NamedTuple):
 
 class Failure(NamedTuple):
     """One thing that does not hold: where, what, and if it can be compared, what was signed and what was found.
-    `stale`: it is only that signed metadata has expired."""
+    `stale`: it is only that signed metadata has expired. `unanswered`: the source did not say whether it has the file."""
 
     path: str
     what: str
     expected: str = ""
     got: str = ""
     stale: bool = False
+    unanswered: bool = False
+
+    @classmethod
+    def of(cls, path: str, error: VerifierError) -> Self:
+        """What `error` says about the file at `path`."""
+        if isinstance(error, MissingError):
+            return cls(path, "missing")
+        return cls(path, str(error), stale=isinstance(error, StaleError), unanswered=isinstance(error, FetchError))
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,7 @@ def check_batch(batch: Batch) -> BatchReport:
             data = _check_file(batch, file, failures)
         except GaveUpError as error:
             left = len(batch.files) - number - 1
-            failures.append(Failure(file.path, f"not checked, nor are {left} files after it: {error}"))
+            failures.append(Failure(file.path, f"not checked, nor are {left} files after it: {error}", unanswered=True))
             break
         if data is None:
             continue
@@ -120,7 +128,7 @@ def _check_file(batch: Batch, file: SignedFile, failures: list[Failure]) -> byte
     except GaveUpError:
         raise
     except VerifierError as error:
-        failures.append(_failure(path, error))
+        failures.append(Failure.of(path, error))
         if isinstance(error, StalledError):  # whoever stalls an object stalls its alias too: one wait is enough
             return None
     if data is not None and (difference := _difference(path, file, data)):
@@ -136,7 +144,7 @@ def check_copy(fetcher: Fetcher, path: str, file: SignedFile) -> list[Failure]:
     try:
         difference = _difference(path, file, fetcher.fetch(path, file.length))
     except VerifierError as error:
-        difference = _failure(path, error)
+        difference = Failure.of(path, error)
     return [difference] if difference else []
 
 
@@ -145,10 +153,6 @@ def _difference(path: str, file: SignedFile, data: bytes) -> Failure | None:
         return Failure(path, "wrong length", str(file.length), str(len(data)))
     sha256 = hashlib.sha256(data).hexdigest()
     return None if sha256 == file.sha256 else Failure(path, "wrong sha256", file.sha256, sha256)
-
-
-def _failure(path: str, error: VerifierError) -> Failure:
-    return Failure(path, "missing" if isinstance(error, MissingError) else str(error))
 
 
 def _check_signature(batch: Batch, file: SignedFile, data: bytes, keys: MinisignKeys) -> list[Failure]:
@@ -163,7 +167,7 @@ def _check_signature(batch: Batch, file: SignedFile, data: bytes, keys: Minisign
             if batch.fetcher.fetch(alias, limits.MINISIGN_FILE) != text:
                 raise VerificationError("it is not the signature beside the object")
     except VerifierError as error:
-        return [_failure(path, error)]
+        return [Failure.of(path, error)]
     return []
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from verifier import limits
 from verifier.errors import FormatError, VerificationError, VerifierError
-from verifier.fetcher import Fetcher, GaveUpError, MissingError
+from verifier.fetcher import Fetcher, GaveUpError
 from verifier.files import BatchReport, Failure
 
 __all__ = ["COVER", "check_packages", "named_files"]
@@ -32,7 +32,11 @@ def check_packages(fetcher: Fetcher, packages: Sequence[str]) -> BatchReport:
                 length += len(data)
         except GaveUpError as error:
             left = len(packages) - number - 1
-            failures.append(Failure(f"packages/{package}", f"not checked, nor are {left} packages after it: {error}"))
+            failures.append(
+                Failure(
+                    f"packages/{package}", f"not checked, nor are {left} packages after it: {error}", unanswered=True
+                )
+            )
             break
     return BatchReport(files, length, 0, tuple(failures))
 
@@ -46,7 +50,7 @@ def _files(fetcher: Fetcher, package: str, failures: list[Failure]) -> Iterator[
     except GaveUpError:
         raise
     except VerifierError as error:
-        failures.append(Failure(path, "missing" if isinstance(error, MissingError) else str(error)))
+        failures.append(Failure.of(path, error))
         return
     yield cover
     for name, sha256, size in named:
@@ -56,7 +60,7 @@ def _files(fetcher: Fetcher, package: str, failures: list[Failure]) -> Iterator[
         except GaveUpError:
             raise
         except VerifierError as error:
-            failures.append(Failure(path, "missing" if isinstance(error, MissingError) else str(error)))
+            failures.append(Failure.of(path, error))
 
 
 def _fetch(fetcher: Fetcher, path: str, size: int, sha256: str) -> bytes:

@@ -122,7 +122,7 @@ class _Run:
             return None
 
     def metadata_failed(self, name: str, error: VerifierError) -> None:
-        self._failures.append(Failure(name, str(error), stale=isinstance(error, StaleError)))
+        self._failures.append(Failure.of(name, error))
 
     def submit(self, role: SignedRole, paths: Container[str], keys: MinisignKeys | None) -> None:
         self._roles += 1
