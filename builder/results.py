@@ -12,6 +12,8 @@ import msgspec
 import polars as pl
 
 from builder.election import Contest, Definition
+from builder.ledger import PackageRecord
+from builder.officials import fingerprint
 from builder.recap import Cover
 from builder.tally import Tally
 
@@ -32,14 +34,14 @@ def encode_view(view: View) -> bytes:
 class Views:
     """Views of one contest's areas at one cut.
 
-    `covers` gives the name and cover of a package by its number in the ledger, `times` the time of each release.
+    `covers` gives the record and cover of a package by its number in the ledger, `times` the time of each release.
     """
 
     def __init__(
         self,
         definition: Definition,
         tally: Tally,
-        covers: Callable[[int], tuple[str, Cover]],
+        covers: Callable[[int], tuple[PackageRecord, Cover]],
         releases: Sequence[int],
         times: Callable[[int], str],
     ) -> None:
@@ -163,21 +165,29 @@ class Views:
         names = self.contest.figures
         _, station, is_recap, revision, withdrawn, number = entry[:6]
         new, old = entry[6 : 6 + len(names)], entry[6 + len(names) :]
-        name, cover = self.covers(number)
+        record, cover = self.covers(number)
         reason = cover.revision
         return {
             "station": station, "series": "recap" if is_recap else "count", "revision": revision, "state": "withdrawn" if withdrawn else "",
             "reason": reason.reason if reason else "late", "note": reason.note if reason else "",
             "changes": [(figure, before, after) for figure, before, after in zip(names, old, new, strict=True) if before != after],
-            "package": name, "release": self.releases[number], "by": cover.attestation.by, "attestation": cover.attestation.kind, "document": cover.document,
+            "package": record.package, "release": self.releases[number], "document": cover.document, **_vouched(record, cover),
         }  # fmt: skip
 
     def _source(self, number: int) -> View:
-        name, cover = self.covers(number)
+        record, cover = self.covers(number)
         return {
-            "package": name, "series": cover.series, "tier": cover.tier, "area": cover.area, "form": cover.form, "document": cover.document,
-            "attestation": cover.attestation.kind, "by": cover.attestation.by,
+            "package": record.package, "series": cover.series, "tier": cover.tier, "area": cover.area, "form": cover.form, "document": cover.document,
+            **_vouched(record, cover),
         }  # fmt: skip
+
+
+def _vouched(record: PackageRecord, cover: Cover) -> View:
+    """Who vouches for a package: the operator in his words, or an official by area, key and signature."""
+    by = cover.attestation.by
+    if record.signer is None:
+        return {"attestation": "operator", "by": by}
+    return {"attestation": "official", "by": f"{by} {fingerprint(record.signer)}", "signature": record.signature}
 
 
 def _static_part(definition: Definition, contest: Contest) -> View:

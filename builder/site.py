@@ -13,7 +13,7 @@ from builder.content import read_pages
 from builder.election import Contest, Definition, load_definition
 from builder.errors import ContentError
 from builder.hashing import input_hash
-from builder.ledger import Cut, Ledger
+from builder.ledger import Cut, Ledger, PackageRecord
 from builder.pack import Entry
 from builder.pages import GONE_DATA, GONE_PAGES, Pages
 from builder.recap import Cover
@@ -158,9 +158,9 @@ class Site:
         top = self.definition.areas.index[contest.area] if contest.area else 0
         return next(iter(self.views(contest.id, [top])))
 
-    def _cover(self, number: int) -> tuple[str, Cover]:
+    def _cover(self, number: int) -> tuple[PackageRecord, Cover]:
         record = self.ledger.packages[number - 1]
-        return record.package, self.ledger.read_cover(record)
+        return record, self.ledger.read_cover(record)
 
 
 def make_tallies(rows: dict[str, Rows], definition: Definition, cuts: Sequence[Cut]) -> dict[str, Tally]:

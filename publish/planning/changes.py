@@ -12,6 +12,7 @@ import polars as pl
 
 from builder.areas import Areas
 from builder.election import Contest, Definition
+from builder.ledger import PackageRecord
 from builder.recap import Cover
 from builder.rows import KEY, Rows
 from builder.tally import Tally, area_findings, judged_stations
@@ -126,7 +127,7 @@ def compare(
     rows: dict[str, Rows],
     tallies: dict[str, Tally],
     definition: Definition,
-    covers: Callable[[int], tuple[str, Cover]],
+    covers: Callable[[int], tuple[PackageRecord, Cover]],
     *,
     since: int,
     packages: int,

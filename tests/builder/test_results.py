@@ -2,6 +2,7 @@
 
 import pytest
 
+from builder.ledger import PackageRecord
 from builder.recap import Cover, Package
 from builder.results import Views
 from builder.tally import tally
@@ -45,8 +46,8 @@ def test_a_part_is_not_held_against_the_whole(packages: tuple[Package, ...], dif
     given = (STATIONS, *packages)
     result = tally(accept(SMALL, *given)["ppwp"], SMALL, make_cuts(len(given)))
 
-    def cover(number: int) -> tuple[str, Cover]:
-        return f"{number:064}", given[number - 1].cover
+    def cover(number: int) -> tuple[PackageRecord, Cover]:
+        return PackageRecord(f"{number:064}", "ppwp", "count", 1), given[number - 1].cover
 
     views = Views(SMALL, result, cover, [0, *[1] * len(given)], lambda _: "2029-02-14T00:00:00Z")
     (view,) = views.views([SMALL.areas.index["11"]])
