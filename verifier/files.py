@@ -23,11 +23,16 @@ __all__ = [
     "check_batch",
     "check_copy",
     "check_signature",
+    "is_pack",
     "named_packages",
     "object_path",
 ]
 
-_PACKAGE = re.compile(rb'"package":"([0-9a-f]{64})"')
+# The keys of a results file are sorted: what may stand between these two has no free text in it.
+_PACKAGE = re.compile(
+    rb'"package":"([0-9a-f]{64})"'
+    rb'(?:(?:,"reason":"[a-z]*","release":[0-9]+,"revision":[0-9]+)?,"series":"[a-z]*","signature":"([0-9a-f]{64})")?'
+)
 
 
 class SignedFile(NamedTuple):
@@ -71,20 +76,20 @@ class Batch:
 @dataclass(frozen=True)
 class BatchReport:
     """How many files, bytes of them and signatures were checked, good or bad, and the failures.
-    `packages`: names of the recap packages that good results files name."""
+    `packages`: the recap packages that good results files name, as `named_packages` gives them."""
 
     files: int
     length: int
     signatures: int
     failures: tuple[Failure, ...]
-    packages: frozenset[bytes] = frozenset()
+    packages: frozenset[tuple[bytes, bytes]] = frozenset()
 
 
 def check_batch(batch: Batch) -> BatchReport:
     """Check every file of the batch; a failure never hides the next one."""
     failures: list[Failure] = []
     length = signatures = 0
-    packages: set[bytes] = set()
+    packages: set[tuple[bytes, bytes]] = set()
     for number, file in enumerate(batch.files):
         try:
             data = _check_file(batch, file, failures)
@@ -103,8 +108,8 @@ def check_batch(batch: Batch) -> BatchReport:
     return BatchReport(len(batch.files), length, signatures, tuple(failures), frozenset(packages))
 
 
-def named_packages(data: bytes) -> set[bytes]:
-    """Names of the recap packages that a results file names as sources."""
+def named_packages(data: bytes) -> set[tuple[bytes, bytes]]:
+    """Name and hash of the signature (empty: unsigned) of the recap packages that a results file names as sources."""
     # In a results file a quotation mark within a text is escaped, so that no text can look like this.
     return set(_PACKAGE.findall(data))
 
@@ -115,13 +120,19 @@ def object_path(file: SignedFile) -> str:
     return f"targets/{directory}{slash}{file.sha256}.{name}"
 
 
+def is_pack(path: str) -> bool:
+    """True for a pack: it only repeats other files, so a copy of the site may do without it, and it has no alias."""
+    return path.startswith("packs/")
+
+
 def _check_file(batch: Batch, file: SignedFile, failures: list[Failure]) -> bytes | None:
     """Return the object's bytes if they are the signed ones, else None. Its alias is checked as well."""
     path = object_path(file)
+    aliases = batch.aliases and not is_pack(file.path)
     linked = False
     data = None
     try:
-        if batch.aliases:
+        if aliases:
             data, linked = batch.fetcher.fetch_linked(path, file.path, file.length)
         else:
             data = batch.fetcher.fetch(path, file.length)
@@ -134,7 +145,7 @@ def _check_file(batch: Batch, file: SignedFile, failures: list[Failure]) -> byte
     if data is not None and (difference := _difference(path, file, data)):
         failures.append(difference)
         data = None
-    if batch.aliases and (data is None or not linked):
+    if aliases and (data is None or not linked):
         failures += check_copy(batch.fetcher, file.path, file)
     return data
 

@@ -1,7 +1,7 @@
 """Check the recap packages that results name: their figures' sources, which anyone may recount.
 
-A package's name is the SHA-256 of its cover `recap.toml`, and the cover names each other file with length and SHA-256
-(docs/formats.md, "Recap package"): a signed results file that names a package binds every byte of it.
+A package's name is the SHA-256 of its cover `recap.toml`, and the cover names each other file with length and SHA-256, but for the
+official's signature, which stands beside the name (docs/formats.md, "Recap package", "Results"): a signed results file that names a package binds every byte of it.
 """
 
 import hashlib
@@ -13,21 +13,27 @@ from verifier import limits
 from verifier.errors import FormatError, VerificationError, VerifierError
 from verifier.fetcher import Fetcher, GaveUpError
 from verifier.files import BatchReport, Failure
+from verifier.formats.sshsig import SshSignature
+from verifier.officials import namespace
 
 __all__ = ["COVER", "check_packages", "named_files"]
 
 COVER = "recap.toml"
+SIGNATURE = "recap.toml.sig"
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-def check_packages(fetcher: Fetcher, packages: Sequence[str]) -> BatchReport:
-    """Check every file of the packages with these names; a failure never hides the next one."""
+def check_packages(fetcher: Fetcher, packages: Sequence[tuple[str, str]]) -> BatchReport:
+    """Check every file of the packages with these names and signatures' hashes; a failure never hides the next one.
+
+    Whether an official's key was enrolled for the area, and in its time, is for an audit to say.
+    """
     failures: list[Failure] = []
     files = length = 0
-    for number, package in enumerate(packages):
+    for number, (package, signature) in enumerate(packages):
         try:
-            for data in _files(fetcher, package, failures):
+            for data in _files(fetcher, package, signature, failures):
                 files += 1
                 length += len(data)
         except GaveUpError as error:
@@ -41,12 +47,12 @@ def check_packages(fetcher: Fetcher, packages: Sequence[str]) -> BatchReport:
     return BatchReport(files, length, 0, tuple(failures))
 
 
-def _files(fetcher: Fetcher, package: str, failures: list[Failure]) -> Iterator[bytes]:
+def _files(fetcher: Fetcher, package: str, signature: str, failures: list[Failure]) -> Iterator[bytes]:
     """The good files of a package. Failures of the others are added to `failures`."""
     path = f"packages/{package}/{COVER}"
     try:
         cover = _fetch(fetcher, path, limits.COVER_FILE, package)
-        named = list(named_files(cover))
+        named = list(named_files(cover, signature))
     except GaveUpError:
         raise
     except VerifierError as error:
@@ -56,7 +62,10 @@ def _files(fetcher: Fetcher, package: str, failures: list[Failure]) -> Iterator[
     for name, sha256, size in named:
         path = f"packages/{package}/{name}"
         try:
-            yield _fetch(fetcher, path, size, sha256)
+            data = _fetch(fetcher, path, size, sha256)
+            if name == SIGNATURE:
+                SshSignature.parse(data).check(cover, namespace(str(tomllib.loads(cover.decode()).get("election"))))
+            yield data
         except GaveUpError:
             raise
         except VerifierError as error:
@@ -70,17 +79,28 @@ def _fetch(fetcher: Fetcher, path: str, size: int, sha256: str) -> bytes:
     return data
 
 
-def named_files(cover: bytes) -> Iterator[tuple[str, str, int]]:
-    """Name, hex SHA-256 and length in bytes of each file that a cover names; FormatError if it is none."""
+def named_files(cover: bytes, signature: str) -> Iterator[tuple[str, str, int]]:
+    """Name, hex SHA-256 and length in bytes of each file that a cover names, and of the `signature` with that hash (empty: there is none).
+
+    The signature's length is what it may have at most. FormatError for what is no cover, or says otherwise who vouches for it.
+    """
     try:
         told = tomllib.loads(cover.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise FormatError(f"is not TOML ({error}); it is not what was published") from None
+    match told.get("attestation"):
+        case {"kind": kind} if (kind == "official") != bool(signature):
+            raise FormatError(f"says that {kind!s:.20} vouches for it; results say otherwise")
+    if signature:
+        yield SIGNATURE, signature, limits.SSH_SIGNATURE_FILE
     entries: Iterable[object] = (told.get("rows"), *_list(told.get("scans", [])))
     for entry in entries:
         match entry:
             case {"file": str(name), "sha256": str(sha256), "length": int(length)} if (
-                _FILE.fullmatch(name) and _SHA256.fullmatch(sha256) and 0 <= length <= limits.TARGET_FILE
+                name != SIGNATURE
+                and _FILE.fullmatch(name)
+                and _SHA256.fullmatch(sha256)
+                and 0 <= length <= limits.TARGET_FILE
             ):
                 yield name, sha256, length
             case _:

@@ -110,7 +110,7 @@ class _Run:
         self._owners: dict[str, str] = {}
         self._waiting: deque[Future[BatchReport]] = deque()
         self._failures: list[Failure] = []
-        self._packages: set[bytes] = set()
+        self._packages: set[tuple[bytes, bytes]] = set()
         self._domain_pages: list[SignedFile] = []
         self._roles = self._files = self._length = self._signatures = 0
 
@@ -159,7 +159,7 @@ class _Run:
         while self._waiting:
             self._collect()
         # Only now is it known which packages good results name: a name found in a bad file says nothing.
-        packages = sorted(name.decode() for name in self._packages)
+        packages = sorted((name.decode(), signature.decode()) for name, signature in self._packages)
         for start in range(0, len(packages), PACKAGES_BATCH_SIZE):
             batch = packages[start : start + PACKAGES_BATCH_SIZE]
             self._waiting.append(self._executor.submit(check_packages, self._fetcher, batch))

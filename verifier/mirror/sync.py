@@ -17,10 +17,11 @@ from datetime import datetime
 from verifier import limits
 from verifier.client import Client
 from verifier.errors import FormatError, StaleError, VerificationError, VerifierError
-from verifier.files import SignedFile, object_path
+from verifier.files import SignedFile, is_pack, object_path
 from verifier.mirror.budget import Budget
 from verifier.mirror.folder import TIMESTAMP, Complete, Folder
 from verifier.mirror.metadata import Listed, MetadataSource, claimed_version, listed_files, named_metadata
+from verifier.mirror.packs import open_packs
 from verifier.mirror.transfer import Transfer
 from verifier.mirror.upstreams import Upstream, Upstreams, worst
 from verifier.results_signature import MinisignKeys
@@ -140,6 +141,7 @@ class _Run:
         self._files: dict[str, SignedFile] = {}
         self._results: set[str] = set()
         self._unchanged: set[str] = set()
+        self._packs: list[SignedFile] = []
 
     def heartbeat(self) -> bool:
         """True if only the timestamp is new: the release is the one that is served."""
@@ -158,12 +160,16 @@ class _Run:
             self._list({} if full else self._served_roles())
             new = [file for path, file in self._files.items() if path not in self._unchanged]
             transfer = Transfer(self._folder, self._upstreams, self._budget, executor, self._progress)
-            transfer.check_space(new)
+            need = transfer.check_space(new)
+            since = self._served_release()
+            found = open_packs(self._folder, self._upstreams, self._client, self._budget, self._packs, since, need)
+            self._upstreams.packs = list(found)
             if KEYS_PATH not in self._files:
                 raise VerificationError(f"{KEYS_PATH} is not listed: nothing says who signs the results")
             keys = MinisignKeys.parse(transfer.file(self._files[KEYS_PATH]))
             packages = transfer.files([(file, file.path in self._results) for file in new], keys)
-            transfer.packages(sorted(name.decode() for name in packages), thorough=broken_off or full)
+            named = sorted((name.decode(), signature.decode()) for name, signature in packages)
+            transfer.packages(named, thorough=broken_off or full)
         self._commit()
         self._link(self._files.values() if broken_off else new)
         self._replace_gone()
@@ -189,6 +195,9 @@ class _Run:
                     file = signed_file(role, path, target, owners)
                 except VerificationError as error:
                     raise VerificationError(f"{path}: {error}") from None
+                if is_pack(path):
+                    self._packs.append(file)
+                    continue
                 self._files[path] = file
                 if same or listed.get(path) == file.sha256:
                     self._unchanged.add(path)
@@ -198,6 +207,14 @@ class _Run:
     @property
     def _snapshot_path(self) -> str:
         return named_metadata(self._source.timestamp)["snapshot"].path
+
+    def _served_release(self) -> int:
+        """The release that is served; 0 for none."""
+        try:
+            name = named_metadata(self._folder.read(TIMESTAMP) or b"")["snapshot"].path
+        except (FormatError, KeyError):
+            return 0
+        return int(name.removeprefix("metadata/").partition(".")[0])
 
     def _served_roles(self) -> dict[str, Listed]:
         """The roles of the release that is served; it was verified when it came, and is there as a whole."""

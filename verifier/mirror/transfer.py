@@ -43,21 +43,22 @@ class Transfer:
         self._folder, self._upstreams, self._budget = folder, upstreams, budget
         self._executor, self._progress = executor, progress
 
-    def check_space(self, files: Iterable[SignedFile]) -> None:
-        """VerifierError if the objects that are not there yet cannot fit on the disk."""
+    def check_space(self, files: Iterable[SignedFile]) -> int:
+        """How many bytes the objects have that are not there yet; VerifierError if they cannot fit on the disk."""
         public = self._folder.public
         need = sum(file.length for file in files if not os.path.exists(public / object_path(file)))
         if need > (free := self._folder.free()):
             raise VerifierError(f"{self._folder.root} needs {need} bytes more, and the disk has {free} left")
+        return need
 
     def file(self, file: SignedFile) -> bytes:
         """The right bytes of one file, whose object is there afterwards."""
         return self._get(object_path(file), file.length, file.sha256)
 
-    def files(self, files: Sequence[tuple[SignedFile, bool]], keys: MinisignKeys) -> set[bytes]:
-        """Bring in objects, each with its signature where it is marked as a results file; names of the packages that
-        they name. A failure stops nothing else, so that the next run has less to do; the worst is raised at the end."""
-        packages: set[bytes] = set()
+    def files(self, files: Sequence[tuple[SignedFile, bool]], keys: MinisignKeys) -> set[tuple[bytes, bytes]]:
+        """Bring in objects, each with its signature where it is marked as a results file; the packages that they name
+        (`named_packages`). A failure stops nothing else, so that the next run has less to do; the worst is raised at the end."""
+        packages: set[tuple[bytes, bytes]] = set()
 
         def bring(one: tuple[SignedFile, bool]) -> None:
             file, is_results = one
@@ -70,7 +71,7 @@ class Transfer:
         self._each(bring, files)
         return packages
 
-    def packages(self, names: Sequence[str], *, thorough: bool) -> None:
+    def packages(self, names: Sequence[tuple[str, str]], *, thorough: bool) -> None:
         """Bring in recap packages. A package whose cover is there is there as a whole, unless it has to be looked at
         more thoroughly: the cover comes last."""
         self._each(partial(self._package, thorough=thorough), names)
@@ -121,7 +122,8 @@ class Transfer:
         )
         self._folder.put(path, text)
 
-    def _package(self, name: str, *, thorough: bool) -> None:
+    def _package(self, named: tuple[str, str], *, thorough: bool) -> None:
+        name, signature = named
         path = f"packages/{name}/{COVER}"
         cover = self._folder.read(path, name, limits.COVER_FILE)
         if cover is not None and not thorough:
@@ -130,7 +132,7 @@ class Transfer:
         if cover is None:
             self._budget.take(limits.COVER_FILE)
             cover = self._upstreams.fetch(path, limits.COVER_FILE, right_bytes(name))
-        for file, sha256, length in named_files(cover):
+        for file, sha256, length in named_files(cover, signature):
             if file == COVER:
                 raise VerificationError(f"{path} names itself")
             self._get(f"packages/{name}/{file}", length, sha256)
