@@ -51,6 +51,8 @@ RESERVED_NAMES = frozenset(
         "keys",
         "assets",
         "schema",
+        "inputs",
+        "packs",
         "en",
     ]
 )

@@ -4,15 +4,17 @@ The site is a function of the ledger through one cut, the definition, the conten
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-from builder.content import read_pages
+from builder.content import LANGUAGES, read_pages
 from builder.election import Contest, Definition, load_definition
 from builder.errors import ContentError
 from builder.hashing import input_hash
+from builder.inputs import archive_names, kept_archive
 from builder.ledger import Cut, Ledger, PackageRecord
 from builder.pack import Entry
 from builder.pages import GONE_DATA, GONE_PAGES, Pages
@@ -22,6 +24,8 @@ from builder.rows import Rows
 from builder.tally import Tally, definition_cut, package_releases, tally
 
 __all__ = ["Inputs", "Part", "Site", "entry_of", "make_tallies", "packaged_templates", "parts", "read_tree"]
+
+_PAGE = re.compile(rf"(?:{'|'.join(LANGUAGES)})/[^/]+\.md")
 
 
 @dataclass(frozen=True)
@@ -37,18 +41,24 @@ class Inputs:
 
     @cached_property
     def content_files(self) -> dict[str, bytes]:
-        return read_tree(self.content / "pages")
+        """The pages and nothing else that an editor may have left beside them: all of it is published."""
+        files = read_tree(self.content / "pages")
+        return {name: data for name, data in files.items() if _PAGE.fullmatch(name)}
 
     @cached_property
     def template_files(self) -> dict[str, bytes]:
         return read_tree(self.templates)
 
+    @property
+    def archived(self) -> dict[str, dict[str, bytes]]:
+        """The files behind a cut's `content` and `templates`: what is published beside definition and packages."""
+        return {"content": self.content_files, "templates": self.template_files}
+
     def hashes(self) -> dict[str, str]:
         """The inputs' hashes as a cut records them."""
         return {
             "definition": self.definition.sha256,
-            "content": input_hash(self.content_files),
-            "templates": input_hash(self.template_files),
+            **{kind: input_hash(files) for kind, files in self.archived.items()},
         }
 
 
@@ -117,8 +127,14 @@ class Site:
 
         return Views(self.definition, self.tallies[contest], self.covers, self.releases, time_of).views(rows)
 
+    def input_files(self, since: int) -> Iterator[tuple[Entry, bytes]]:
+        """Content and templates of each cut after release `since`, and not of one before: also files of role `site`."""
+        for name, release in archive_names(self.cuts).items():
+            if release > since:
+                yield entry_of(f"inputs/{name}", kept_archive(self.ledger.directory, name))
+
     def site_files(self) -> Iterator[tuple[Entry, bytes]]:
-        """Front page, content pages, assets, schema: the files of role `site`."""
+        """Front page, content pages, assets, schema: files of role `site`."""
         cut = self.cuts[-1]
         nations = [(contest, self._top_view(contest)) for contest in self.definition.election.contests]
         content = read_pages(self.inputs.content / "pages")
@@ -149,7 +165,8 @@ class Site:
                     return None
                 view = next(iter(self.views(contest.id, [row])))
                 return encode_view(view) if path.endswith(".json") else self.pages.area_page(view)
-        return next((data for entry, data in self.site_files() if entry.path == path), None)
+        files = self.input_files(0) if path.startswith("inputs/") else self.site_files()
+        return next((data for entry, data in files if entry.path == path), None)
 
     def _row_paths(self, contest: str) -> dict[str, int]:
         return {self.definition.areas.path(contest, row): row for row in range(len(self.definition.areas))}
@@ -173,16 +190,23 @@ def entry_of(path: str, data: bytes) -> tuple[Entry, bytes]:
 
 
 def read_tree(directory: Path) -> dict[str, bytes]:
-    """Every file beneath a folder by its path in it, hidden ones left out."""
-    if not directory.is_dir():
-        return {}
-    files = sorted(path for path in directory.rglob("*") if path.is_file())
-    names = {path: path.relative_to(directory).as_posix() for path in files}
-    return {
-        name: path.read_bytes()
-        for path, name in names.items()
-        if not any(part.startswith((".", "__")) for part in name.split("/"))
-    }
+    """Every file beneath a folder by its path in it, hidden ones left out.
+
+    Raises:
+        ContentError: one is a link: what it leads to would be published.
+    """
+    found = {}
+    for path in sorted(directory.rglob("*")):
+        name = path.relative_to(directory).as_posix()
+        if any(part.startswith((".", "__")) for part in name.split("/")):
+            continue
+        if path.is_symlink():
+            raise ContentError(
+                "is a link, and what lies here is published; put the file itself here", file=path, rule="link"
+            )
+        if path.is_file():
+            found[name] = path.read_bytes()
+    return found
 
 
 def packaged_templates() -> Path:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import jinja2.sandbox
 import minijinja
 from markupsafe import Markup, escape
 
@@ -82,7 +83,8 @@ class Templates:
     ) -> None:
         self._sources, self._language, self._words = sources, language, words
         self._macros: dict[str, Callable[..., str]] = {}
-        self._environment = jinja2.Environment(
+        # Whoever audits a site renders with templates that a stranger published: they must not reach beyond their values.
+        self._environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
             loader=jinja2.FunctionLoader(self._load),
             autoescape=True,
             undefined=jinja2.StrictUndefined,

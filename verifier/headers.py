@@ -41,6 +41,7 @@ _TYPES = {
     ".json": "application/json",
     ".csv": "text/csv; charset=utf-8",
     ".gz": "application/gzip",
+    ".tar": "application/x-tar",
     ".zip": "application/zip",
     ".parquet": "application/vnd.apache.parquet",
     ".atom": "application/atom+xml",

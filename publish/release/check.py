@@ -123,7 +123,7 @@ def _check_roles(
 def _role_of(folder: str) -> str:
     """The role whose pack holds the files of a folder: docs/formats.md, "TUF metadata"."""
     contest, _, shard = folder.removeprefix("en/").partition("/")
-    if folder in {"", "en", "assets", "schema"}:
+    if folder in {"", "en", "assets", "schema", "inputs"}:
         return "site"
     if folder in {"trust", "keys"}:
         return "trust"

@@ -6,10 +6,11 @@ release that the target holds is made: files by the releases that the ledger com
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import builder
 from builder.errors import BuilderError
+from builder.inputs import keep_archive
 from builder.ledger import Cut
 from builder.pack import read_index, write_pack
 from builder.results import RESULTS_FORMAT
@@ -43,6 +44,8 @@ def make_cut(workspace: Workspace, trust: str, now: datetime, renew_after: timed
     if last is not None and not reasons:
         return last
     cut = Cut(release=last.release + 1 if last else 1, time=now.strftime(TIME_FORMAT), **inputs)  # type: ignore[arg-type]
+    for kind, files in workspace.inputs.archived.items():
+        keep_archive(ledger.directory, kind, files)
     with ledger.lock():
         ledger.add_cut(cut)
     return cut
@@ -84,7 +87,7 @@ def build(
     )
     with stages.stage("build" if len(jobs) == 1 else "build, sign, put", len(roles)) as advance:
         runner.run(jobs, roles, advance)
-        write_pack(draft.files, SITE, site.site_files())
+        write_pack(draft.files, SITE, chain(site.site_files(), site.input_files(base.release)))
         write_pack(draft.files, TRUST, (entry_of(path, data) for path, data in sorted(trust_files.items())))
     draft.finish(DraftState(cut.release, base.release, base.packages, "built", tuple(roles)))
 
@@ -122,7 +125,9 @@ def _sign_roles(
         if version <= state.since and base.record:
             roles[role] = base.record.roles[role]
             continue
-        listed = base.role_targets(role) if keep and role != SITE else {}
+        listed = base.role_targets(role) if keep or role == SITE else {}
+        if role == SITE:  # made anew each time, but for the inputs of earlier releases
+            listed = {path: file for path, file in listed.items() if path.startswith("inputs/")}
         if role == SITE or role in state.rendered:
             listed.update({entry.path: (entry.length, entry.sha256) for entry in read_index(draft.files, role)})
         data = keyring.online_role(role, version, datetime.fromisoformat(cuts[version - 1].time), listed)

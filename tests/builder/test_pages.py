@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import jinja2
+import jinja2.sandbox
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +22,7 @@ from builder.errors import BuilderError, ContentError
 from builder.figures import Figures, bar_width, local_time, share, signed
 from builder.pages import Pages
 from builder.rules import FLAG_CODES
-from builder.templates import read_templates, read_texts
+from builder.templates import Templates, read_templates, read_texts
 from tests.builder.sample_results import contest, election, nation, province, village
 
 TEMPLATES = Path(sys.modules["builder"].__path__[0]).parent / "site_templates"
@@ -108,7 +108,8 @@ def test_both_engines_give_the_same_bytes(monkeypatch: pytest.MonkeyPatch, pages
     def escape(value: object) -> Markup:
         return value if isinstance(value, Markup) else Markup(str(value).translate(str.maketrans(entities)))
 
-    monkeypatch.setattr("jinja2.Environment", partial(jinja2.Environment, finalize=escape))
+    engine = "jinja2.sandbox.ImmutableSandboxedEnvironment"
+    monkeypatch.setattr(engine, partial(jinja2.sandbox.ImmutableSandboxedEnvironment, finalize=escape))
     slow = Pages(TEMPLATES, election())
     monkeypatch.setattr(slow, "_area_templates", slow._templates)
     assert slow.area_page(SAMPLES[name]()) == pages.area_page(SAMPLES[name]())
@@ -413,3 +414,10 @@ def test_times_in_the_elections_zone(zone: str, text: str) -> None:
 def test_signed() -> None:
     """A difference carries its sign, zero none."""
     assert [signed(figure) for figure in (1_234, 0, -78_691_518)] == ["+1.234", "0", "−78.691.518"]
+
+
+@pytest.mark.parametrize("trick", ["{{ ''.__class__.__mro__ }}", "{{ self.__init__.__globals__ }}", "{{ [].append(1) }}"])
+def test_templates_reach_nothing_but_their_values(trick: str) -> None:
+    """A template is data: an auditor renders with those that a stranger published."""
+    with pytest.raises(ContentError):
+        Templates({"x.html": trick}, "id", {}).render("x.html", {})

@@ -1,0 +1,106 @@
+"""Archives of inputs: one for each set of files, recomputable by anyone, and nothing else in them."""
+
+import io
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from builder import limits
+from builder.errors import ContentError
+from builder.hashing import input_hash
+from builder.inputs import read_archive, write_archive
+from builder.site import Inputs
+from tests.election import write_definition
+
+FILES = {"id/tentang.md": b"# Tentang\n", "en/a.md": b"# A\n", "id/\u00e9.md": b""}
+NAMES = st.text("abc\u00e9._- ", min_size=1, max_size=30).filter(lambda name: not name.startswith("."))
+
+
+@given(st.dictionaries(NAMES, st.binary(max_size=600), max_size=8))
+def test_round_trip(files: dict[str, bytes]) -> None:
+    """An archive gives back the files that it was made of, in whatever order they came."""
+    data = write_archive(files)
+    assert write_archive(dict(reversed(files.items()))) == data
+    assert read_archive(data, input_hash(files), "x") == files
+
+
+def test_anyone_recomputes_the_hash(tmp_path: Path) -> None:
+    """Stock tar and sha256sum say the hash that names the archive again."""
+    (tmp_path / "x.tar").write_bytes(write_archive(FILES))
+    (tmp_path / "out").mkdir()
+    subprocess.run(["tar", "-xf", "../x.tar"], cwd=tmp_path / "out", check=True)
+    told = subprocess.run(
+        "find * -type f | LC_ALL=C sort | xargs sha256sum | sha256sum",
+        shell=True, cwd=tmp_path / "out", check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert told.stdout.split()[0] == input_hash(FILES)
+
+
+def _other(change: str) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(
+        fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT if change == "pax" else tarfile.USTAR_FORMAT
+    ) as archive:
+        for name, data in sorted(FILES.items(), reverse=change == "order"):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            member.mtime = 1 if change == "time" else 0
+            if change == "pax":
+                member.pax_headers = {"comment": "hidden"}
+            archive.addfile(member, io.BytesIO(data))
+        if change in {"link", "folder"}:
+            member = tarfile.TarInfo("id/secret")
+            member.type, member.linkname = (
+                (tarfile.SYMTYPE, "/etc/passwd") if change == "link" else (tarfile.DIRTYPE, "")
+            )
+            archive.addfile(member)
+    return buffer.getvalue() + (b"more" if change == "tail" else b"")
+
+
+@pytest.mark.parametrize("change", ["order", "time", "pax", "link", "folder", "tail"])
+def test_another_archive_of_the_same_files_is_refused(change: str) -> None:
+    """There is one archive of some files, and nothing hides in it."""
+    with pytest.raises(ContentError):
+        read_archive(_other(change), input_hash(FILES), "x")
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"x" * 512, b"\0" * 10_240, write_archive(FILES)[:-1], write_archive(FILES)[:700]], ids=range(5)
+)
+def test_what_is_no_archive_is_refused(data: bytes) -> None:
+    """Damaged archives raise our own error."""
+    with pytest.raises(ContentError):
+        read_archive(data, input_hash(FILES), "x")
+
+
+@pytest.mark.parametrize("name", ["../x", "/x", "a//b", "a/../b", "x" * 300, "a/.git"])
+def test_names_that_lead_elsewhere_are_refused(name: str) -> None:
+    """No name leaves the folder into which somebody unpacks an archive."""
+    with pytest.raises(ContentError):
+        write_archive({name: b""})
+
+
+def test_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inputs have a cap, since every release that names them publishes them."""
+    monkeypatch.setattr(limits, "INPUTS_ARCHIVE", 10)
+    with pytest.raises(ContentError, match="at most"):
+        write_archive(FILES)
+
+
+def test_only_inputs_are_inputs(tmp_path: Path) -> None:
+    """What an editor leaves beside the pages is neither hashed nor published, and a link is refused."""
+    write_definition(tmp_path)
+    before = Inputs(tmp_path, tmp_path / "templates")
+    (tmp_path / "pages" / "rahasia.txt").write_text("secret")
+    (tmp_path / "pages" / "id" / "scan.jpg").write_bytes(b"scan")
+    (tmp_path / "pages" / "id" / ".tentang.md.swp").write_bytes(b"secret")
+    after = Inputs(tmp_path, tmp_path / "templates")
+    assert list(after.content_files) == ["id/tentang.md"]
+    assert after.hashes() == before.hashes()
+    (tmp_path / "pages" / "id" / "lain.md").symlink_to("/etc/passwd")
+    with pytest.raises(ContentError, match="link"):
+        _ = Inputs(tmp_path, tmp_path / "templates").content_files
