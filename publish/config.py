@@ -83,6 +83,13 @@ class TargetConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     urls: tuple[Annotated[str, msgspec.Meta(pattern=r"^https?://[^?#]+/\Z")], ...] = ()
     purge: Purge | None = None
 
+    @property
+    def place(self) -> str:
+        """Where it is: the same for two that are one."""
+        if self.folder is not None:
+            return os.path.normpath(self.folder)
+        return f"{(self.endpoint or self.region).rstrip('/')} {self.bucket}/{self.prefix}"
+
 
 class GuardConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What `terbit guard` looks at, and whom it tells. Seconds, and numbers of files."""
@@ -323,7 +330,7 @@ def _in_words(error: BuilderError) -> str:
 
 
 def _targets(targets: dict[str, TargetConfig], file: str) -> dict[str, TargetConfig]:
-    places: dict[tuple[str, ...], str] = {}
+    places: dict[str, str] = {}
     for name, target in targets.items():
         if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or len(name) > 64:
             raise ConfigError(
@@ -336,15 +343,9 @@ def _targets(targets: dict[str, TargetConfig], file: str) -> dict[str, TargetCon
                 f"{file}: targets.{name}: purge needs urls, the addresses that the CDN serves [purge-urls]"
             )
         # Two that are one would each find the other's timestamp instead of its own.
-        if (other := places.setdefault(_place(target), name)) != name:
+        if (other := places.setdefault(target.place, name)) != name:
             raise ConfigError(f"{file}: targets.{name}: it is the same place as targets.{other} [same-target]")
     return targets
-
-
-def _place(target: TargetConfig) -> tuple[str, ...]:
-    if target.folder is not None:
-        return (os.path.normpath(target.folder),)
-    return (target.endpoint or target.region).rstrip("/"), target.bucket or "", target.prefix
 
 
 def _roles(tables: dict[str, _RoleTable], file: str) -> dict[str, Role]:

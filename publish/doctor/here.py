@@ -22,7 +22,7 @@ from publish.doctor import judge
 from publish.doctor.judge import Finding, Size
 from publish.errors import KeyFileError, PublishError
 from publish.guard.expected import Expected, expect, recorded
-from publish.release.record import RecordStore
+from publish.release.record import RecordStore, open_record
 from publish.signing.keyring import Keyring
 from publish.signing.keys import is_encrypted, read_secret_key
 from publish.signing.keystore import KeyStore
@@ -69,7 +69,7 @@ def examine(workspace: Workspace, passphrase: bytes | None, now: datetime) -> It
 
 def expected_at(workspace: Workspace, name: str) -> Expected | None:
     """Everything that belongs at a target, None if nothing is recorded."""
-    store = RecordStore(workspace.build / "targets" / name)
+    store = open_record(workspace, name)
     found = recorded(store)
     return expect(workspace, store, found) if found else None
 
@@ -203,7 +203,7 @@ def _offline(workspace: Workspace, now: datetime) -> Iterator[Finding]:
 def _record(workspace: Workspace, name: str, now: datetime) -> Iterator[Finding]:
     """What a target holds as far as we know, and what of it ends soon."""
     where, cuts = f"target {name}", workspace.ledger.cuts
-    store = RecordStore(workspace.build / "targets" / name)
+    store = open_record(workspace, name)
     found = recorded(store)
     if found is None:
         fix = f"terbit reconcile {name} if something is there, else terbit publish"

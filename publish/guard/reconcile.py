@@ -21,7 +21,7 @@ from publish.guard.inventory import Inventory
 from publish.guard.judge import Right
 from publish.release.draft import timestamp_version
 from publish.release.lineage import Lineage
-from publish.release.record import Record, RecordStore
+from publish.release.record import Record, RecordStore, open_record
 from publish.signing.keyring import Keyring
 from publish.signing.repository import RoleFile
 from publish.targets import TIMESTAMP
@@ -45,14 +45,14 @@ def rebuild(workspace: Workspace, name: str, inventories: Sequence[Inventory], k
         TargetError: the target does not answer, its timestamp is not ours, or some metadata is nowhere to be had; or nothing is there, but was.
         RaceError: the release is not one that was made here.
     """
-    store = RecordStore(workspace.build / "targets" / name)
+    store = open_record(workspace, name)
     timestamp = _read(inventories[0], TIMESTAMP, limits.TIMESTAMP_METADATA)
     if timestamp is None:
-        if (before := store.read()) is None:
+        if (before := store.read() or store.elsewhere()) is None:
             return None
         # Endpoint, bucket or prefix may be wrong: the record is kept. A target that does not show its timestamp is built and compared as a whole.
         raise TargetError(
-            f"nothing is published there, and release {before.release} was: look at the target's place in terbit.toml. "
+            f"nothing is published there, and release {before.release} was ({before.place}): look at the target's place in terbit.toml. "
             "If it was emptied: terbit publish, which puts everything there again"
         )
     named = keyring.named_snapshot(timestamp)

@@ -29,7 +29,7 @@ from publish.guard.sources import Sources
 from publish.guard.wrong import Wrong, hash_of, told_time
 from publish.release.draft import timestamp_version
 from publish.release.lineage import Lineage
-from publish.release.record import RecordStore
+from publish.release.record import open_record
 from publish.signing.keyring import Keyring
 from publish.signing.ours import read_public_keys, signed_by
 from publish.targets import TIMESTAMP
@@ -66,7 +66,7 @@ class TargetWatch:
         self.name, self._directory, self._heal, self._clock = name, directory, heal, clock
         self._passphrase_file = passphrase_file
         self.workspace = Workspace(directory)
-        self.store = RecordStore(self.workspace.build / "targets" / name)
+        self.store = open_record(self.workspace, name)
         self._cache = self.workspace.build / "guard" / f"{name}.json"
         self._verified: dict[str, tuple[str, str]] = _read_verified(self._cache)
         self._saved = dict(self._verified)
@@ -114,6 +114,9 @@ class TargetWatch:
         """Learn what belongs there, if that has changed; False if there is no record of it."""
         with self._loading:
             found = recorded(self.store)
+            if found is None:  # terbit.toml may name another place by now
+                self.store = open_record(Workspace(self._directory), self.name)
+                found = recorded(self.store)
             if found is not None and (self.expected is None or self.expected.mark != found.mark):
                 self.workspace = Workspace(self._directory)
                 self.keys = read_public_keys(self.workspace.keys / "public")

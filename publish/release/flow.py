@@ -24,7 +24,7 @@ from publish.release.draft import Draft, DraftState
 from publish.release.jobs import FEW_ROLES, Job, Jobs, Plan, Runner, Workers, save_tallies
 from publish.release.lineage import Lineage
 from publish.release.push import SNAPSHOT, Push
-from publish.release.record import Base, RecordStore
+from publish.release.record import Base, open_record
 from publish.signing.keyring import Keyring
 from publish.targets import TIMESTAMP, Seen
 from publish.targets.open import open_targets
@@ -121,10 +121,14 @@ class Flow:
         found = {}
         for name, target in self.targets.items():
             try:
-                base = Base(RecordStore(self.workspace.build / "targets" / name), target.read(TIMESTAMP))
+                base = Base(open_record(self.workspace, name), target.read(TIMESTAMP))
             except TargetError as error:
                 self._fail(name, error)
                 continue
+            if (before := base.store.elsewhere()) is not None:
+                self.stages.say(
+                    f"{name} was another place ({before.place}) when it was last published to: everything is built and put here."
+                )
             if base.seen is not None and base.record is None:
                 self._check_ours(name, base.seen)
                 if base.store.read() is not None:
@@ -161,7 +165,7 @@ class Flow:
         """The newest release that we know to be public, as a timestamp of ours at a target says, or our own record; None if none ever was."""
         found = []
         for name in self.targets:
-            base, record = self.bases.get(name), RecordStore(self.workspace.build / "targets" / name).read()
+            base, record = self.bases.get(name), open_record(self.workspace, name).read()
             seen = base.seen if base else None
             named = self.keyring.named_snapshot(seen.data) if seen else None
             if named or record or seen:
@@ -279,7 +283,7 @@ class Flow:
 
         `waiting` is the release that waits for a yes. `expires` is None where no timestamp could be renewed.
         """
-        records = {name: RecordStore(self.workspace.build / "targets" / name).read() for name in self.targets}
+        records = {name: open_record(self.workspace, name).read() for name in self.targets}
         releases = {name: record.release if record else 0 for name, record in records.items()}
         told: dict[str, Any] = {
             "release": max(releases.values()),

@@ -1,11 +1,12 @@
 """The record of what a target holds: the signed metadata of the last release that was pushed there whole.
 
-It lets a release cost what changed. It is a cache: without it, or when the target shows another timestamp than the recorded one, everything is
-built and compared again.
+It lets a release cost what changed. It is a cache: without it, when the target shows another timestamp than the recorded one, or when the configuration names
+another place for the target, everything is built and compared again.
 """
 
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -13,7 +14,10 @@ from builder import durable
 from publish.signing.repository import RoleFile
 from publish.targets import Seen
 
-__all__ = ["Base", "Record", "RecordStore"]
+if TYPE_CHECKING:
+    from publish.workspace import Workspace
+
+__all__ = ["Base", "Record", "RecordStore", "open_record"]
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -28,6 +32,7 @@ class Record(msgspec.Struct, frozen=True):
     timestamp_version: int
     roles: dict[str, RoleFile]
     gone: tuple[str, ...] = ()
+    place: str = ""
 
 
 class _Hashes(msgspec.Struct):
@@ -53,11 +58,21 @@ _metadata = msgspec.json.Decoder(_Metadata)
 class RecordStore:
     """`build/targets/<name>/`: `record.json`, and the metadata of each online role as `<role>.json`."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path, place: str = "") -> None:
+        """`place` is where the target is: what is on record of another place does not tell what this one holds."""
+        self.directory, self.place = directory, place
 
     def read(self) -> Record | None:
         """The record, None if there is none that can be read."""
+        record = self._read()
+        return record if record and record.place == self.place else None
+
+    def elsewhere(self) -> Record | None:
+        """The record of another place that the target had before."""
+        record = self._read()
+        return record if record and record.place != self.place else None
+
+    def _read(self) -> Record | None:
         try:
             return msgspec.json.decode((self.directory / "record.json").read_bytes(), type=Record)
         except (OSError, msgspec.MsgspecError):
@@ -95,7 +110,13 @@ class RecordStore:
         self.directory.mkdir(parents=True, exist_ok=True)
         for role, data in changed.items():
             (self.directory / f"{role}.json").write_bytes(data)
+        record = msgspec.structs.replace(record, place=self.place)
         durable.write_file(self.directory / "record.json", msgspec.json.encode(record))
+
+
+def open_record(workspace: "Workspace", name: str) -> RecordStore:
+    """The record of the target `name`."""
+    return RecordStore(workspace.build / "targets" / name, workspace.config.targets[name].place)
 
 
 class Base:
