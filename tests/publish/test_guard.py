@@ -331,10 +331,8 @@ def test_a_poisoned_name_is_removed_before_its_release(storage: Server, tmp_path
 
 def test_a_second_look_costs_a_listing(storage: Server, tmp_path: Path) -> None:
     """Where nothing was written since the last look, only the timestamp is read; the rest is lists."""
-    place = Place(tmp_path, storage, "cheaplook")
     with FaultProxy(storage.url) as proxy:
-        config = place.directory / "terbit.toml"
-        config.write_text(config.read_text().replace(storage.url, proxy.url))
+        place = Place(tmp_path, Server(proxy.url), "cheaplook")
         time.sleep(3)  # what was written just now is read again
         place.guard()
         count = len(proxy.requests)
@@ -346,10 +344,9 @@ def test_a_second_look_costs_a_listing(storage: Server, tmp_path: Path) -> None:
 
 def test_a_target_that_is_down_is_told(storage: Server, tmp_path: Path) -> None:
     """A target that refuses every request is told as down, with exit code 1, and nothing else is claimed."""
-    place = Place(tmp_path, storage, "down")
-    with FaultProxy(storage.url, lambda method, path, number: Status(403)) as proxy:
-        config = place.directory / "terbit.toml"
-        config.write_text(config.read_text().replace(storage.url, proxy.url))
+    with FaultProxy(storage.url) as proxy:
+        place = Place(tmp_path, Server(proxy.url), "down")
+        proxy.choose = lambda method, path, number: Status(403)
         findings = place.guard()
     assert [finding.what for finding in findings] == ["down"]
     assert exit_code(findings) == 1

@@ -188,6 +188,26 @@ def test_a_lock_takes_the_place_of_conditions(simple: Server, tmp_path: Path) ->
             first.commit(b"late", None)
 
 
+def test_what_another_place_holds_is_not_believed(
+    storage: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A target that is another place than before is built and put as a whole, even where a copy that stopped midway shows our last timestamp."""
+    made = workspace(tmp_path, storage, "before")
+    publish(made)
+    client = storage.client()
+    for path in (TIMESTAMP, "index.html"):
+        client.put_object(Bucket=BUCKET, Key=f"after/uji/{path}", Body=shown(storage, "before")[f"uji/{path}"])
+    text = (made / "terbit.toml").read_text()
+    (made / "terbit.toml").write_text(text.replace('prefix = "before/"', 'prefix = "after/"'))
+    told: list[Finding] = []
+    Patrol(made, True, lambda: NIGHT, told.append, lambda text: None).once()
+    assert [(one.where, one.what) for one in told] == [("bucket", "unfinished")]
+    with Flow(Workspace(made), Stages(), NIGHT + minutes(5)) as flow:
+        flow.publish()
+    assert f"bucket was another place ({storage.url} {BUCKET}/before/) when it was last" in capsys.readouterr().err
+    assert shown(storage, "after") == folder(made)
+
+
 def test_one_target_that_is_down_does_not_stop_the_other(
     storage: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
