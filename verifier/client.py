@@ -207,6 +207,20 @@ class Client:
             raise VerificationError(f"no role that may speak for {path} lists it")
         return found
 
+    def earlier_role(self, name: str, version: int, data: bytes) -> Targets:
+        """Another release's version of a role that the top-level targets delegate to, verified with today's keys. It says what was signed
+        then, and nothing about what holds now."""
+        with _explained():
+            found, _, _ = self._trusted._load_data(Targets, data, self._trusted[Targets.type], name)
+        if found.version != version:
+            raise VerificationError(f"it is version {found.version} of {name}, not {version}")
+        return found
+
+    def lists(self, path: str) -> bool:
+        """True if a role that may speak for `path` lists it."""
+        with _explained():
+            return self._updater.get_targetinfo(path) is not None
+
     def target(self, path: str) -> bytes:
         """The verified bytes of a TUF target."""
         return self.fetch_target(self.find(path))

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from verifier import limits
+from verifier.archive import roles_path
 from verifier.client import Client
 from verifier.errors import FormatError, StaleError, VerificationError, VerifierError
 from verifier.files import SignedFile, is_pack, object_path
@@ -236,6 +237,7 @@ class _Run:
                 self._folder.put(path, data)
         for path, data in self._source.replacing.items():
             self._folder.put(path, data)
+        self._put_roles()
         self._folder.settle()
         self._folder.put_durably(TIMESTAMP, self._source.timestamp)
         # A hint that nobody signs; of what it says at the publisher's, this much is in verified metadata.
@@ -244,6 +246,12 @@ class _Run:
             "expires": f"{self._client.timestamp.expires:%Y-%m-%dT%H:%M:%SZ}",
         }
         self._folder.put("latest.json", json.dumps(hint, separators=(",", ":")).encode() + b"\n")
+
+    def _put_roles(self) -> None:
+        release = self._client.snapshot.version
+        data = self._source.archive(release)
+        if self._folder.read(roles_path(release)) != data:
+            self._folder.put(roles_path(release), data)
 
     def _link(self, files: Iterable[SignedFile]) -> None:
         for file in files:

@@ -6,9 +6,11 @@ others at hand it must not cost a time limit for every file, and alone it must n
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from verifier import limits
+from verifier.archive import ArchiveFetcher
 from verifier.errors import FetchError, VerifierError
 from verifier.fetcher import DirectoryFetcher, GaveUpError
 from verifier.http_fetcher import HttpFetcher
@@ -21,23 +23,25 @@ _SEVERITY = (4, 5, 1)
 
 
 class Upstream:
-    """One place, a URL or a folder. Thread-safe."""
+    """One place, a URL, a folder or a bundle. Thread-safe."""
 
     def __init__(self, place: str) -> None:
         self.place = place
         self.failures = 0
         self._lock = threading.Lock()
-        self._fetcher: HttpFetcher | DirectoryFetcher = (
-            HttpFetcher(
+        self._fetcher: HttpFetcher | DirectoryFetcher | ArchiveFetcher
+        if place.startswith(("http://", "https://")):
+            self._fetcher = HttpFetcher(
                 place,
                 connections=CONNECTIONS,
                 timeout=limits.FETCH_TIMEOUT_SECONDS,
                 total=limits.FETCH_TOTAL_SECONDS,
                 stalls=limits.UPSTREAM_STALLS_COUNT,
             )
-            if place.startswith(("http://", "https://"))
-            else DirectoryFetcher(Path(place))
-        )
+        elif Path(place).is_file():
+            self._fetcher = ArchiveFetcher(Path(place), in_folder=True)
+        else:
+            self._fetcher = DirectoryFetcher(Path(place))
 
     def fetch(self, path: str, max_length: int) -> bytes:
         """See verifier.fetcher.Fetcher."""
@@ -46,7 +50,7 @@ class Upstream:
         return self._fetcher.fetch(path, max_length)
 
     def fetch_if_changed(self, path: str, max_length: int, etag: str) -> tuple[bytes | None, str]:
-        """See HttpFetcher; a folder has no ETags, and always answers with the file."""
+        """See HttpFetcher; a folder or bundle has no ETags, and always answers with the file."""
         if isinstance(self._fetcher, HttpFetcher):
             return self._fetcher.fetch_if_changed(path, max_length, etag)
         return self._fetcher.fetch(path, max_length), ""
@@ -62,11 +66,19 @@ class Upstreams:
 
     def __init__(self, places: Sequence[str]) -> None:
         self.all = tuple(Upstream(place) for place in places)
+        self.packs: list[ArchiveFetcher] = []
         # Threads wait for a network well; on a disk they only wait for each other.
         self.threads = CONNECTIONS if any("://" in place for place in places) else 1
 
     def fetch(self, path: str, max_length: int, check: Callable[[bytes], None]) -> bytes:
-        """The first answer for which `check` raises nothing; the worst of the errors if there is none."""
+        """The first answer for which `check` raises nothing, from the packs that are at hand or else from a place; the worst of the
+        places' errors if there is none."""
+        for pack in self.packs:
+            if path in pack:
+                with suppress(VerifierError):
+                    data = pack.fetch(path, max_length)
+                    check(data)
+                    return data
         errors: list[VerifierError] = []
         for upstream in self.all:
             try:

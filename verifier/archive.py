@@ -1,0 +1,108 @@
+"""An archive as a place that files come from: a pack of one release, or a bundle of a whole election (docs/formats.md, "Archives")."""
+
+import os
+import stat
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+from verifier.errors import FetchError, FormatError
+from verifier.fetcher import MissingError, check_path, too_long
+from verifier.formats import ustar
+
+__all__ = ["ArchiveFetcher", "roles_archive", "roles_path"]
+
+NOT_TOGETHER = frozenset({"root", "targets", "trust", "snapshot", "timestamp"})
+
+
+def roles_path(release: int) -> str:
+    return f"metadata/{release}.roles.tar"
+
+
+def roles_archive(release: int, metadata: Mapping[str, bytes]) -> bytes:
+    """`metadata/N.roles.tar`: of `metadata`, files by path, the online manifests of version N."""
+    head, tail = f"metadata/{release}.", ".json"
+    paths = sorted(path for path in metadata if path.startswith(head) and path.endswith(tail))
+    together = [path for path in paths if path[len(head) : -len(tail)] not in NOT_TOGETHER]
+    return b"".join(ustar.encode((path, metadata[path]) for path in together))
+
+
+class ArchiveFetcher:
+    """A Fetcher over an archive. Nothing is unpacked: a name in it becomes no name on disk. Thread-safe.
+
+    `in_folder`: everything in it lies in one folder, and paths are relative to that. The archive is looked through at the first use, its
+    own bytes are believed no more than a server's: FormatError if it is not one of ours, FetchError if it cannot be read.
+    """
+
+    def __init__(self, file: Path, *, in_folder: bool = False) -> None:
+        self._file, self._in_folder = file, in_folder
+
+    @cached_property
+    def folder(self) -> str:
+        """The one folder that everything in it lies in; "" where paths are whole."""
+        if not self._in_folder:
+            return ""
+        folders = {path.partition("/")[0] for path in self._places}
+        if len(folders) != 1 or any("/" not in path for path in self._places):
+            raise FormatError(f"{self._file} is no bundle: one holds the folder of one election")
+        return folders.pop()
+
+    def check(self) -> None:
+        """Look through the archive now; raises as said above."""
+        _ = self._places
+
+    def __contains__(self, path: str) -> bool:
+        return self._name(path) in self._places
+
+    def fetch(self, path: str, max_length: int) -> bytes:
+        """See verifier.fetcher.Fetcher."""
+        place = self._places.get(self._name(check_path(path)))
+        if place is None:
+            raise MissingError(f"{path} is not in {self._file}")
+        offset, length = place
+        if length > max_length:
+            raise too_long(path, max_length)
+        data = self._read(offset, length)
+        if len(data) != length:
+            raise FetchError(f"{self._file} was cut short while it was read")
+        return data
+
+    def fetch_linked(self, path: str, other: str, max_length: int) -> tuple[bytes, bool]:
+        """See verifier.fetcher.Fetcher: an archive has no links."""
+        return self.fetch(path, max_length), False
+
+    def _name(self, path: str) -> str:
+        return f"{self.folder}/{path}" if self.folder else path
+
+    @cached_property
+    def _descriptor(self) -> int:
+        try:
+            descriptor = os.open(self._file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            raise FetchError(f"{self._file} cannot be read: {error.strerror}") from None
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise FetchError(f"{self._file} is not a regular file")
+        return descriptor
+
+    @cached_property
+    def _places(self) -> dict[str, tuple[int, int]]:
+        """Offset and length of each file."""
+        try:
+            found = ustar.entries(self._read, os.fstat(self._descriptor).st_size)
+            return {path: (offset, length) for path, offset, length in found}
+        except FormatError as error:
+            raise FormatError(f"{self._file}: {error}") from None
+
+    def _read(self, offset: int, length: int) -> bytes:
+        try:
+            data = os.pread(self._descriptor, length, offset)
+            while len(data) < length and (more := os.pread(self._descriptor, length - len(data), offset + len(data))):
+                data += more  # one read gives at most 2 GiB
+        except OSError as error:
+            raise FetchError(f"{self._file} cannot be read: {error.strerror}") from None
+        return data
+
+    def __del__(self) -> None:
+        if (descriptor := self.__dict__.get("_descriptor")) is not None:
+            os.close(descriptor)
