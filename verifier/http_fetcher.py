@@ -1,16 +1,13 @@
 """A site behind HTTP: keep-alive, a time limit on the whole answer, a cap on its length."""
 
 import re
-import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from urllib.parse import quote
 
 import urllib3
-from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from verifier import limits
+from verifier.deadline import Deadline, with_deadlines
 from verifier.errors import FetchError
 from verifier.fetcher import GaveUpError, MissingError, StalledError, check_path, too_long
 
@@ -19,61 +16,6 @@ __all__ = ["HttpFetcher"]
 CHUNK = 65_536
 # Object stores answer 403 for a missing file to whoever may not list; so does python-tuf's client read it.
 MISSING = frozenset({403, 404, 410})
-_current = threading.local()
-
-
-class _Deadline:
-    """Cuts the connection when the time is up: a server that drips a byte now and then never hits a read timeout."""
-
-    def __init__(self) -> None:
-        self.socket: socket.socket | None = None
-        self.expired = False
-
-    def cut(self) -> None:
-        self.expired = True
-        if self.socket is not None:
-            with suppress(OSError):
-                self.socket.shutdown(socket.SHUT_RDWR)
-
-    @contextmanager
-    def running(self, seconds: float) -> Iterator["_Deadline"]:
-        _current.deadline = self
-        timer = threading.Timer(seconds, self.cut)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield self
-        finally:
-            timer.cancel()
-            _current.deadline = None
-
-
-def _watch(connection: socket.socket | None) -> None:
-    """Show the connection to the deadline before the answer is awaited."""
-    deadline: _Deadline = _current.deadline
-    deadline.socket = connection
-    if deadline.expired:
-        deadline.cut()
-
-
-class _Connection(HTTPConnection):
-    def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]  # as in urllib3 itself
-        _watch(self.sock)
-        return super().getresponse()
-
-
-class _SecureConnection(HTTPSConnection):
-    def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]  # as in urllib3 itself
-        _watch(self.sock)
-        return super().getresponse()
-
-
-class _Pool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _SecurePool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _SecureConnection
 
 
 class HttpFetcher:
@@ -97,13 +39,14 @@ class HttpFetcher:
         self._total = total
         self._stalls_left = stalls
         self._lock = threading.Lock()
-        self._manager = urllib3.PoolManager(
-            maxsize=connections,
-            retries=urllib3.Retry(total=4, connect=2, read=0, redirect=3, status=0, other=0),
-            # A compressed answer could unpack to any size: only the bytes themselves are asked for.
-            headers={"Accept-Encoding": "identity", "User-Agent": "terbit-verify"},
+        self._manager = with_deadlines(
+            urllib3.PoolManager(
+                maxsize=connections,
+                retries=urllib3.Retry(total=4, connect=2, read=0, redirect=3, status=0, other=0),
+                # A compressed answer could unpack to any size: only the bytes themselves are asked for.
+                headers={"Accept-Encoding": "identity", "User-Agent": "terbit-verify"},
+            )
         )
-        self._manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
 
     def fetch(self, path: str, max_length: int) -> bytes:
         """See verifier.fetcher.Fetcher; StalledError and GaveUpError are FetchErrors."""
@@ -119,7 +62,7 @@ class HttpFetcher:
         if self._stalls_left <= 0:
             raise GaveUpError(f"{self._base_url} is asked for no more: too many answers did not come in time")
         url = self._base_url + quote(check_path(path), safe="/%")
-        with _Deadline().running(self._total) as deadline:
+        with Deadline().running(self._total) as deadline:
             try:
                 answer = self._get(url, path, max_length, headers)
             except urllib3.exceptions.HTTPError as error:
