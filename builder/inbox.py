@@ -140,7 +140,9 @@ def _check(
 def _may_be_unfinished(
     path: Path, package: Package | PackageError, broken: tuple[Broken, ...], inbox: Path, now: float
 ) -> bool:
-    unfinished = isinstance(package, PackageError) or broken[0].rule == "signature-missing"
+    unfinished = isinstance(package, PackageError) or (
+        broken[0].rule == "signature-missing" and package.cover.attestation.kind == "official"
+    )
     return unfinished and path.parent == inbox and _may_still_arrive(path, now)
 
 

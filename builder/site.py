@@ -54,6 +54,12 @@ class Inputs:
         """The files behind a cut's `content` and `templates`: what is published beside definition and packages."""
         return {"content": self.content_files, "templates": self.template_files}
 
+    @cached_property
+    def allowed_signers(self) -> bytes | None:
+        """`allowed_signers`, not parsed; None in an election without officials. No part of the definition: it changes no figure."""
+        path = self.content / "allowed_signers"
+        return path.read_bytes() if path.exists() else None
+
     def hashes(self) -> dict[str, str]:
         """The inputs' hashes as a cut records them."""
         return {

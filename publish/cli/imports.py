@@ -21,6 +21,7 @@ __all__ = ["import_group"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 SOURCE = click.Path(exists=True, path_type=Path)
+IMPORTS = "imports"  # in the workspace
 WITHDRAWALS = 0.05  # of the known rows; a source that lacks more was rather cut off
 
 
@@ -41,7 +42,9 @@ def _delivery_options(command: F) -> F:
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Tell what was done as JSON on stdout."),
         click.option(
-            "--out", type=click.Path(file_okay=False, path_type=Path), help="Where packages go. [default: the inbox]"
+            "--out",
+            type=click.Path(file_okay=False, path_type=Path),
+            help="Where packages go. [default: the inbox; imports/ where officials sign]",
         ),
         click.option(
             "-y", "--yes", is_flag=True, help="Withdraw them even if they are more than 5 % of the known rows."
@@ -143,6 +146,9 @@ def _deliver(path: Path, map_: ResultsMap, map_name: str, options: DeliveryOptio
     from publish.workspace import Workspace
 
     workspace = Workspace(options["directory"].resolve())
+    # Where officials sign, nothing unsigned in the inbox counts: anybody may have put it there.
+    unsigned = workspace.inputs.allowed_signers is not None
+    out = options["out"] or (workspace.directory / IMPORTS if unsigned else workspace.inbox)
     try:
         report = import_results(
             path,
@@ -152,7 +158,7 @@ def _deliver(path: Path, map_: ResultsMap, map_name: str, options: DeliveryOptio
             reason=options["reason"],
             note=options["note"],
             withdraw_missing=options["withdraw_missing"] and (1 if options["yes"] else WITHDRAWALS),
-            out=options["out"] or workspace.inbox,
+            out=out,
         )
     except ImporterError as error:
         if error.file is None and error.field is not None:  # something that the map says
@@ -166,6 +172,8 @@ def _deliver(path: Path, map_: ResultsMap, map_name: str, options: DeliveryOptio
     told = [f"{report.rows} rows read", f"{len(report.packages)} packages written", f"{report.unchanged} known already"]
     told += [f"{report.revised} revised", f"{report.withdrawn} withdrawn", f"{report.rejected} rejected"]
     click.echo(", ".join(told), err=True)
+    if unsigned and report.packages:
+        say(f"Unsigned: to vouch for them yourself, terbit publish --attest {out}", err=True)
     if report.rejects:
         for problem in report.problems:
             say(f"  {problem}", err=True)

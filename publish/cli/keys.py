@@ -222,13 +222,13 @@ def sign(directory: Path, key_files: tuple[Path, ...], passphrase_file: Path | N
 
 def _proposed(workspace: Workspace, store: KeyStore) -> Plan | None:
     """What this workspace would have signed; None on a signer's own machine that has only terbit.toml and the keys."""
+    from publish.officials import trust_files
     from publish.signing import ceremony
 
     if not (workspace.inputs.content / "election.toml").exists():
         click.echo("No content here to compare with: compare the hashes with those of your own copy.", err=True)
         return None
-    definition = workspace.definition
-    return ceremony.make_plan(store, definition.election.groups, definition.files)
+    return ceremony.make_plan(store, workspace.definition.election.groups, trust_files(workspace.inputs))
 
 
 def _sign_draft(workspace: Workspace, passphrase_file: Path | None) -> None:
@@ -253,12 +253,13 @@ def create_keys(
 
     Without `passphrases` all keys are unencrypted, which is for demonstrations.
     """
+    from publish.officials import trust_files
     from publish.signing.ceremony import initialize
     from publish.signing.keystore import KeyStore, Passphrases
 
     store, definition = KeyStore(workspace.keys, workspace.config, offline_dir), workspace.definition
     given = passphrases or Passphrases(None, None)
-    return initialize(store, given, definition.election.groups, definition.files, now=now, random=os.urandom)
+    return initialize(store, given, definition.election.groups, trust_files(workspace.inputs), now=now, random=os.urandom)
 
 
 def _open(directory: Path, offline_dir: Path | None = None) -> tuple[Workspace, KeyStore, Offline]:
@@ -271,11 +272,15 @@ def _open(directory: Path, offline_dir: Path | None = None) -> tuple[Workspace, 
 
 
 def _refresh(workspace: Workspace, store: KeyStore) -> list[str]:
+    from publish.officials import trust_files
     from publish.signing import ceremony
 
-    definition = workspace.definition
     return ceremony.refresh(
-        store, definition.election.groups, definition.files, now=_now(), next_release=_next_release(workspace)
+        store,
+        workspace.definition.election.groups,
+        trust_files(workspace.inputs),
+        now=_now(),
+        next_release=_next_release(workspace),
     )
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from publish.cli.options import directory_option, json_option, passphrase_option, quiet_option
+from publish.cli.options import attest_option, directory_option, json_option, passphrase_option, quiet_option
 from verifier.printable import PrintableGroup, say
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ ELSEWHERE = {
     "plan": "publish.cli.plan:plan",
     "apply": "publish.cli.plan:apply_command",
     "reconcile": "publish.cli.reconcile:reconcile",
+    "recap": "publish.cli.recap:recap",
     "doctor": "publish.cli.doctor:doctor",
 }
 
@@ -90,21 +91,24 @@ def init(directory: Path) -> None:
 
 @terbit.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@attest_option
 @directory_option
 @json_option
 @quiet_option
-def intake(paths: tuple[Path, ...], directory: Path, as_json: bool, quiet: bool) -> None:
+def intake(paths: tuple[Path, ...], attest: bool, directory: Path, as_json: bool, quiet: bool) -> None:
     """Take recap packages at PATHS (files or folders; default: the inbox) into the ledger.
 
-    A package is accepted whole or refused whole; a refused one lies in inbox/refused/ with its report. Exit code 1 when one was refused.
+    A package is accepted whole or refused whole; a refused one lies in inbox/refused/ with its report. Exit code 1 when one was refused. Where the election has
+    officials (content/allowed_signers), each package needs the signature of one of them, or --attest.
 
     Example:  terbit intake inbox/kab-3172.zip
     """
     from publish.release.flow import take_in_packages
 
+    check_attest(attest, paths)
     workspace, stages = start(directory, quiet)
     with workspace.lock():
-        report = take_in_packages(workspace, paths, stages, now())
+        report = take_in_packages(workspace, paths, stages, now(), attested=attest)
     _tell_intake(report, as_json)
     _tell_strays(workspace)
     if report.refused:
@@ -157,13 +161,20 @@ def push(directory: Path, passphrase_file: Path | None, yes: bool, as_json: bool
 
 @terbit.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@attest_option
 @directory_option
 @passphrase_option
 @yes_option
 @json_option
 @quiet_option
 def publish(
-    paths: tuple[Path, ...], directory: Path, passphrase_file: Path | None, yes: bool, as_json: bool, quiet: bool
+    paths: tuple[Path, ...],
+    attest: bool,
+    directory: Path,
+    passphrase_file: Path | None,
+    yes: bool,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Intake, build, sign, push and verify, in one go.
 
@@ -173,7 +184,8 @@ def publish(
 
     Example:  terbit publish
     """
-    _publish(directory, passphrase_file, yes, as_json, quiet, paths=paths)
+    check_attest(attest, paths)
+    _publish(directory, passphrase_file, yes, as_json, quiet, paths=paths, attested=attest)
 
 
 @terbit.command()
@@ -231,6 +243,7 @@ def _publish(
     as_json: bool,
     quiet: bool,
     paths: tuple[Path, ...] | None,
+    attested: bool = False,
 ) -> None:
     from publish.cli.plan import asking
     from publish.release.flow import Flow
@@ -240,7 +253,7 @@ def _publish(
     with workspace.lock(), Flow(workspace, stages, now(), passphrase_file) as flow:
         if paths is not None:
             try:
-                refused = take_in(flow, paths)
+                refused = take_in(flow, paths, attested=attested)
             except Exception:
                 flow.heartbeat()
                 raise
@@ -249,11 +262,11 @@ def _publish(
         sys.exit(1)
 
 
-def take_in(flow: Flow, paths: tuple[Path, ...]) -> bool:
+def take_in(flow: Flow, paths: tuple[Path, ...], *, attested: bool = False) -> bool:
     """Take packages in and say what is wrong with them; True if one was refused."""
     from publish.release.flow import take_in_packages
 
-    report = take_in_packages(flow.workspace, paths, flow.stages, flow.now, flow.workers)
+    report = take_in_packages(flow.workspace, paths, flow.stages, flow.now, flow.workers, attested=attested)
     _tell_problems(report)
     _tell_strays(flow.workspace)
     return bool(report.refused)
@@ -269,6 +282,12 @@ def publish_and_tell(flow: Flow, agree: Callable[[Changes], bool] | None, as_jso
             click.echo(json.dumps({**flow.told(), "seconds": seconds}))
     if not as_json and not quiet:
         click.echo(_published_text(flow.told()), err=True)
+
+
+def check_attest(attest: bool, paths: tuple[Path, ...]) -> None:
+    """Whoever vouches says for what: the inbox is full of what strangers may have put there."""
+    if attest and not paths:
+        raise click.UsageError("--attest needs the PATHS that you vouch for")
 
 
 def _published_text(told: dict[str, Any]) -> str:
@@ -311,6 +330,11 @@ def _tell_intake(report: IntakeReport, as_json: bool) -> None:
 
 
 def _tell_problems(report: IntakeReport) -> None:
+    if report.unrecorded:
+        say(
+            f"{report.unrecorded} refusals without an official's signature are too many to be logged; see inbox/refused",
+            err=True,
+        )
     for path, lines in report.refused.items():
         say(f"refused {path}, which lies in {report.aside[path]} now", err=True)
         for line in lines:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-__all__ = ["directory_option", "json_option", "passphrase_option", "quiet_option"]
+__all__ = ["attest_option", "directory_option", "json_option", "passphrase_option", "quiet_option"]
 
 directory_option = click.option(
     "-C",
@@ -12,6 +12,9 @@ directory_option = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(),
     help="The workspace. [default: this folder]",
+)
+attest_option = click.option(
+    "--attest", is_flag=True, help="Vouch for the unsigned packages at PATHS yourself, where officials sign theirs."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Tell what was done as JSON on stdout.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors on stderr.")

@@ -12,6 +12,7 @@ from builder.hashing import input_hash
 from builder.ledger import PackageRecord
 from builder.pack import Entry
 from builder.pages import GONE_DATA, GONE_PAGES
+from builder.recap import SIGNATURE
 from publish.errors import SigningError
 from publish.guard.judge import Right
 from publish.release.draft import object_path
@@ -154,6 +155,10 @@ def _packages(workspace: Workspace, records: Sequence[PackageRecord]) -> dict[st
         cover = workspace.ledger.read_cover(record)
         length = (workspace.ledger.directory / folder / "recap.toml").stat().st_size
         right[f"{folder}/recap.toml"] = Right("package", record.package, length, f"{folder}/recap.toml")
+        if record.signature is not None:
+            path = f"{folder}/{SIGNATURE}"
+            length = (workspace.ledger.directory / path).stat().st_size
+            right[path] = Right("package", record.signature, length, path)
         for file in (cover.rows, *cover.scans):
             right[f"{folder}/{file.file}"] = Right("package", file.sha256, file.length, f"{folder}/{file.file}")
     return right

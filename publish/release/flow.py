@@ -16,6 +16,7 @@ from builder.pack import pack_names, read_index, read_pack
 from builder.site import Site
 from publish.cdn.purger import open_purgers
 from publish.errors import FrozenError, PendingError, PublishError, RaceError, TargetError
+from publish.officials import admission
 from publish.planning.changes import Changes, compare
 from publish.progress import Stages
 from publish.release import make
@@ -35,11 +36,17 @@ __all__ = ["Flow", "take_in_packages", "unpack"]
 
 
 def take_in_packages(
-    workspace: Workspace, paths: Sequence[Path], stages: Stages, now: datetime, workers: Workers | None = None
+    workspace: Workspace,
+    paths: Sequence[Path],
+    stages: Stages,
+    now: datetime,
+    workers: Workers | None = None,
+    *,
+    attested: bool = False,
 ) -> IntakeReport:
     """Take what lies at `paths` (default: the inbox) into the ledger, and keep the fold for the next run.
 
-    `workers` are started meanwhile if what comes in will give them work.
+    `workers` are started meanwhile if what comes in will give them work. `attested`: the operator vouches for what is unsigned at `paths`.
     """
     if frozen := workspace.frozen:
         stages.say(
@@ -51,11 +58,12 @@ def take_in_packages(
     found = [package for path in paths for package in find_packages(path)] if paths else packages_in(workspace.inbox)
     if not found:
         return IntakeReport()
+    admitted = admission(workspace, now, attested=attested)
     if workers is not None and len(found) >= FEW_ROLES:
         workers.start()
     with stages.stage("intake", len(found)) as advance:
         ledger, rows = workspace.ledger, workspace.rows
-        report = take_in(found, workspace.inbox, ledger, rows, workspace.definition, advance, now.timestamp())
+        report = take_in(found, workspace.inbox, ledger, rows, workspace.definition, advance, now.timestamp(), admitted)
         if report.accepted:
             workspace.save_rows()
     return report

@@ -10,6 +10,7 @@ from tuf.api.metadata import DelegatedRole, Key, Root, Targets
 
 from publish.config import OFFLINE_ROLES
 from publish.errors import ConfigError, KeyFileError, SigningError
+from publish.officials import SIGNERS_PATH, enrolment_changes
 from publish.signing.keystore import KeyStore, Passphrases
 from publish.signing.offline import File, Offline, Plan
 from publish.signing.repository import TOP_LEVEL, tuf_key
@@ -125,6 +126,9 @@ def describe(offline: Offline, pending: Sequence[File], known: Mapping[str, tupl
             mark = " " if before.get(subject) == (said, keyids) else "*"
             yield f"  {mark} {subject}: {said} {told(keyids)}".rstrip()
         yield from (f"  * {subject}: removed" for subject in sorted(before.keys() - statements.keys()))
+        if file.role == "trust":
+            signers = [one and offline.trust_file(one, SIGNERS_PATH) for one in (chain and chain.trust, file)]
+            yield from (f"  * {change}" for change in enrolment_changes(*signers))
         for one in offline.signers(file, pending):
             mentioned |= one.keyids
             signed = told(one.signed) or "nobody"

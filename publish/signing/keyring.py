@@ -9,6 +9,7 @@ from tuf.api.metadata import Metadata, Targets
 
 from publish.config import OFFLINE_ROLES, Role
 from publish.errors import SigningError
+from publish.officials import SIGNERS_PATH, trust_files
 from publish.release.jobs import MinisignKey
 from publish.signing import repository
 from publish.signing.keys import SecretKey
@@ -42,7 +43,8 @@ class Keyring:
         Raises:
             SigningError: it does not; new metadata must be prepared and signed offline before the next release.
         """
-        wanted = {f"trust/{name}": data for name, data in self.workspace.definition.files.items()}
+        wanted: dict[str, bytes | None] = {SIGNERS_PATH: None}
+        wanted |= {f"trust/{name}": data for name, data in trust_files(self.workspace.inputs).items()}
         changed = [path for path, data in sorted(wanted.items()) if self.trust.files.get(path) != data]
         changed += [f"the key {name}" for name in self.config.online_keys if f"keys/{name}.pub" not in self.trust.files]
         changed += [

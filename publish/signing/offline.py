@@ -238,6 +238,11 @@ class Offline:
         """The files that `trust` lists, by path, each as its signed hash says."""
         return {path: self._trust_file(path, listed) for path, listed in trust.metadata.signed.targets.items()}
 
+    def trust_file(self, trust: File, path: str) -> bytes | None:
+        """One of them; None if `trust` does not list it."""
+        listed = trust.metadata.signed.targets.get(path)
+        return None if listed is None else self._trust_file(path, listed)
+
     def _trust_file(self, path: str, listed: Any) -> bytes:  # noqa: ANN401 - python-tuf's TargetFile
         try:
             data: bytes = (self._trust / listed.hashes["sha256"]).read_bytes()

@@ -1,0 +1,163 @@
+"""An official's hand-in: rows, scans and a signature to one package that intake takes, or the reason why it would not.
+
+Format: docs/formats.md, "Recap package", "Officials". `ssh-keygen` signs, so that agents and hardware keys do.
+"""
+
+import hashlib
+import io
+import subprocess
+import tempfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from builder.election import Definition
+from builder.errors import PackageError
+from builder.importers.delivery import import_results
+from builder.importers.source import ResultsMap
+from builder.intake import Broken, check_cover, judge
+from builder.officials import check_scope
+from builder.recap import (
+    COVER,
+    SIGNATURE,
+    Attestation,
+    Cover,
+    NamedFile,
+    Package,
+    RevisionReason,
+    package_files,
+    parse_cover,
+    read_package,
+)
+from builder.rows import Rows
+from publish.errors import PublishError
+from verifier.formats.sshsig import SshSignature
+from verifier.officials import check_signature, namespace, parse_allowed_signers
+
+__all__ = ["HandIn", "make_package", "mapped_rows", "sign_package", "zip_package"]
+
+ROWS = "rows.csv"
+# What only the ledger can tell, which an official does not have.
+OF_THE_LEDGER = {"wrong-revision", "withdrawn-unknown"}
+EARLIEST = (1980, 1, 1, 0, 0, 0)  # zip knows no earlier time; a package is a function of what is in it
+
+
+@dataclass(frozen=True)
+class HandIn:
+    """What an official says of his rows, for `area`; `by` is his own area, that one or one above it."""
+
+    contest: str
+    series: Literal["count", "recap"]
+    area: str
+    by: str
+    form: str = ""
+    document: str = ""
+    reason: str | None = None
+    note: str = ""
+    scans: Mapping[str, bytes] = field(default_factory=dict)
+
+
+def make_package(rows: bytes, hand_in: HandIn, definition: Definition) -> Package:
+    """The package, not yet signed. PackageError, with every rule that it breaks, for what intake would refuse whatever it knows already."""
+    cover = Cover(
+        format="terbit-recap-1",
+        election=definition.election.id,
+        contest=hand_in.contest,
+        series=hand_in.series,
+        tier=_tier(hand_in.area, definition),
+        area=hand_in.area,
+        form=hand_in.form,
+        document=hand_in.document,
+        rows=_named(ROWS, rows),
+        attestation=Attestation("official", hand_in.by),
+        revision=RevisionReason(hand_in.reason, hand_in.note) if hand_in.reason else None,
+        scans=tuple(_named(name, data) for name, data in hand_in.scans.items()),
+    )
+    files = package_files(cover, rows, hand_in.scans)
+    package = Package(parse_cover(files[COVER], COVER), files, "package")
+    broken = check_cover(package, definition) or check_scope(package, definition) or _broken_rows(package, definition)
+    if broken:
+        raise PackageError("; ".join(map(str, broken)))
+    return package
+
+
+def mapped_rows(path: Path, map_: ResultsMap, hand_in: HandIn, definition: Definition) -> bytes:
+    """`rows.csv` of what a map reads in somebody's CSV, as first revisions.
+
+    Raises:
+        ImporterError, PackageError: it cannot be read, has rows that cannot be taken, or none or others than those of the area.
+    """
+    changes = {"contest": hand_in.contest, "series": hand_in.series, "tier": _tier(hand_in.area, definition)}
+    map_ = msgspec.structs.replace(map_, **changes)
+    with tempfile.TemporaryDirectory() as folder:
+        report = import_results(path, map_, definition, {}, out=Path(folder) / "out")
+        if report.rejected:
+            raise PackageError("; ".join(report.problems), file=path, rule="rejected")
+        packages = [read_package(found) for found in report.packages]
+    if [package.cover.area for package in packages] != [hand_in.area]:
+        found = ", ".join(package.cover.area for package in packages[:5]) or "none"
+        raise PackageError(
+            f"must have rows of area {hand_in.area} alone; it has those of {found}", file=path, rule="area"
+        )
+    return packages[0].rows
+
+
+def sign_package(
+    package: Package, key: Path, definition: Definition, allowed: bytes | None, now: datetime
+) -> dict[str, bytes]:
+    """All files of the package, signed with `key` (a key file, or a public key whose secret an agent or a hardware key has).
+
+    Raises:
+        PublishError: ssh-keygen did not sign.
+        FormatError, VerificationError, PackageError: intake would not take the signature; `allowed` is allowed_signers, if it is known.
+    """
+    cover, election = package.files[COVER], definition.election.id
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / COVER
+        path.write_bytes(cover)
+        command = ["ssh-keygen", "-Y", "sign", "-n", namespace(election), "-f", str(key), str(path)]
+        try:
+            done = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)  # noqa: S603
+        except OSError as error:
+            raise PublishError(f"ssh-keygen cannot be run: {error.strerror}; install OpenSSH") from error
+        if done.returncode != 0 or not (signed := path.with_name(SIGNATURE)).exists():
+            raise PublishError(f"ssh-keygen did not sign with {key}")
+        signature = signed.read_bytes()
+    SshSignature.parse(signature).check(cover, namespace(election))
+    if allowed is not None:
+        signers = parse_allowed_signers(allowed, election)
+        found = check_signature(cover, signature, election, package.cover.attestation.by, allowed=signers, time=now)
+        if found.rule is not None:
+            raise PackageError(found.problem, rule=found.rule)
+    return {**package.files, SIGNATURE: signature}
+
+
+def zip_package(files: Mapping[str, bytes]) -> bytes:
+    """The package as one zip, the same for the same files."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(zipfile.ZipInfo(name, EARLIEST), data, zipfile.ZIP_DEFLATED)
+    return packed.getvalue()
+
+
+def _tier(area: str, definition: Definition) -> str:
+    row = definition.areas.index.get(area)
+    if row is None:
+        raise PackageError(f"area {area!r} is not in areas.csv", rule="unknown-area")
+    return definition.election.levels[definition.areas.levels[row]].id
+
+
+def _named(name: str, data: bytes) -> NamedFile:
+    return NamedFile(name, hashlib.sha256(data).hexdigest(), len(data))
+
+
+def _broken_rows(package: Package, definition: Definition) -> Sequence[Broken]:
+    rows = {contest.id: Rows(contest) for contest in definition.election.contests}
+    (verdict,) = judge([package], rows, definition, 0)
+    return [one for one in verdict.broken if one.rule not in OF_THE_LEDGER]
