@@ -10,7 +10,17 @@ from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import urlsplit
 
-__all__ = ["Delay", "Fault", "FaultProxy", "LostAnswer", "LostRequest", "Status", "TruncatedAnswer", "TruncatedRequest"]
+__all__ = [
+    "Delay",
+    "Drip",
+    "Fault",
+    "FaultProxy",
+    "LostAnswer",
+    "LostRequest",
+    "Status",
+    "TruncatedAnswer",
+    "TruncatedRequest",
+]
 
 
 class Fault:
@@ -46,6 +56,10 @@ class Delay(Fault):
     """The request takes its time."""
 
     seconds: float
+
+
+class Drip(Fault):
+    """The answer's head comes a byte at a time, and never ends."""
 
 
 Choose = Callable[[str, str, int], Fault | None]
@@ -110,6 +124,12 @@ class FaultProxy:
                 return False
             case Delay(seconds):
                 await asyncio.sleep(seconds)
+            case Drip():
+                writer.write(b"HTTP/1.1 200 OK\r\nX-Drip: ")
+                while True:
+                    writer.write(b"x")
+                    await writer.drain()
+                    await asyncio.sleep(0.02)
             case Status(code, headers):
                 lines = [f"HTTP/1.1 {code} Fault", "Content-Length: 0", *(f"{k}: {v}" for k, v in headers.items())]
                 writer.write("\r\n".join([*lines, "", ""]).encode())

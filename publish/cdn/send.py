@@ -11,6 +11,7 @@ from typing import Any
 import urllib3
 
 from publish.cdn.batches import HttpRequest, Invalidation, Request
+from verifier.deadline import Deadline, with_deadlines
 
 __all__ = ["Sender"]
 
@@ -23,6 +24,7 @@ BUSY = frozenset([408, 429, 500, 502, 503, 504])
 # The modules for nginx answer so where nothing was kept under the address.
 NOTHING_KEPT = frozenset([404, 412])
 TIMEOUT = urllib3.Timeout(connect=5, read=30)
+ALTOGETHER = 40.0  # seconds for one request and its answer
 ANSWER = 4_096  # bytes read of an answer
 
 
@@ -33,7 +35,7 @@ class Sender:
         self, *, distribution: str = "", profile: str | None = None, sleep: Callable[[float], None] = time.sleep
     ) -> None:
         self._distribution, self._profile, self._sleep = distribution, profile, sleep
-        self._pool = urllib3.PoolManager(maxsize=CONCURRENCY, timeout=TIMEOUT, retries=False)
+        self._pool = with_deadlines(urllib3.PoolManager(maxsize=CONCURRENCY, timeout=TIMEOUT, retries=False))
         self._lock, self._failed_in_a_row = threading.Lock(), 0
 
     def send(self, requests: Iterable[Request], advance: Callable[[int], None]) -> list[tuple[Request, str]]:
@@ -72,24 +74,27 @@ class Sender:
     def _once(self, request: HttpRequest) -> tuple[str | None, float | None]:
         """The problem if there is one, and how long to wait at least before it is worth another try (None: it is not)."""
         where = f"{request.method} {request.url}"
-        try:
-            # A redirect is not followed: the secret in the headers is for this server alone.
-            answer = self._pool.request(
-                request.method,
-                request.url,
-                headers=dict(request.headers),
-                body=request.body,
-                redirect=False,
-                preload_content=False,
-            )
-            # One piece of the answer at most: a server that drips would hold a publisher for ever.
-            answer.read1(ANSWER)
-            if answer.length_remaining != 0:
-                answer.close()
-            answer.release_conn()
-        except (urllib3.exceptions.HTTPError, ValueError, OSError) as error:
-            # Names the kind of failure alone: an address or a header in the text might hold a secret.
-            return f"{type(error).__name__}: {where}", 0.0
+        with Deadline().running(ALTOGETHER) as deadline:
+            try:
+                # A redirect is not followed: the secret in the headers is for this server alone.
+                answer = self._pool.request(
+                    request.method,
+                    request.url,
+                    headers=dict(request.headers),
+                    body=request.body,
+                    redirect=False,
+                    preload_content=False,
+                )
+                answer.read1(ANSWER)
+                if answer.length_remaining != 0:
+                    answer.close()
+                answer.release_conn()
+            except (urllib3.exceptions.HTTPError, ValueError, OSError) as error:
+                # Names the kind of failure alone: an address or a header in the text might hold a secret.
+                if not deadline.expired:
+                    return f"{type(error).__name__}: {where}", 0.0
+        if deadline.expired:  # whoever drips would do so again
+            return f"no whole answer within {ALTOGETHER:g} s: {where}", None
         if 200 <= answer.status < 300 or (request.method == "PURGE" and answer.status in NOTHING_KEPT):
             return None, None
         return f"status {answer.status}: {where}", _retry_after(answer.headers) if answer.status in BUSY else None

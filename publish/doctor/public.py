@@ -14,11 +14,13 @@ from publish.doctor.judge import ORIGIN, Finding, judge_clock, judge_headers, ju
 from publish.guard.expected import Expected
 from publish.signing.ours import signed_by
 from publish.targets import TIMESTAMP
+from verifier.deadline import Deadline, with_deadlines
 from verifier.formats.minisign import PublicKey
 
 __all__ = ["examine", "judge_shown"]
 
 TIMEOUT = urllib3.Timeout(connect=5, read=10)
+ALTOGETHER = 60.0  # seconds for one file
 LONGEST = 64_000_000
 
 
@@ -32,17 +34,20 @@ def examine(
         yield Finding(
             "warn", url, "without TLS anybody on the way changes what readers see", "serve it with https, and HSTS"
         )
-    pool = urllib3.PoolManager(
-        headers={"Accept-Encoding": "identity", "User-Agent": "terbit-doctor", "Origin": ORIGIN},
-        retries=urllib3.Retry(total=1, redirect=0, raise_on_redirect=False),
-        timeout=TIMEOUT,
+    pool = with_deadlines(
+        urllib3.PoolManager(
+            headers={"Accept-Encoding": "identity", "User-Agent": "terbit-doctor", "Origin": ORIGIN},
+            retries=urllib3.Retry(total=1, redirect=0, raise_on_redirect=False),
+            timeout=TIMEOUT,
+        )
     )
     for path in _sample(expected):
         place = path.removeprefix("../") if path.startswith("../") else f"{election}/{path}"
         try:
-            answer = pool.request("GET", url + quote(place), preload_content=False)
-            data = answer.read(LONGEST)
-            answer.release_conn()
+            with Deadline().running(ALTOGETHER):
+                answer = pool.request("GET", url + quote(place), preload_content=False)
+                data = answer.read(LONGEST)
+                answer.release_conn()
         except urllib3.exceptions.HTTPError as error:
             yield Finding(
                 "fail", url + place, f"no answer ({type(error).__name__})", "look at DNS, the CDN and its origin"

@@ -108,25 +108,25 @@ class Alerts:
     def _webhook(self, alert: bytes) -> None:
         import urllib3
 
+        from verifier.deadline import Deadline, with_deadlines
+
         try:
             if self._config.webhook_file:
                 url = (self._directory / self._config.webhook_file).read_text().strip()
             else:
                 url = self._config.webhook or ""
-            answer = urllib3.PoolManager().request(
-                "POST",
-                url,
-                body=alert,
-                headers={"Content-Type": "application/json", "User-Agent": "terbit-guard"},
-                timeout=WEBHOOK_SECONDS,
-                retries=urllib3.Retry(
-                    WEBHOOK_TRIES,
-                    redirect=0,
-                    backoff_factor=0.3,
-                    status_forcelist=[429, 500, 502, 503, 504],
-                    allowed_methods=None,
-                ),
+            retries = urllib3.Retry(
+                WEBHOOK_TRIES,
+                redirect=0,
+                backoff_factor=0.3,
+                status_forcelist=[429, 500, 502, 503, 504],
+                allowed_methods=None,
+                retry_after_max=WEBHOOK_SECONDS,
             )
+            pool = with_deadlines(urllib3.PoolManager(retries=retries, timeout=WEBHOOK_SECONDS))
+            headers = {"Content-Type": "application/json", "User-Agent": "terbit-guard"}
+            with Deadline().running(COMMAND_SECONDS):
+                answer = pool.request("POST", url, body=alert, headers=headers)
             if answer.status >= 300:
                 self._say(f"the alert webhook answered {answer.status}")
         except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:

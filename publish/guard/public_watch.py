@@ -25,11 +25,14 @@ from publish.guard.watch import TargetWatch
 from publish.guard.wrong import told_time
 from publish.signing.ours import signature_for, signed_by
 from publish.targets import TIMESTAMP
+from verifier.deadline import Deadline, with_deadlines
 
 __all__ = ["PublicWatch"]
 
 CONNECTIONS = 8
 TIMEOUT = urllib3.Timeout(connect=5, read=10)
+ALTOGETHER = 30.0  # seconds for one file
+STALLS = 8  # answers of one look that did not come in time, after which the rest is left to the next
 WHOLE_EVERY = 10  # looks: in between a 304 is believed for the pages that are asked for each time
 SLACK = 1_000_000  # bytes that an altered file may be longer and still be told by its hash
 
@@ -52,15 +55,14 @@ class PublicWatch:
         config = target.workspace.config.guard
         self._allowed, self._sample = timedelta(seconds=config.stale_seconds), config.sample
         self._election = target.workspace.definition.election.id
-        self._pool = urllib3.PoolManager(
-            maxsize=CONNECTIONS, headers={"Accept-Encoding": "identity", "User-Agent": "terbit-guard"}
-        )
+        headers = {"Accept-Encoding": "identity", "User-Agent": "terbit-guard"}
+        self._pool = with_deadlines(urllib3.PoolManager(maxsize=CONNECTIONS, headers=headers))
         name = hashlib.sha256(url.encode()).hexdigest()[:16]
         self._file = target.workspace.build / "guard" / f"stale-{name}.json"
         self._since = _read_since(self._file)
         self._tags: dict[str, tuple[str, str]] = {}
         # Nobody can know where the round begins.
-        self._looks, self._position = 0, secrets.randbelow(1 << 32)
+        self._looks, self._stalled, self._position = 0, 0, secrets.randbelow(1 << 32)
         self._mark = b""
 
     def sweep(self) -> list[Finding]:
@@ -90,7 +92,7 @@ class PublicWatch:
         return findings
 
     def _begin(self, expected: Expected) -> None:
-        self._looks += 1
+        self._looks, self._stalled = self._looks + 1, 0
         if self._mark == expected.mark:
             return
         self._mark = expected.mark
@@ -106,6 +108,16 @@ class PublicWatch:
         return [self._rest[(start + step) % len(self._rest)] for step in range(count)]
 
     def _get(self, path: str, expected: Expected) -> _Answer:
+        if self._stalled >= STALLS:
+            return _Answer(path, fault="not asked for: too many answers did not come in time", down=True)
+        with Deadline().running(ALTOGETHER) as deadline:
+            answer = self._ask(path, expected)
+        if not deadline.expired:
+            return answer
+        self._stalled += 1
+        return _Answer(path, fault=f"no whole answer within {ALTOGETHER:g} s", down=True)
+
+    def _ask(self, path: str, expected: Expected) -> _Answer:
         right = expected.right[path]
         place = path.removeprefix("../") if path.startswith("../") else f"{self._election}/{path}"
         tag, sha256 = self._tags.get(path, ("", ""))

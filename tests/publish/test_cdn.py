@@ -36,6 +36,7 @@ from publish.config import parse_config
 from publish.errors import ConfigError
 from tests.cdn import HOST, PURGE_KEY, Cdn, nginx_cache, nginx_origin, varnish
 from tests.election import NIGHT, correction, minutes
+from tests.faults import Drip, FaultProxy
 from tests.publish.workspace import deliver, make_workspace
 from tests.publish.workspace import publish as publish_workspace
 from tests.storage import BUCKET, Server, moto, seaweedfs
@@ -352,6 +353,16 @@ def test_how_often_a_request_is_repeated(status: int, header: str, attempts: int
         assert Sender(sleep=slept.append).send([request], lambda paths: None)[0][1].startswith(f"status {status}")
     assert len(api.asked) == attempts
     assert waited is None or slept == waited
+
+
+def test_a_server_that_drips_holds_no_publisher(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A purge whose answer comes a byte at a time is given up when its time is over, and not asked again."""
+    monkeypatch.setattr(publish.cdn.send, "ALTOGETHER", 0.2)
+    with Api() as api, FaultProxy(api.url, lambda method, path, number: Drip()) as proxy:
+        request = HttpRequest("PURGE", f"{proxy.url}/x", {}, None, ("x",))
+        ((_, problem),) = Sender().send([request], lambda paths: None)
+        assert problem == f"no whole answer within 0.2 s: PURGE {proxy.url}/x"
+        assert len(proxy.requests) == 1
 
 
 def sent(purge: Any, paths: Sequence[str], place: Place = PLACE) -> list[Request]:

@@ -28,7 +28,7 @@ from publish.guard.patrol import Patrol
 from publish.targets import TIMESTAMP
 from publish.workspace import Workspace
 from tests.election import NIGHT, correction, minutes
-from tests.faults import FaultProxy, Status
+from tests.faults import Drip, FaultProxy, Status
 from tests.publish.workspace import deliver, make_workspace, publish
 from tests.storage import BUCKET, Server, seaweedfs
 
@@ -422,6 +422,22 @@ def test_a_public_address_that_answers_otherwise(
     assert [(finding.path, finding.what) for finding in findings] == [
         ("ppwp/1101/1101.html", "down" if answer == 503 else "altered")
     ]
+
+
+def test_a_public_address_that_drips_holds_no_guard(
+    tmp_path: Path, cache: tuple[str, dict[str, bytes | int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers that come a byte at a time are down when their time is over; after a few of them the rest is not asked for."""
+    monkeypatch.setattr("publish.guard.public_watch.ALTOGETHER", 0.2)
+    with FaultProxy(cache[0], lambda method, path, number: None if TIMESTAMP in path else Drip()) as proxy:
+        place = public_place(tmp_path, f"{proxy.url}/")
+        findings = place.guard()
+        assert {one.what for one in findings} == {"down"}
+        assert {one.detail for one in findings} == {
+            "no whole answer within 0.2 s",
+            "not asked for: too many answers did not come in time",
+        }
+        assert len(findings) > len(proxy.requests)
 
 
 def test_a_guard_beside_publishers_mixes_nothing(storage: Server, tmp_path: Path) -> None:
