@@ -7,7 +7,7 @@ stop at any write leaves at most a folder or a torn last line that nothing refer
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -147,12 +147,40 @@ class Ledger:
         """
         if not accepted:
             return
+        self._keep(package for package, _ in accepted)
+        self._append([_record(package, rows, signers.get(package.name), received) for package, rows in accepted])
+
+    def follow(self, records: Sequence[Record], packages: Iterable[Package]) -> None:
+        """Append what another copy of this ledger has beyond this one; `packages` are those of its package records.
+
+        Raises:
+            LedgerError: that copy could not have come about: nothing was appended.
+        """
+        count, cuts = len(self.packages), self.cuts[-1:]
+        for record in records:
+            if isinstance(record, PackageRecord):
+                count += 1
+            elif isinstance(record, Cut):
+                last = cuts[-1] if cuts else None
+                if record.through != count or record.release != (last.release if last else 0) + 1:
+                    raise LedgerError(
+                        f"cut {record.release} does not follow from what comes before it", file=self.path, rule="cut"
+                    )
+                if last and record.time < last.time:
+                    raise LedgerError(
+                        f"cut {record.release} is older than the one before it", file=self.path, rule="clock"
+                    )
+                cuts.append(record)
+        if records:
+            self._keep(packages)
+            self._append(records)
+
+    def _keep(self, packages: Iterable[Package]) -> None:
         root = self.directory / "packages"
         root.mkdir(parents=True, exist_ok=True)
-        for package, _ in accepted:
+        for package in packages:
             durable.write_directory(root / package.name, package.files)
         os.sync()  # one for all folders: their records may only follow when every byte of them would survive a power cut
-        self._append([_record(package, rows, signers.get(package.name), received) for package, rows in accepted])
 
     def add_cut(self, cut: Cut) -> None:
         """Append a cut. Its release number is used up from here on."""

@@ -29,7 +29,8 @@ from tuf.api.serialization import DeserializationError
 
 from publish.errors import SigningError
 from publish.signing.keys import SecretKey
-from verifier.formats import canonical_json, minisign
+from verifier.errors import FormatError
+from verifier.formats import canonical_json, minisign, strict_json
 from verifier.formats.keyid import keyid
 
 __all__ = [
@@ -43,12 +44,15 @@ __all__ = [
     "root_metadata",
     "shard_metadata",
     "sign",
+    "signatures_of",
+    "signed_part",
     "site_metadata",
     "snapshot_metadata",
     "targets_metadata",
     "timestamp_metadata",
     "trust_metadata",
     "tuf_key",
+    "with_signatures",
 ]
 
 TOP_LEVEL = ("root", "targets", "snapshot", "timestamp")
@@ -219,6 +223,38 @@ def sign(data: bytes, keys: Iterable[SecretKey]) -> bytes:
     """The metadata `data` with the signatures of `keys` added to those that it has."""
     metadata: Metadata[Any] = Metadata.from_bytes(data)
     return _add_signatures(metadata, keys)
+
+
+def signed_part(data: bytes, what: str) -> dict[str, Any]:
+    """What metadata says, read strictly. FormatError, naming `what`, if it says it in two ways or not at all."""
+    match strict_json.loads(data, what):
+        case {"signed": dict(signed)}:
+            return signed
+    raise FormatError(f"{what} is no signed metadata")
+
+
+def signatures_of(data: bytes) -> dict[str, str]:
+    """The signatures of metadata that is known to be good otherwise: hexadecimal, by keyid."""
+    return {keyid: one.signature for keyid, one in Metadata[Any].from_bytes(data).signatures.items()}
+
+
+def with_signatures(data: bytes, signatures: Mapping[str, str], role: RoleKeys, what: str) -> bytes:
+    """The metadata `data` with those of `signatures` added that keys of `role` made of it: the same bytes, whoever puts them together.
+
+    Raises:
+        SigningError: with them it still has fewer than the role's threshold.
+    """
+    metadata: Metadata[Any] = Metadata.from_bytes(data)
+    payload = canonical_json.encode(metadata.signed.to_dict())
+    known = {tuf_key(key).keyid: key for key in role.keys}
+    for keyid, signature in signatures.items():
+        one = Signature(keyid, signature)
+        if keyid in known and _signs(one, known[keyid], payload):
+            metadata.signatures.setdefault(keyid, one)
+    if len(metadata.signatures) < role.threshold:
+        raise SigningError(f"{what} has {len(metadata.signatures)} good signatures and needs {role.threshold}")
+    metadata.signatures = dict(sorted(metadata.signatures.items()))
+    return metadata.to_bytes()
 
 
 def _signed(signed: Root | Targets | Snapshot | Timestamp, keys: Iterable[SecretKey]) -> bytes:
