@@ -51,6 +51,16 @@ class Purger:
         """Forget the pointers, unless it is configured off, and what the last run could not."""
         self._forget(asked_as(self._place.election, POINTERS) if self._config.on_renew else [], str(timestamp))
 
+    def repair(self, paths: Sequence[str], reference: str) -> str:
+        """Forget files (relative to the election's folder) whose caches may hold a stranger's bytes; what came of it, in words.
+
+        Nothing is kept for the next run: a guard that finds them wrong again asks again.
+        """
+        left = self._send(_Kept(reference, asked_as(self._place.election, paths)), lambda steps: None)
+        if not left:
+            return "purged from the CDN"
+        return f"the CDN was not purged: {'; '.join([*self._problems][:SHOWN])}"
+
     def told(self) -> dict[str, Any]:
         """What this run did, for JSON: numbers of paths `purged` and `kept` for the next run, and `problems`."""
         return {"purged": self._purged, "kept": self._left, "problems": [*self._problems][:SHOWN]}

@@ -17,7 +17,7 @@ import msgspec
 
 from builder import durable
 from publish import limits
-from publish.guard.judge import Finding
+from publish.guard.judge import Finding, is_mended
 
 if TYPE_CHECKING:
     from publish.config import GuardConfig
@@ -153,11 +153,6 @@ class Alerts:
             durable.write_file(self._directory / self._config.textfile, ("\n".join(lines) + "\n").encode())
         except OSError as error:
             self._say(f"{self._config.textfile} cannot be written: {error.strerror or error}")
-
-
-def is_mended(finding: Finding) -> bool:
-    """True if nothing of it is left."""
-    return finding.done.startswith(("put back", "removed"))
 
 
 def _labels(**labels: str) -> str:

@@ -24,6 +24,7 @@ __all__ = [
     "exit_code",
     "harmless",
     "holds",
+    "is_mended",
     "is_mutable",
     "plan",
 ]
@@ -133,6 +134,11 @@ def harmless(path: str, data: bytes, keys: Sequence[PublicKey]) -> bool:
     if match := _ASIDE.fullmatch(path):
         return hashlib.sha256(data).hexdigest() == match["sha256"]
     return path in MARKS and MARKS[path].fullmatch(data) is not None
+
+
+def is_mended(finding: Finding) -> bool:
+    """True if nothing of it is left."""
+    return finding.done.startswith(("put back", "removed"))
 
 
 def exit_code(findings: Iterable[Finding]) -> int:

@@ -20,7 +20,8 @@ import urllib3
 
 from builder import durable
 from publish.guard.expected import Expected
-from publish.guard.judge import Finding, Right, holds
+from publish.guard.judge import ALTERED, Finding, Right, holds
+from publish.guard.purge import purged
 from publish.guard.watch import TargetWatch
 from publish.guard.wrong import told_time
 from publish.signing.ours import signature_for, signed_by
@@ -64,6 +65,7 @@ class PublicWatch:
         # Nobody can know where the round begins.
         self._looks, self._stalled, self._position = 0, 0, secrets.randbelow(1 << 32)
         self._mark = b""
+        self._purged: dict[str, datetime] = {}  # until when a path is not purged again
 
     def sweep(self) -> list[Finding]:
         """One look at the public address."""
@@ -86,6 +88,10 @@ class PublicWatch:
         # What a publisher is just replacing is judged at the next look.
         with self._target.settled() as settled:
             findings = [self._judge(one, expected) for one in wrong] if settled and wrong else []
+        if self._target.heals:
+            findings = purged(self._target.workspace, self._target.name, findings, self._is_due, self._clock())
+            now = self._clock()
+            self._purged |= {one.path: now + self._allowed for one in findings if self._is_due(one)}
         if self._since != before:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             durable.write_file(self._file, msgspec.json.encode(self._since))
@@ -174,6 +180,11 @@ class PublicWatch:
             f"an earlier copy that should have gone by {until:%H:%M:%S} UTC: purge it, look at that cache",
             sha256,
         )
+
+    def _is_due(self, finding: Finding) -> bool:
+        """True if its cache should forget it: not at each look, since a CDN needs its time for that, and may bill it."""
+        now = self._clock()
+        return finding.what in ALTERED and now >= self._purged.get(finding.path, now)
 
     def _was_ours(self, path: str, data: bytes, sha256: str, expected: Expected) -> bool:
         right = expected.right[path]

@@ -23,8 +23,9 @@ from publish import limits
 from publish.errors import PublishError
 from publish.guard.expected import Expected, expect, recorded
 from publish.guard.inventory import EVIDENCE, READ_AT_ONCE, BucketInventory, Found, Inventory, LocalInventory
-from publish.guard.judge import Finding, Right, claimed, harmless, holds, is_mutable, plan
+from publish.guard.judge import Finding, Right, claimed, harmless, holds, is_mended, is_mutable, plan
 from publish.guard.listing import Listing, is_beside
+from publish.guard.purge import purged
 from publish.guard.sources import Sources
 from publish.guard.wrong import Wrong, hash_of, told_time
 from publish.release.draft import timestamp_version
@@ -63,7 +64,7 @@ class TargetWatch:
     def __init__(
         self, directory: Path, name: str, heal: bool, clock: Callable[[], datetime], passphrase_file: Path | None = None
     ) -> None:
-        self.name, self._directory, self._heal, self._clock = name, directory, heal, clock
+        self.name, self._directory, self.heals, self._clock = name, directory, heal, clock
         self._passphrase_file = passphrase_file
         self.workspace = Workspace(directory)
         self.store = open_record(self.workspace, name)
@@ -90,6 +91,8 @@ class TargetWatch:
         for batch in _portions(wrong, BATCH, lambda one: one.found.length if one.found else 0):
             findings += self._settle(batch, newer)
         self._forget()
+        # At once: a cache may have kept what stood there, an object's for a year.
+        findings = purged(self.workspace, self.name, findings, is_mended, self._clock())
         if self._listed.left_out:
             findings.append(self._left_out())
         return findings + (self._unfinished() if newer else [])
@@ -238,7 +241,7 @@ class TargetWatch:
 
     def _handle(self, wrong: Sequence[Wrong]) -> list[Finding]:
         """Put right what is wrong, and tell."""
-        done = self._mend(wrong) if self._heal else [""] * len(wrong)
+        done = self._mend(wrong) if self.heals else [""] * len(wrong)
         return [
             one.finding(self.name, told_time(self._clock()), what, self.keys)
             for one, what in zip(wrong, done, strict=True)
