@@ -4,6 +4,7 @@ import json
 import re
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ from publish.cdn.batches import (
 from publish.cdn.send import GIVE_UP, Sender
 from publish.config import parse_config
 from publish.errors import ConfigError
+from publish.guard.patrol import Patrol
 from tests.cdn import HOST, PURGE_KEY, Cdn, nginx_cache, nginx_origin, varnish
 from tests.election import NIGHT, correction, minutes
 from tests.faults import Drip, FaultProxy
@@ -204,6 +206,72 @@ def told_paths(changed: set[str], shown: dict[str, Any]) -> set[str]:
     assert not [path for path in anew if re.match(r"targets/|packages/|metadata/[0-9]", path)]
     assert changed <= anew
     return anew
+
+
+def public(cdn: Cdn, path: str) -> bytes:
+    """What a reader gets who knows the CDN by its own address."""
+    with urllib.request.urlopen(f"{cdn.url}/{path}") as answer:
+        data: bytes = answer.read()
+        return data
+
+
+@pytest.mark.parametrize("name", ["varnish", "nginx"])
+def test_the_guard_purges_what_it_put_right(
+    name: str, storage: Server, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """A stranger's page and object that a CDN has kept are gone from it with the look that mends the bucket, and those that it alone has with the look that sees them."""
+    cdn: Cdn = request.getfixturevalue(f"{name}_cdn")
+    prefix = f"guarded-{name}/"
+    made = bucket_workspace(tmp_path / "w", storage, cdn, "purge", prefix)
+    config = made / "terbit.toml"
+    config.write_text(config.read_text().replace(f"http://{HOST}/", f"{cdn.url}/") + "[guard]\nsample = 1000\n")
+    run(made)
+    object_path = next((made / "public/uji/targets/ppwp/1101").glob("*.1101.html")).relative_to(made / "public")
+    page, client = f"uji/{PAGE}", storage.client()
+    right = (made / "public" / page).read_bytes()
+    kind = {"Bucket": BUCKET, "ContentType": "text/html; charset=utf-8", "CacheControl": "public, max-age=3600"}
+
+    def guard(heal: bool = True) -> dict[tuple[str, str], str]:
+        found = Patrol(made, heal, lambda: NIGHT, lambda finding: None, lambda text: None).once()
+        return {(one.where, f"uji/{one.path}"): one.done for one in found if one.path in {PAGE, str(object_path)[4:]}}
+
+    for path in (page, str(object_path)):
+        client.put_object(**kind, Key=prefix + path, Body=b"palsu")
+        assert public(cdn, prefix + path) == b"palsu"
+    assert set(guard(heal=False).values()) == {""}
+    assert public(cdn, prefix + page) == b"palsu"
+    told = guard()
+    assert {path for where, path in told if where == "bucket"} == {page, str(object_path)}
+    assert all(done.startswith("put back") and done.endswith("; purged from the CDN") for done in told.values())
+    for path in (page, str(object_path)):
+        assert public(cdn, prefix + path) == right
+    held = client.get_object(Bucket=BUCKET, Key=prefix + page)
+    client.put_object(**kind, Key=prefix + page, Body=b"palsu")
+    cdn.ask(prefix + page, "PURGE", {"X-Purge-Key": PURGE_KEY, "Host": urlsplit(cdn.url).netloc})
+    assert public(cdn, prefix + page) == b"palsu"
+    headers = {name: held[name] for name in ("ContentType", "CacheControl")}
+    client.put_object(Bucket=BUCKET, Key=prefix + page, Body=right, **headers)
+    assert guard() == {(f"{cdn.url}/{prefix}", page): "purged from the CDN"}
+    assert public(cdn, prefix + page) == right
+    assert guard() == {}
+
+
+def test_a_cdn_that_cannot_be_purged_is_told_by_the_guard(tmp_path: Path) -> None:
+    """A page is put back all the same, and the finding says that the CDN was not told and why."""
+    with Api(lambda number: 200) as api:
+        made = folder_workspace(tmp_path / "w", f'kind = "purge"\nservers = ["{api.url}"]\n')
+        text = (made / "terbit.toml").read_text()
+        run(made)
+        (made / "terbit.toml").write_text(text.replace(f"https://{HOST}/", f"{api.url}/"))
+        api.choose = lambda number: 403
+        page = made / "public/uji" / PAGE
+        page.unlink()
+        page.write_bytes(b"palsu")
+        found = Patrol(made, True, lambda: NIGHT, lambda finding: None, lambda text: None).once()
+        done = {one.done for one in found if one.path == PAGE and one.where == "public"}
+        assert len(done) == 1
+        assert "; the CDN was not purged: status 403" in done.pop()
+        assert page.read_bytes() != b"palsu"
 
 
 def test_only_the_publisher_purges(varnish_cdn: Cdn) -> None:
