@@ -99,6 +99,14 @@ SPECIAL = {
     "terbit-verify compare tallies.csv ADDRESS-OF-THE-SITE --all --html report.html --csv differences.csv": Special(
         "tells what the tallies leave out", code=1
     ),
+    "terbit-verify monitor ADDRESS-OF-THE-SITE mirror/public/contoh-2029 --root-sha256 ROOT-FINGERPRINT": Special(
+        "mirrors do not carry the log yet",
+        instead="terbit-verify monitor ADDRESS-OF-THE-SITE --root-sha256 ROOT-FINGERPRINT",
+    ),
+    "terbit-verify monitor ADDRESS-OF-THE-SITE mirror/public/contoh-2029 --all --html score.html": Special(
+        "mirrors do not carry the log yet",
+        instead="terbit-verify monitor ADDRESS-OF-THE-SITE --all --html score.html",
+    ),
     "minisign -Vm 1101.json -p minisign.pub": Special("needs what the text says to download", first=DOWNLOAD),
 }
 

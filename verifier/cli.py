@@ -20,6 +20,7 @@ import click
 from verifier import limits
 from verifier.cli_compare import compare
 from verifier.cli_mirror import mirror
+from verifier.cli_monitor import monitor
 from verifier.cli_trust import TrustOptions, now_option, trust_options
 from verifier.cli_witness import witness
 from verifier.errors import VerificationError, VerifierError
@@ -55,6 +56,7 @@ def main() -> None:
 
 main.add_command(compare)
 main.add_command(mirror)
+main.add_command(monitor)
 main.add_command(witness)
 
 

@@ -118,7 +118,7 @@ class _Run:
         try:
             return MinisignKeys.parse(self._client.target(KEYS_PATH))
         except VerifierError as error:
-            self._failures.append(Failure(KEYS_PATH, f"no signature could be checked: {error}"))
+            self._failures.append(Failure.of(KEYS_PATH, error)._replace(what=f"no signature could be checked: {error}"))
             return None
 
     def metadata_failed(self, name: str, error: VerifierError) -> None:
