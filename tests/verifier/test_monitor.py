@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -13,6 +14,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.election import NIGHT, correction, minutes
+from tests.publish.workspace import deliver, make_workspace, publish
 from tests.verifier.formats.tlog import LOG, ORIGIN, signed, signer, verifier_key
 from tests.verifier.site_simulator import NOW, A, B, SiteServer, SiteSimulator, serving, sha256
 from verifier.cli import main
@@ -346,6 +349,30 @@ def test_a_site_without_a_log(tmp_path: Path) -> None:
         ]
         assert CliRunner().invoke(main, [str(word) for word in words]).exit_code == OK
         assert not any("log" in path for path in server.asked)
+
+
+def test_a_published_site_and_a_copy_of_it(tmp_path: Path) -> None:
+    """What the publisher really published is good; a copy from the release before lags, is good until the limit, and stale beyond it."""
+    workspace = make_workspace(tmp_path / "workspace")
+    deliver(workspace)
+    publish(workspace)
+    shutil.copytree(workspace / "public", tmp_path / "copy")
+    deliver(workspace, {"one": correction()})
+    publish(workspace, NIGHT + minutes(5))
+    words = [
+        "monitor",
+        workspace / "public",
+        tmp_path / "copy",
+        "--root",
+        workspace / "keys" / "metadata" / "1.root.json",
+    ]
+    words += ["--state", tmp_path / "state", "--json", "--now", f"{NIGHT + minutes(6):%Y-%m-%dT%H:%M:%SZ}"]
+    for options, code, status in ([["--all"], OK, "ok"], [["--max-lag", "60"], STALE, "stale"]):
+        result = CliRunner().invoke(main, [str(word) for word in [*words, *options]])
+        assert result.exit_code == code, result.output
+        first, second = json.loads(result.stdout)["places"]
+        assert (first["status"], first["release"], first["lag_seconds"]) == ("ok", 2, 0)
+        assert (second["status"], second["release"], second["lag_seconds"]) == (status, 1, 300)
 
 
 def fork(*entries: bytes) -> LoggedSite:

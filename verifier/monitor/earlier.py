@@ -46,7 +46,7 @@ def _check_earlier(client: Client, fetcher: Fetcher, path: str, role: Listed) ->
     name = path.removesuffix(MINISIG)
     sha256 = listed_files(data).get(name, "")
     if path == name:
-        right_bytes(sha256)(fetcher.fetch(path, limits.RESULTS_FILE))
+        right_bytes(sha256)(fetcher.fetch(path, limits.TARGET_FILE))
         return
     results = fetcher.fetch(object_path(SignedFile(name, sha256, 0)), limits.RESULTS_FILE)
     right_bytes(sha256)(results)
