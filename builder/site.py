@@ -16,16 +16,18 @@ from builder.errors import ContentError
 from builder.hashing import input_hash
 from builder.inputs import archive_names, kept_archive
 from builder.ledger import Cut, Ledger, PackageRecord
+from builder.mirrors import MIRRORS_FILE, mirrors_list
 from builder.pack import Entry
 from builder.pages import GONE_DATA, GONE_PAGES, Pages
 from builder.recap import Cover
 from builder.results import View, Views, encode_view
 from builder.rows import Rows
+from builder.scripts import join_modules, standalone_checker
 from builder.tally import Tally, definition_cut, package_releases, tally
 
 __all__ = ["Inputs", "Part", "Site", "entry_of", "make_tallies", "packaged_templates", "parts", "read_tree"]
 
-_PAGE = re.compile(rf"(?:{'|'.join(LANGUAGES)})/[^/]+\.md")
+_CONTENT = re.compile(rf"(?:{'|'.join(LANGUAGES)})/[^/]+\.md|{re.escape(MIRRORS_FILE)}")
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Inputs:
     def content_files(self) -> dict[str, bytes]:
         """The pages and nothing else that an editor may have left beside them: all of it is published."""
         files = read_tree(self.content / "pages")
-        return {name: data for name, data in files.items() if _PAGE.fullmatch(name)}
+        return {name: data for name, data in files.items() if _CONTENT.fullmatch(name)}
 
     @cached_property
     def template_files(self) -> dict[str, bytes]:
@@ -152,7 +154,11 @@ class Site:
         yield entry_of("schema/results.json", (Path(__file__).parent / "results.schema.json").read_bytes())
         for page in content:
             yield entry_of(page.path, self.pages.content_page(page.slug, page.language, page.html, page.title))
-        for name, data in sorted(self.inputs.template_files.items()):
+        templates = self.inputs.template_files
+        yield entry_of("sw.js", join_modules(templates, "sw"))
+        yield entry_of("assets/periksa.html", standalone_checker(templates))
+        yield entry_of("mirrors.json", mirrors_list(self.inputs.content_files.get(MIRRORS_FILE)))
+        for name, data in sorted(templates.items()):
             if name.startswith("assets/"):
                 if name.count("/") != 1:
                     raise ContentError(

@@ -29,6 +29,8 @@ __all__ = ["Render", "Server", "serve"]
 Render = Callable[[str], bytes | None]
 
 RELOAD_SCRIPT = b'"use strict";\nnew EventSource("/_terbit/events").onmessage = () => location.reload();\n'
+# A checker that an earlier, real preview installed would go on showing what was signed.
+NO_CHECKER = b'"use strict";\naddEventListener("install", () => skipWaiting());\naddEventListener("activate", () => registration.unregister());\n'
 RELOAD_TAG = b'<script src="/_terbit/reload.js" defer></script>\n'
 _RENDERED = (".html", ".css", ".js")
 _HEARTBEAT_SECONDS = 15.0
@@ -200,6 +202,9 @@ class _Handler(BaseHTTPRequestHandler):
         render = self.server.render
         if render is None or not name.endswith(_RENDERED):
             return False
+        if name.endswith("/sw.js"):
+            self._reply(HTTPStatus.OK, name, NO_CHECKER, fresh=True)
+            return True
         try:
             with self.server.render_lock:
                 data = render(name)

@@ -11,11 +11,20 @@ from posixpath import splitext
 __all__ = ["IMMUTABLE", "SECURITY_HEADERS", "cache_control", "content_type", "headers_for"]
 
 # Nothing inline runs, nothing foreign loads, and a script cannot turn text into markup: that is what stands between a
-# hostile name and a reader, should a template ever fail to escape it.
+# hostile name and a reader, should a template ever fail to escape it. The one Trusted Types policy lets through the
+# address of the checker (site_templates/assets/periksa.js). The checker itself repeats this policy for what it answers
+# with: site_templates/check/headers.js.
 PAGE_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; worker-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-    "require-trusted-types-for 'script'; trusted-types 'none'"
+    "require-trusted-types-for 'script'; trusted-types terbit"
+)
+# The checker asks mirrors, wherever they are; what they send counts only if it is what was signed.
+CHECKER_POLICY = "default-src 'none'; connect-src *"
+# One file with everything inside, to be kept and carried about; its own policy, which is within it, names the one script.
+STANDALONE_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 # Scans come from whoever hands in: a browser that opens one gives it no rights at all.
 PACKAGE_POLICY = "default-src 'none'; sandbox; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -33,6 +42,8 @@ IMMUTABLE = "public, max-age=31536000, immutable"
 POINTER = "public, max-age=10"
 # A dead origin must not take the pages away: caches may show the old one for a day.
 ALIAS = "public, max-age=60, stale-while-revalidate=60, stale-if-error=86400"
+# Browsers ask for a newer checker once a day: an origin that was broken into cannot replace it in all of them at once.
+CHECKER = "public, max-age=86400, s-maxage=60"
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -59,12 +70,12 @@ _VERSIONED = re.compile(r"[1-9][0-9]*\..+")
 def headers_for(path: str) -> dict[str, str]:
     """All headers of a file but its length and ETag."""
     suffix = splitext(path)[1]
-    in_package = _in_package(path)
-    is_data = suffix not in _PAGES
+    # Browsers fetch objects from mirrors, those of pages too.
+    is_data = suffix not in _PAGES or _folder(path) == "targets"
     headers = {
         "Content-Type": content_type(path),
         "Cache-Control": cache_control(path),
-        "Content-Security-Policy": PACKAGE_POLICY if in_package else PAGE_POLICY,
+        "Content-Security-Policy": _policy(path),
         **SECURITY_HEADERS,
         # Data is for everybody's programs; pages are for reading where they are.
         "Cross-Origin-Resource-Policy": "cross-origin" if is_data else "same-origin",
@@ -72,6 +83,16 @@ def headers_for(path: str) -> dict[str, str]:
     if is_data:
         headers["Access-Control-Allow-Origin"] = "*"
     return headers
+
+
+def _policy(path: str) -> str:
+    if _in_package(path):
+        return PACKAGE_POLICY
+    # Also where an election's own folder is served as the root.
+    for name, policy in {"sw.js": CHECKER_POLICY, "assets/periksa.html": STANDALONE_POLICY}.items():
+        if name in {path, path.partition("/")[2]}:
+            return policy
+    return PAGE_POLICY
 
 
 def content_type(path: str) -> str:
@@ -91,6 +112,8 @@ def cache_control(path: str) -> str:
         return IMMUTABLE
     if folder == "log" and name != "checkpoint":
         return IMMUTABLE
+    if name == "sw.js" and not folder:
+        return CHECKER
     return POINTER if name in {"timestamp.json", "latest.json", "checkpoint"} else ALIAS
 
 

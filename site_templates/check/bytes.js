@@ -22,7 +22,7 @@ export function fromHex(digits, what) {
   return Uint8Array.from({ length: digits.length / 2 }, (_, index) => parseInt(digits.slice(2 * index, 2 * index + 2), 16));
 }
 
-export const base64 = (data) => btoa(String.fromCharCode(...data));
+export const base64 = (data) => btoa(Array.from(data, (byte) => String.fromCharCode(byte)).join(""));
 
 // The bytes (exactly `size` of them, if given) whose one canonical base64 this is.
 export function fromBase64(spelt, what, size) {

@@ -1,23 +1,27 @@
 // What keeps the verifier from saying "checked". `code` decides what a reader is told; messages are for whoever looks into it.
 
-export class VerifierError extends Error {}
+export class VerifierError extends Error {
+  get code() {
+    return this.constructor.code;
+  }
+}
 
 // Bytes that are not what their format says. Nothing in them was trusted.
 export class FormatError extends VerifierError {
-  code = "format";
+  static code = "format";
 }
 
 // A signature, hash, length or name does not hold: this is not what was published.
 export class VerificationError extends VerifierError {
-  code = "verification";
+  static code = "verification";
 }
 
 // All signatures hold, but the newest of them has expired: this may be an old state.
 export class StaleError extends VerifierError {
-  code = "stale";
+  static code = "stale";
 }
 
 // A file could not be had: this says nothing about what was published.
 export class FetchError extends VerifierError {
-  code = "fetch";
+  static code = "fetch";
 }

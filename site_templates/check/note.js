@@ -75,14 +75,19 @@ export async function signedBy(note, key) {
   return found.length > 0;
 }
 
-// A checkpoint file: {origin, size, root, text, signatures}.
+// A checkpoint's text: {origin, size, root, extensions}, size as BigInt.
+export function parseHead(head) {
+  const [origin, size, root, ...rest] = head.split("\n");
+  const extensions = rest.slice(0, -1);
+  if (!rest.length || rest.at(-1) || !origin || extensions.includes("")) throw new FormatError("a checkpoint is origin, size and root hash, each on a line");
+  if (utf8(origin).length > LIMITS.keyName || extensions.length > LIMITS.checkpointExtensions) throw new FormatError("a checkpoint's origin or extensions are too long");
+  return { origin, size: decimal(size, "a checkpoint's size"), root: fromBase64(root, "a checkpoint's root hash", 32), extensions };
+}
+
+// A checkpoint file: its head, with `text` and `signatures`. Nothing is verified.
 export function parseCheckpoint(data) {
   const note = parseNote(data);
-  const [origin, size, root, ...rest] = note.text.split("\n");
-  const extensions = rest.slice(0, -1);
-  if (!rest.length || !origin || extensions.includes("")) throw new FormatError("a checkpoint is origin, size and root hash, each on a line");
-  if (utf8(origin).length > LIMITS.keyName || extensions.length > LIMITS.checkpointExtensions) throw new FormatError("a checkpoint's origin or extensions are too long");
-  return { ...note, origin, size: decimal(size, "a checkpoint's size"), root: fromBase64(root, "a checkpoint's root hash", 32), extensions };
+  return { ...note, ...parseHead(note.text) };
 }
 
 // Returns if the log that `key` names signed this checkpoint of its own.

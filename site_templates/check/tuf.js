@@ -84,6 +84,8 @@ export async function checkBytes(data, { length, hashes = {} }, what) {
   if (!holds) throw new VerificationError(`${what} has another length or hash than the signed one: altered, or mixed from two states`);
 }
 
+const passes = (data, promised) => checkBytes(data, promised, "it").then(() => true, () => false);
+
 const verifyKey = (key, signature, message) =>
   key.scheme === "ed25519" && verifyEd25519(fromHex(key.keyval.public, "a key"), fromHex(signature, "a signature"), message);
 
@@ -210,8 +212,8 @@ export class Client {
     const role = this.root.roles.snapshot;
     const promised = this.timestamp.meta["snapshot.json"];
     const old = await this.stored("snapshot", role, this.root.keys);
-    let found = old?.signed.version === promised.version && (await checkBytes(old.data, promised, "snapshot").then(() => old, () => undefined));
-    if (!found) {
+    let found = old;
+    if (old?.signed.version !== promised.version || !(await passes(old.data, promised))) {
       const data = await this.fetchPromised(`metadata/${this.prefix(promised.version)}snapshot.json`, promised, LIMITS.snapshot);
       found = parse(data, "snapshot", "snapshot");
       await this.checkSignatures(found, "snapshot", role, this.root.keys);
@@ -238,8 +240,7 @@ export class Client {
     const promised = this.snapshot.meta[`${name}.json`];
     if (!promised) throw new VerificationError(`the snapshot does not name the role ${name}`);
     let found = await this.stored(name, role, keys);
-    if (found) found = found.signed.version === promised.version && (await checkBytes(found.data, promised, name).then(() => found, () => undefined));
-    if (!found) {
+    if (found?.signed.version !== promised.version || !(await passes(found.data, promised))) {
       const path = `metadata/${this.prefix(promised.version)}${encodeURIComponent(name)}.json`;
       const data = await this.fetchPromised(path, promised, LIMITS.targets);
       found = parse(data, "targets", name);
@@ -284,6 +285,16 @@ export class Client {
   objectPath({ path, hashes }) {
     const slash = path.lastIndexOf("/") + 1;
     return `targets/${path.slice(0, slash)}${this.prefix(Object.values(hashes)[0])}${path.slice(slash)}`;
+  }
+
+  // The verified bytes of a TUF target that is kept with the state; null if no role lists it.
+  async keep(path) {
+    const target = await this.find(path);
+    const known = target && this.store.get(path);
+    if (!target || (known && (await passes(known, target)))) return known ?? null;
+    const data = await this.fetchTarget(target);
+    this.store.set(path, data);
+    return data;
   }
 
   // The verified bytes of a found TUF target.

@@ -172,7 +172,7 @@ def test_links_are_relative_and_resolve(pages: Pages) -> None:
     areas = {parent["path"] for parent in village()["parents"]} | {
         row[2] for make in (nation, province) for row in make()["children"]["rows"]
     }
-    known = {*every_page(pages), "latest.json", "keys/minisign.pub", *(f"{path}.html" for path in areas)}
+    known = {*every_page(pages), "latest.json", "keys/minisign.pub", "assets/periksa.html", *(f"{path}.html" for path in areas)}
     known |= {f"assets/{path.name}" for path in (TEMPLATES / "assets").iterdir()}
     known |= {f"packages/{one['package']}/recap.toml" for one in village()["sources"]}
     known |= {f"{make()['path']}{end}" for make in SAMPLES.values() for end in ("", ".minisig")}

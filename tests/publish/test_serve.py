@@ -14,7 +14,16 @@ import pytest
 from builder.errors import ContentError
 from publish.errors import PublishError
 from publish.serve import Server
-from verifier.headers import ALIAS, IMMUTABLE, POINTER, SECURITY_HEADERS, cache_control, content_type, headers_for
+from verifier.headers import (
+    ALIAS,
+    CHECKER,
+    IMMUTABLE,
+    POINTER,
+    SECURITY_HEADERS,
+    cache_control,
+    content_type,
+    headers_for,
+)
 
 PAGE = b"<!doctype html>\n<title>x</title>\n<p>Halo\n"
 SHA = "0" * 64
@@ -186,8 +195,9 @@ def test_changed(tmp_path: Path) -> None:
         ("contoh/ppwp/0.json", ALIAS, "application/json", True),
         ("contoh/ppwp/0.json.minisig", ALIAS, "text/plain; charset=utf-8", True),
         ("contoh/assets/terbit.css", ALIAS, "text/css; charset=utf-8", False),
+        ("contoh/sw.js", CHECKER, "text/javascript; charset=utf-8", False),
         ("contoh/assets/terbit.js", ALIAS, "text/javascript; charset=utf-8", False),
-        (f"contoh/targets/ppwp/{SHA}.0.html", IMMUTABLE, "text/html; charset=utf-8", False),
+        (f"contoh/targets/ppwp/{SHA}.0.html", IMMUTABLE, "text/html; charset=utf-8", True),
         (f"contoh/targets/ppwp/{SHA}.0.json.minisig", IMMUTABLE, "text/plain; charset=utf-8", True),
         ("contoh/metadata/timestamp.json", POINTER, "application/json", True),
         ("contoh/metadata/12.snapshot.json", IMMUTABLE, "application/json", True),

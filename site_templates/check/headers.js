@@ -1,0 +1,29 @@
+// Headers of what the worker answers with: those that decide how a browser treats a file, as verifier/headers.py has them.
+
+const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; worker-src 'self'; " +
+  "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types terbit";
+
+const TYPES = {
+  html: "text/html; charset=utf-8",
+  css: "text/css; charset=utf-8",
+  js: "text/javascript; charset=utf-8",
+  json: "application/json",
+  csv: "text/csv; charset=utf-8",
+  atom: "application/atom+xml",
+  svg: "image/svg+xml",
+  png: "image/png",
+  txt: "text/plain; charset=utf-8",
+  toml: "text/plain; charset=utf-8",
+  pub: "text/plain; charset=utf-8",
+};
+
+export const headersFor = (path) => ({
+  "content-type": TYPES[path.split(".").at(-1)] ?? "application/octet-stream",
+  "content-security-policy": POLICY,
+  "x-content-type-options": "nosniff",
+  "referrer-policy": "no-referrer",
+  "cross-origin-opener-policy": "same-origin",
+  "cross-origin-embedder-policy": "require-corp",
+  "cross-origin-resource-policy": "same-origin",
+});

@@ -1,0 +1,157 @@
+// The service worker: what a page of this election shows was verified here first. It answers for every path that a signed list may name;
+// metadata, objects, log and packages, which verify by themselves, go their own way.
+
+import { headersFor } from "./headers.js";
+import { LIMITS } from "./limits.js";
+import { notice } from "./notice.js";
+import { outcomeOf, uncheckedOutcome } from "./outcome.js";
+import { checkSite, trustFirstRoot } from "./site.js";
+
+const STATE = "terbit-state";
+const PAGES = "terbit-pages";
+const FRESH = 20_000;
+const KEPT = 600;
+const KEPT_FILE = 1_000_000;
+const BESIDE = /^(metadata|targets|log|packages)\/|^(latest\.json|sw\.js)$|\.minisig$/;
+const ALWAYS = ["index.html"];
+
+// What was trusted last, by role, in memory and on disk.
+class Store extends Map {
+  changed = new Set();
+
+  static async open() {
+    const store = new Store();
+    const cache = await caches.open(STATE);
+    for (const request of await cache.keys()) {
+      const name = new URL(request.url).searchParams.get("state");
+      if (name && request.url.startsWith(scope())) store.set(name, new Uint8Array(await (await cache.match(request)).arrayBuffer()));
+    }
+    store.changed.clear();
+    return store;
+  }
+
+  set(name, data) {
+    if (this.get(name) !== data) this.changed?.add(name);
+    return super.set(name, data);
+  }
+
+  async save() {
+    const cache = await caches.open(STATE);
+    const names = [...this.changed];
+    this.changed.clear();
+    for (const name of names) await cache.put(`${scope()}?state=${encodeURIComponent(name)}`, new Response(this.get(name)));
+  }
+}
+
+const scope = () => self.registration.scope;
+
+let opened;
+let current; // { promise, time } of the newest check
+
+async function check() {
+  opened ??= Store.open();
+  const store = await opened;
+  await trustFirstRoot(scope(), store);
+  const found = await checkSite(scope(), store, Date.now());
+  await store.save();
+  return found;
+}
+
+// The site as it was found within the last seconds.
+function release() {
+  if (!current || Date.now() - current.time > FRESH) {
+    const promise = check();
+    const mine = { promise, time: Date.now() };
+    current = mine;
+    promise.catch(() => current === mine && (current = undefined));
+  }
+  return current.promise;
+}
+
+async function keptBytes(path) {
+  const answer = await (await caches.open(PAGES)).match(scope() + path);
+  return answer && { data: new Uint8Array(await answer.arrayBuffer()), release: Number(answer.headers.get("x-terbit-release")) };
+}
+
+// A full disk keeps no page from being shown.
+async function keep(path, data, number) {
+  if (data.length > KEPT_FILE) return;
+  try {
+    const cache = await caches.open(PAGES);
+    await cache.put(scope() + path, new Response(data, { headers: { "x-terbit-release": String(number) } }));
+    const keys = await cache.keys();
+    for (const old of keys.slice(0, Math.max(0, keys.length - KEPT))) await cache.delete(old);
+  } catch {
+    return;
+  }
+}
+
+// {data, outcome} of a path; data is null where nothing may be shown as checked.
+async function resolve(path) {
+  const kept = await keptBytes(path);
+  try {
+    const found = await release();
+    const read = await found.read(path, kept?.data);
+    if (read && read.data !== kept?.data) await keep(path, read.data, found.client.release);
+    await (await opened).save();
+    return { data: read?.data ?? null, outcome: outcomeOf(found, scope(), path, read) };
+  } catch (error) {
+    const outcome = uncheckedOutcome(path, error);
+    if (!kept) return { data: null, outcome };
+    return { data: kept.data, outcome: { ...outcome, state: "kept", release: kept.release } };
+  }
+}
+
+const outcomes = new Map(); // what pages were shown, for when they ask
+
+async function answer(path) {
+  const { data, outcome } = await resolve(path);
+  outcomes.set(path, outcome);
+  const page = /\.html$/.test(path);
+  if (data) return new Response(data, { headers: headersFor(path) });
+  const status = outcome.state === "absent" ? 404 : 503;
+  return new Response(page ? notice(outcome) : `${outcome.state}\n`, { status, headers: headersFor(page ? path : "notice.txt") });
+}
+
+// A request's path in the election, where a signed list may name it.
+function pathOf(request) {
+  const url = new URL(request.url);
+  if (request.method !== "GET" || !url.href.startsWith(scope())) return undefined;
+  const path = decodeURIComponent((url.origin + url.pathname).slice(scope().length)).replace(/^$|\/$/, "$&index.html");
+  return BESIDE.test(path) ? undefined : path;
+}
+
+// Large files are for programs: they are not shown, and terbit-verify checks them.
+const tooLarge = async (path) => (await (await release()).client.find(path))?.length > LIMITS.shownFile;
+
+async function respond(request, path) {
+  if (request.destination !== "document" || /\.html$/.test(path)) return answer(path);
+  return (await tooLarge(path).catch(() => false)) ? fetch(request) : answer(path);
+}
+
+async function keepAll(paths) {
+  for (const path of paths) await resolve(path);
+}
+
+async function install() {
+  await release();
+  await keepAll(ALWAYS);
+  await self.skipWaiting();
+}
+
+// A page asks { path } and is told the outcome; { keep: [paths] } asks for files to be there offline.
+async function tell({ path, keep: paths }, port) {
+  if (paths) await keepAll(paths.filter((one) => typeof one === "string").slice(0, KEPT));
+  const outcome = path === undefined ? null : (outcomes.get(path) ?? (await resolve(path)).outcome);
+  port.postMessage(outcome);
+}
+
+export function startWorker() {
+  self.addEventListener("install", (event) => event.waitUntil(install()));
+  self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
+  self.addEventListener("message", (event) => event.waitUntil(tell(Object(event.data), event.ports[0])));
+  self.addEventListener("fetch", (event) => {
+    const path = pathOf(event.request);
+    if (path !== undefined) event.respondWith(respond(event.request, path));
+  });
+}

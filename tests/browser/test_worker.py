@@ -1,0 +1,308 @@
+"""The service worker in real Chromium: what a reader is shown when the origin is altered, away or behind.
+
+The site is one that `terbit publish` made, with its log; origin and mirror are two servers of it.
+"""
+
+import shutil
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from publish.serve import Server
+from tests.browser.chromium import chromium, state_of, visit
+from tests.publish.workspace import deliver, make_workspace, publish
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+VILLAGE, NEIGHBOUR = "uji/ppwp/1101/110101.html", "uji/ppwp/1102/1102.html"
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return taken.getsockname()[1]
+
+
+@contextmanager
+def serving(public: Path, port: int) -> Iterator[str]:
+    server = Server(public, "127.0.0.1", port)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield server.url
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class Place:
+    """One copy of the public tree, served until `stop`."""
+
+    def __init__(self, public: Path, folder: Path, port: int) -> None:
+        self.public = Path(shutil.copytree(public, folder))
+        self._server = serving(self.public, port)
+        self.url = self._server.__enter__()
+
+    def stop(self) -> None:
+        self._server, server = None, self._server
+        if server:
+            server.__exit__(None, None, None)
+
+    def alter(self, *patterns: str) -> None:
+        """Other figures in every file that matches, as somebody who controls this place would put them there."""
+        files = [file for pattern in patterns for file in self.public.glob(pattern) if file.is_file()]
+        assert files
+        for file in files:
+            file.write_bytes(file.read_bytes().replace(b"1", b"7"))
+
+    def alter_page(self, page: str) -> None:
+        """A page, wherever it lies here."""
+        folder, name = page.removeprefix("uji/").rsplit("/", 1)
+        self.alter(page, f"uji/targets/{folder}/*.{name}")
+
+
+class Site:
+    """A published site with `origin` and one `mirror`; `old` is its tree one release before."""
+
+    def __init__(self, directory: Path, published: "Published") -> None:
+        self.published = published
+        self.origin = Place(published.public, directory / "origin", free_port())
+        self.mirror = Place(published.public, directory / "mirror", published.mirror_port)
+
+    def stop(self) -> None:
+        self.origin.stop()
+        self.mirror.stop()
+
+    def page(self, name: str = VILLAGE) -> str:
+        return self.origin.url + name
+
+
+class Published:
+    """What all tests share: the trees of two releases, and the port of the mirror that the signed list names."""
+
+    def __init__(self, directory: Path, now: datetime) -> None:
+        self.mirror_port = free_port()
+        workspace = make_workspace(directory / "workspace")
+        (workspace / "content/pages/mirrors.toml").write_text(
+            f'mirrors = ["http://127.0.0.1:{self.mirror_port}/uji/"]\n'
+        )
+        deliver(workspace)
+        publish(workspace, now - timedelta(minutes=2))
+        self.old = Path(shutil.copytree(workspace / "public", directory / "old"))
+        with (workspace / "content/pages/id/tentang.md").open("a") as file:
+            file.write("\nRilis kedua.\n")
+        publish(workspace, now)
+        self.public = workspace / "public"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium("--host-resolver-rules=MAP hasil.test 127.0.0.1") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
+    return Published(tmp_path_factory.mktemp("site"), NOW)
+
+
+@pytest.fixture
+def site(published: Published, tmp_path: Path) -> Iterator[Site]:
+    made = Site(tmp_path, published)
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    with browser.new_context() as made:
+        yield made
+
+
+def stop_worker(page: Page) -> None:
+    """What browsers do after half a minute: the next page starts the worker from what it has saved."""
+    session = page.context.new_cdp_session(page)
+    session.send("ServiceWorker.enable")
+    session.send("ServiceWorker.stopAllWorkers")
+
+
+def first_visit(context: BrowserContext, url: str) -> Page:
+    """A visit that installs the worker; then the worker is at rest."""
+    page = visit(context, url)
+    assert page.evaluate("navigator.serviceWorker.ready.then(({active}) => active.state)") == "activated"
+    return page
+
+
+def served(page: Page) -> str:
+    """The bytes that the worker gives for the page now."""
+    return page.evaluate("fetch(location.href).then((answer) => answer.text())")
+
+
+def signed(published: Published, page: str) -> str:
+    return (published.public / page).read_text()
+
+
+def test_a_good_site_is_checked(site: Site, context: BrowserContext) -> None:
+    """The first view says that it was not checked; the next one tells release, signers and log, without a warning."""
+    page = first_visit(context, site.page())
+    assert state_of(page) == "first"
+    page = visit(context, site.page())
+    assert state_of(page) == "checked"
+    assert page.locator("[role=alert]").count() == 0
+    box = page.locator(".check").inner_text()
+    assert "rilis 2" in box
+    assert "ppwp-1101 1 dari 1" in box
+    assert "dicatat di log" in box
+
+
+def test_nothing_breaks_the_pages_own_policy(site: Site, context: BrowserContext) -> None:
+    """The worker and the page's script run under the policy that the server sends: nothing is blocked."""
+    said: list[str] = []
+    context.on("console", lambda message: said.append(message.text))
+    context.on("weberror", lambda error: said.append(str(error.error)))
+    first_visit(context, site.page())
+    visit(context, site.page())
+    assert [text for text in said if "favicon" not in text and "404" not in text] == []
+
+
+def alter_page(site: Site) -> None:
+    site.origin.alter_page(VILLAGE)
+
+
+def alter_metadata(site: Site) -> None:
+    site.origin.alter("uji/metadata/timestamp.json")
+
+
+def alter_everything(site: Site) -> None:
+    site.origin.alter("uji/**/*.html", "uji/**/*.json")
+
+
+def show_release(place: Place, public: Path) -> None:
+    """All of a release at `place`, the timestamp last."""
+    shutil.copytree(public, place.public, dirs_exist_ok=True)
+
+
+def roll_back(site: Site) -> None:
+    """The origin shows the whole of the release before."""
+    show_release(site.origin, site.published.old)
+
+
+def take_away(site: Site) -> None:
+    shutil.rmtree(site.origin.public / "uji")
+
+
+def shut_down(site: Site) -> None:
+    site.origin.stop()
+
+
+@pytest.mark.parametrize("attack", [alter_page, alter_metadata, alter_everything, roll_back, take_away, shut_down])
+def test_a_bad_origin_is_replaced_by_a_mirror(
+    attack: Callable[[Site], None], site: Site, context: BrowserContext
+) -> None:
+    """THREATS 1, 3, 9: an altered, older, empty or absent origin: the reader sees the signed page from the mirror, and is told so."""
+    page = first_visit(context, site.page("uji/index.html"))
+    attack(site)
+    stop_worker(page)
+    page = visit(context, site.page())
+    assert state_of(page) == "mirror"
+    assert f"127.0.0.1:{site.published.mirror_port}" in page.locator("[role=alert]").inner_text()
+    assert served(page) == signed(site.published, VILLAGE)
+
+
+@pytest.mark.parametrize("what", ["*.tlog-proof", "*.snapshot.json", "2.site.json"])
+def test_a_new_release_counts_only_whole(what: str, site: Site, context: BrowserContext) -> None:
+    """THREATS 5, 14: a new release whose log proof, snapshot or role was altered at the origin comes from the mirror."""
+    show_release(site.origin, site.published.old)
+    page = first_visit(context, site.page("uji/index.html"))
+    show_release(site.origin, site.published.public)
+    site.origin.alter(f"uji/metadata/{what}")
+    stop_worker(page)
+    page = visit(context, site.page("uji/tentang.html"))
+    assert state_of(page) == "mirror"
+    assert "Rilis kedua." in page.locator("main").inner_text()
+
+
+def test_offline_after_one_visit(site: Site, context: BrowserContext) -> None:
+    """With origin and mirror away, a page that was visited once is there with its style, and says what it is."""
+    page = first_visit(context, site.page())
+    page.wait_for_timeout(500)
+    site.stop()
+    stop_worker(page)
+    page = visit(context, site.page())
+    assert state_of(page) == "own"
+    assert "tidak dapat dihubungi" in page.locator("[role=alert]").inner_text()
+    assert served(page) == signed(site.published, VILLAGE)
+    assert page.evaluate("document.styleSheets[0].cssRules.length") > 10
+
+
+def test_where_nothing_verifies_nothing_is_shown(site: Site, context: BrowserContext) -> None:
+    """THREATS 1: a page that every place has altered is not shown: the notice says so and has no figure."""
+    page = first_visit(context, site.page("uji/index.html"))
+    for place in (site.origin, site.mirror):
+        place.alter_page(NEIGHBOUR)
+    stop_worker(page)
+    page = context.new_page()
+    answer = page.goto(site.page(NEIGHBOUR))
+    assert answer is not None
+    assert answer.status == 503
+    assert page.locator("h1").inner_text() == "Halaman ini tidak dapat diperiksa"
+    assert not any(character.isdigit() for character in page.locator("main").inner_text())
+
+
+def test_altered_everywhere_the_visited_page_stays(site: Site, context: BrowserContext) -> None:
+    """With all metadata altered everywhere, what was checked before still counts, and the reader is told."""
+    page = first_visit(context, site.page())
+    page.wait_for_timeout(500)
+    for place in (site.origin, site.mirror):
+        place.alter("uji/**/*.html", "uji/**/*.json")
+    stop_worker(page)
+    page = visit(context, site.page())
+    assert state_of(page) == "own"
+    assert served(page) == signed(site.published, VILLAGE)
+
+
+def test_an_unlisted_page_is_not_shown(site: Site, context: BrowserContext) -> None:
+    """A page that the origin invents is not in the signed lists: it is not shown."""
+    page = first_visit(context, site.page())
+    (site.origin.public / "uji/hasil-akhir.html").write_text("<h1>Hasil akhir: 99 %</h1>")
+    page = context.new_page()
+    answer = page.goto(site.page("uji/hasil-akhir.html"))
+    assert answer is not None
+    assert answer.status == 404
+    assert "99" not in page.content()
+
+
+def test_a_stale_site_says_so(browser: Browser, context: BrowserContext, tmp_path: Path) -> None:
+    """THREATS 4, 27: signed but expired: the page is shown, and nowhere called checked."""
+    stale = Site(tmp_path, Published(tmp_path, NOW - timedelta(hours=2)))
+    try:
+        first_visit(context, stale.page())
+        page = visit(context, stale.page())
+        assert state_of(page) == "stale"
+        assert "masa berlakunya habis" in page.locator("[role=alert]").inner_text()
+        assert "Sudah diperiksa" not in page.locator("body").inner_text()
+    finally:
+        stale.stop()
+
+
+def plain(url: str) -> str:
+    """The same place under a name for which browsers demand https."""
+    return url.replace("127.0.0.1", "hasil.test")
+
+
+def test_without_a_secure_context_the_page_checks_itself(site: Site, context: BrowserContext) -> None:
+    """Over plain HTTP there is neither worker nor WebCrypto: our own cryptography compares what the server has, and warns."""
+    page = visit(context, plain(site.page()))
+    assert page.evaluate("[isSecureContext, typeof crypto.subtle]") == [False, "undefined"]
+    assert state_of(page) == "page"
+    site.origin.alter(NEIGHBOUR)
+    page = visit(context, plain(site.page(NEIGHBOUR)))
+    assert state_of(page) == "differs"
+    assert page.locator("[role=alert]").inner_text().startswith("PERINGATAN")
