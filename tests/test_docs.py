@@ -55,6 +55,7 @@ DOWNLOAD = "cp public/contoh-2029/ppwp/1101/1101.json{,.minisig} keys/public/min
 EDIT = "echo '# changed' >> content/election.toml"
 SLOW = "a passphrase of an offline key costs seconds and a gigabyte, three times"
 STATION = """python3 -c 'import zipfile; zipfile.ZipFile("tps.zip", "w").writestr("1101010101001.json", "{}")'"""
+ROWS = "area,station,revision,state,votes_1,votes_2,votes_3,registered_male,registered_female,registered,voters_listed,voters_moved,voters_unlisted,voters,valid,invalid,total"
 LOG_KEY = "hasil.example/pemilu-2019/log+32cf7ba1+AYqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c"
 WITNESS = f"echo kata sandi > passphrase; printf 'log {LOG_KEY}\\nquorum none\\n' > tlog-policy.txt"
 SPECIAL = {
@@ -107,6 +108,13 @@ SPECIAL = {
         "mirrors do not carry the log yet",
         instead="terbit-verify monitor ADDRESS-OF-THE-SITE --all --html score.html",
     ),
+    "ssh-keygen -t ed25519-sk -f petugas-1101": Special(
+        "needs a hardware key", instead="ssh-keygen -q -t ed25519 -N '' -f petugas-1101"
+    ),
+    "terbit recap pack rows.csv --contest ppwp --area 1101 --series recap --form D.HASIL --document 12/PL.01 --key petugas-1101 -o 1101.zip": Special(
+        "needs rows", first=rf"printf '{ROWS}\n1101,,1,,1,2,3,,,,,,,,,,\n' > rows.csv"
+    ),
+    "terbit publish --attest imports": Special("needs imports", first="mkdir imports"),
     "minisign -Vm 1101.json -p minisign.pub": Special("needs what the text says to download", first=DOWNLOAD),
 }
 
