@@ -183,7 +183,7 @@ def _row(report: Report, one: Look) -> str:
     lag = report.lag(one)
     behind = "–"
     if lag is not None:
-        behind = both(f"{lag[0]} detik, {lag[1]} rilis", f"{lag[0]} seconds, {lag[1]} releases")
+        behind = both(f"{lag[0]} detik; rilis: {lag[1]}", f"{lag[0]} seconds; releases: {lag[1]}")
     place = escape(one.place)
     if one.place.startswith(("https://", "http://")):
         place = f'<a href="{place}/index.html">{place}</a>'
