@@ -8,7 +8,7 @@ import polars as pl
 
 from builder.election import Contest, Definition
 from builder.errors import PackageError
-from builder.recap import Package
+from builder.recap import Package, parse_rows
 from builder.rows import KEY, Rows, package_text, typed_rows
 from builder.rules import INTEGER, NOT_AN_INTEGER, REFUSE_RULES
 
@@ -74,42 +74,51 @@ def judge(packages: Sequence[Package], rows: dict[str, Rows], definition: Defini
     verdicts: list[Verdict] = []
     covers = [(package, check_cover(package, definition)) for package in packages]
     for contest in definition.election.contests:
-        waiting: list[tuple[Package, pl.DataFrame]] = []
-        for package in (package for package, broken in covers if not broken and package.cover.contest == contest.id):
-            try:
-                waiting.append((package, package_text([(0, package)], contest)))
-            except PackageError as error:
-                verdicts.append(Verdict(package, 0, (Broken.of(error, package.source),)))
+        mine = [package for package, broken in covers if not broken and package.cover.contest == contest.id]
+        mine, text, refused = _parsed(mine, contest)
+        verdicts += refused
+        waiting = dict(enumerate(mine))
         while waiting:
-            now, waiting = _first_wave(waiting)
+            later = _later(text)
+            wave = {place: package for place, package in waiting.items() if place not in later}
+            now = text.filter(~pl.col("package").is_in(later)) if later else text
             verdicts += _judge_wave(
-                now, rows[contest.id], contest, definition, known + sum(not v.broken for v in verdicts)
+                wave, now, rows[contest.id], contest, definition, known + sum(not v.broken for v in verdicts)
             )
+            waiting = {place: package for place, package in waiting.items() if place in later}
+            text = text.filter(pl.col("package").is_in(later))
     return verdicts + [Verdict(package, 0, broken) for package, broken in covers if broken]
 
 
-_Wave = list[tuple[Package, pl.DataFrame]]
+def _parsed(packages: list[Package], contest: Contest) -> tuple[list[Package], pl.DataFrame, list[Verdict]]:
+    """The packages whose rows have the right structure, their rows by place in this list, and the verdicts on the others."""
+    refused = []
+    try:
+        text = package_text(list(enumerate(packages)), contest)
+    except PackageError:
+        good = []
+        for package in packages:
+            try:
+                parse_rows(package, contest)
+                good.append(package)
+            except PackageError as error:
+                refused.append(Verdict(package, 0, (Broken.of(error, package.source),)))
+        packages, text = good, package_text(list(enumerate(good)), contest)
+    return packages, text, refused
 
 
-def _first_wave(waiting: _Wave) -> tuple[_Wave, _Wave]:
-    """Split off the packages that share no row with an earlier one; the others keep their order."""
-    keys = pl.concat(
-        [text.select(*KEY, pl.lit(place, dtype=pl.Int32).alias("place")) for place, (_, text) in enumerate(waiting)]
-    )
+def _later(text: pl.DataFrame) -> set[int]:
+    """The packages that share a row with an earlier one."""
+    keys = text.select(*KEY, "package")
     if keys.select(pl.struct(KEY).n_unique()).item() == keys.height:
-        return waiting, []
+        return set()
     shared = keys.lazy().unique().filter(pl.struct(KEY).is_duplicated()).collect()
-    later = set(shared.filter(pl.col("place") > pl.col("place").min().over(KEY))["place"].to_list())
-    return [pair for place, pair in enumerate(waiting) if place not in later], [
-        waiting[place] for place in sorted(later)
-    ]
+    return set(shared.filter(pl.col("package") > pl.col("package").min().over(KEY))["package"].to_list())
 
 
-def _judge_wave(wave: _Wave, rows: Rows, contest: Contest, definition: Definition, known: int) -> list[Verdict]:
-    text = pl.concat(
-        [frame.with_columns(pl.lit(place, dtype=pl.Int32).alias("package")) for place, (_, frame) in enumerate(wave)],
-        rechunk=True,
-    )
+def _judge_wave(
+    wave: dict[int, Package], text: pl.DataFrame, rows: Rows, contest: Contest, definition: Definition, known: int
+) -> list[Verdict]:
     typed = typed_rows(text, contest, definition)
     broken = _broken_integers(text, typed, contest)
     prepared = _prepare(wave, text, typed, rows, contest, definition)
@@ -126,10 +135,9 @@ def _judge_wave(wave: _Wave, rows: Rows, contest: Contest, definition: Definitio
             found.setdefault(place, []).append(
                 Broken(code, field, line, None if value is None else value[:60], problem, lines)
             )
-    verdicts = [
-        Verdict(package, frame.height, tuple(found.get(place, ()))) for place, (package, frame) in enumerate(wave)
-    ]
-    accepted = [place for place, verdict in enumerate(verdicts) if not verdict.broken]
+    heights = dict(text.group_by("package").len().iter_rows())
+    verdicts = [Verdict(package, heights.get(place, 0), tuple(found.get(place, ()))) for place, package in wave.items()]
+    accepted = [place for place in wave if place not in found]
     if accepted:
         numbers = {place: known + offset for offset, place in enumerate(accepted, 1)}
         kept = typed if len(accepted) == len(wave) else typed.filter(pl.col("package").is_in(accepted))
@@ -166,13 +174,18 @@ def _broken_integers(
 
 
 def _prepare(
-    wave: _Wave, text: pl.DataFrame, typed: pl.DataFrame, rows: Rows, contest: Contest, definition: Definition
+    wave: dict[int, Package],
+    text: pl.DataFrame,
+    typed: pl.DataFrame,
+    rows: Rows,
+    contest: Contest,
+    definition: Definition,
 ) -> pl.DataFrame:
     """The columns that the refuse rules are written over (see `rules.REFUSE_RULES`)."""
-    areas, covers = definition.areas, [package.cover for package, _ in wave]
+    areas, covers = definition.areas, [package.cover for package in wave.values()]
     scopes = pl.DataFrame(
         {
-            "package": pl.Series(range(len(wave)), dtype=pl.Int32),
+            "package": pl.Series(list(wave), dtype=pl.Int32),
             "first": pl.Series([areas.index[cover.area] for cover in covers], dtype=pl.Int32),
             "end": pl.Series([areas.ends[areas.index[cover.area]] for cover in covers], dtype=pl.Int32),
             "has_reason": [cover.revision is not None for cover in covers],
