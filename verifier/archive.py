@@ -2,7 +2,6 @@
 
 import os
 import stat
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -10,21 +9,7 @@ from verifier.errors import FetchError, FormatError
 from verifier.fetcher import MissingError, check_path, too_long
 from verifier.formats import ustar
 
-__all__ = ["ArchiveFetcher", "roles_archive", "roles_path"]
-
-NOT_TOGETHER = frozenset({"root", "targets", "trust", "snapshot", "timestamp"})
-
-
-def roles_path(release: int) -> str:
-    return f"metadata/{release}.roles.tar"
-
-
-def roles_archive(release: int, metadata: Mapping[str, bytes]) -> bytes:
-    """`metadata/N.roles.tar`: of `metadata`, files by path, the online manifests of version N."""
-    head, tail = f"metadata/{release}.", ".json"
-    paths = sorted(path for path in metadata if path.startswith(head) and path.endswith(tail))
-    together = [path for path in paths if path[len(head) : -len(tail)] not in NOT_TOGETHER]
-    return b"".join(ustar.encode((path, metadata[path]) for path in together))
+__all__ = ["ArchiveFetcher"]
 
 
 class ArchiveFetcher:

@@ -211,7 +211,7 @@ class Client:
         """Another release's version of a role that the top-level targets delegate to, verified with today's keys. It says what was signed
         then, and nothing about what holds now."""
         with _explained():
-            found, _, _ = self._trusted._load_data(Targets, data, self._trusted[Targets.type], name)
+            found, _, _ = self._trusted._load_data(Targets, data, self._trusted.targets, name)
         if found.version != version:
             raise VerificationError(f"it is version {found.version} of {name}, not {version}")
         return found

@@ -30,6 +30,7 @@ from publish.guard.sources import Sources
 from publish.guard.wrong import Wrong, hash_of, told_time
 from publish.release.draft import timestamp_version
 from publish.release.lineage import Lineage
+from publish.release.packs import PACK_LENGTH
 from publish.release.record import open_record
 from publish.signing.keyring import Keyring
 from publish.signing.ours import read_public_keys, signed_by
@@ -178,8 +179,8 @@ class TargetWatch:
         superseded = dict[str, tuple[tuple[str, str], Found, int]]()
         # What belongs there first: its readers wait.
         ordered = sorted((path for path in paths if path not in beside), key=lambda path: path not in right)
-        wanted = ((path, right[path].length if path in right else EVIDENCE) for path in ordered)
-        portions = _portions(wanted, READ_AT_ONCE, lambda one: min(self._listed.files[one[0]].length, EVIDENCE))
+        wanted = ((path, right[path].length if path in right else _most(path)) for path in ordered)
+        portions = _portions(wanted, READ_AT_ONCE, lambda one: min(self._listed.files[one[0]].length, _most(one[0])))
         for path, found in chain.from_iterable(map(self.inventory.read, portions)):
             here = right.get(path)
             if found is None:
@@ -328,6 +329,11 @@ class TargetWatch:
     def _forget(self) -> None:
         for path in self._verified.keys() - self._listed.files.keys():
             del self._verified[path]
+
+
+def _most(path: str) -> int:
+    """How many bytes an earlier release's file of this name may have."""
+    return PACK_LENGTH if path.startswith("targets/packs/") else EVIDENCE
 
 
 def _portions(items: Iterable[T], most: int, size: Callable[[T], int]) -> Iterator[list[T]]:

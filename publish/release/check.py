@@ -15,7 +15,7 @@ from publish.release.draft import Draft, object_path
 from publish.release.jobs import Runner
 from publish.targets import TIMESTAMP
 from verifier.client import Client
-from verifier.fetcher import Fetcher, MissingError, OverlayFetcher, too_long
+from verifier.fetcher import DirectoryFetcher, Fetcher, MissingError, OverlayFetcher, too_long
 from verifier.files import Failure
 from verifier.site import check_site
 
@@ -59,6 +59,8 @@ class DraftFetcher:
 
     def _object(self, path: str, rest: str, max_length: int) -> bytes:
         draft, role = Draft(self.draft), _role_of(rest.rpartition("/")[0])
+        if rest.startswith("packs/"):
+            return DirectoryFetcher(draft.packs).fetch(rest.removeprefix("packs/"), max_length)
         directory = draft.signatures if path.endswith(".minisig") else draft.files
         pack = directory / f"{role}.pack"
         place = _places(directory, role, pack.stat().st_mtime_ns).get(path) if pack.is_file() else None

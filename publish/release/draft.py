@@ -27,13 +27,14 @@ class _Metadata(msgspec.Struct):
 class DraftState(msgspec.Struct, frozen=True):
     """Release `release` for a target that holds `since` (0: nothing that we know of) and its first `packages` packages.
 
-    `rendered` are the roles with files in this draft. Once `stage` is `signed`: `roles` are all online roles, those in `changed` have their metadata here.
+    `rendered` are the roles with files in this draft. After `built`, `roles` are the online roles, those in `changed` have their metadata here: groups and
+    shards first, then `site`, then all (`signed`); between these stages a second signer may have to be waited for.
     """
 
     release: int
     since: int
     packages: int
-    stage: Literal["built", "signed"]
+    stage: Literal["built", "roles", "site", "signed"]
     rendered: tuple[str, ...]
     roles: dict[str, RoleFile] = {}
     changed: tuple[str, ...] = ()
@@ -44,10 +45,11 @@ class Draft:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.files, self.signatures, self.metadata = (
+        self.files, self.signatures, self.metadata, self.packs = (
             directory / "files",
             directory / "signatures",
             directory / "metadata",
+            directory / "packs",  # for mirrors: publish/release/packs.py
         )
 
     def state(self) -> DraftState | None:
@@ -56,6 +58,12 @@ class Draft:
             return msgspec.json.decode((self.directory / "draft.json").read_bytes(), type=DraftState)
         except (OSError, msgspec.MsgspecError):
             return None
+
+    @property
+    def is_half_signed(self) -> bool:
+        """True if its signing was begun and not ended: a stop, or a second signer who is waited for."""
+        state = self.state()
+        return state is not None and state.stage in {"roles", "site"}
 
     def content_hash(self) -> str:
         """SHA-256 over path, length and hash of every file in it, pack by pack."""
@@ -70,6 +78,11 @@ class Draft:
         self.discard()
         for folder in (self.files, self.signatures, self.metadata):
             folder.mkdir(parents=True)
+
+    @property
+    def pack_paths(self) -> dict[str, Path]:
+        """The packs for mirrors by their TUF target paths (publish/release/packs.py); each lies under the name of its object."""
+        return {f"packs/{path.name.partition('.')[2]}": path for path in sorted(self.packs.glob("*.*.tar"))}
 
     @property
     def timestamp(self) -> bytes | None:

@@ -7,26 +7,21 @@ content, whoever sends it, and a liar costs no more than asking the next. The cl
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor
-from contextlib import suppress
 from typing import NamedTuple
 from urllib.parse import quote
 
 from verifier import limits
-from verifier.archive import roles_archive, roles_path
 from verifier.errors import FormatError, VerificationError, VerifierError
 from verifier.fetcher import MissingError
-from verifier.formats import strict_json, ustar
+from verifier.formats import strict_json
 from verifier.mirror.budget import Budget
 from verifier.mirror.folder import TIMESTAMP, Folder
 from verifier.mirror.upstreams import Upstream, Upstreams, worst
 
 __all__ = ["Listed", "MetadataSource", "claimed_version", "listed_files", "named_metadata", "right_bytes"]
 
-# Fewer are sooner fetched one by one.
-ROLES_TOGETHER = 16
 NOT_IN_A_SNAPSHOT = frozenset({"root", "timestamp", "snapshot"})
 
 
@@ -51,7 +46,6 @@ class MetadataSource:
         self._folder, self._upstreams, self._upstream, self._budget = folder, upstreams, upstream, budget
         self.timestamp = timestamp
         self.replacing: dict[str, bytes] = {}
-        self._brought: dict[str, bytes] = {}
         self._named = {one.path: one for role, one in named_metadata(timestamp).items() if role == "snapshot"}
 
     def fetch(self, path: str, max_length: int) -> bytes:
@@ -77,7 +71,6 @@ class MetadataSource:
         """Get every role that the verified snapshot names, side by side: a nation has hundreds."""
         if len(self._named) > limits.ROLES_COUNT:
             raise VerificationError(f"the snapshot names more than {limits.ROLES_COUNT} roles")
-        self._fetch_together()
         errors: list[VerifierError] = []
 
         def get(one: Listed) -> None:
@@ -91,54 +84,18 @@ class MetadataSource:
         if errors:
             raise worst(errors)
 
-    def _fetch_together(self) -> None:
-        """Of releases that changed many roles, get those in one archive. What it holds is checked like everything else, by hash."""
-        missing = Counter[int]()
-        for path, _, sha256 in self._named.values():
-            if self._folder.read(path, sha256, limits.TARGETS_METADATA) is None:
-                missing[_version(path)] += 1
-        # An archive also has roles that later releases have superseded; nobody signs its length.
-        cap = 2 * sum(ustar.size_of(one.length) for one in self._named.values()) + len(ustar.END)
-        for version in (version for version, count in missing.items() if count >= ROLES_TOGETHER):
-            with suppress(VerifierError):  # then they come one by one
-                self._budget.take(cap)
-                data = self._upstreams.fetch(roles_path(version), cap, _check_archive)
-                for path, offset, length in _entries(data):
-                    if path in self._named:
-                        self._brought[path] = data[offset : offset + length]
-
-    def archive(self, release: int) -> bytes:
-        """The archive of the release's roles, as the publisher has it, for the mirror's own readers."""
-        paths = (path for path in self._named if _version(path) == release)
-        return roles_archive(release, {path: self.fetch(path, limits.TARGETS_METADATA) for path in paths})
-
     def _right(self, named: Listed, max_length: int) -> bytes:
         path = named.path
         data = self.replacing.get(path) or self._folder.read(path, named.sha256, limits.TARGETS_METADATA)
         if data is None:
             length = min(named.length, max_length)
             self._budget.take(length)
-            data = self._brought.pop(path, None)
-            if data is None or hashlib.sha256(data).hexdigest() != named.sha256:
-                data = self._upstreams.fetch(path, length, right_bytes(named.sha256))
+            data = self._upstreams.fetch(path, length, right_bytes(named.sha256))
             if self._folder.read(path) is None:
                 self._folder.put(path, data)
             else:
                 self.replacing[path] = data
         return data
-
-
-def _version(path: str) -> int:
-    return int(path.removeprefix("metadata/").partition(".")[0])
-
-
-def _entries(data: bytes) -> Iterator[tuple[str, int, int]]:
-    return ustar.entries(lambda offset, length: data[offset : offset + length], len(data))
-
-
-def _check_archive(data: bytes) -> None:
-    for _ in _entries(data):
-        pass
 
 
 def right_bytes(sha256: str) -> Callable[[bytes], None]:

@@ -4,7 +4,10 @@ They are a way of getting files and no more. The role `site` of each release sig
 checked by the newest metadata like a file from any upstream; so a pack that is missing, late or wrong costs requests and nothing else.
 """
 
-from collections.abc import Iterable, Iterator
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from verifier import limits
 from verifier.archive import ArchiveFetcher
@@ -13,8 +16,11 @@ from verifier.errors import VerifierError
 from verifier.files import SignedFile, is_pack, object_path
 from verifier.mirror.budget import Budget
 from verifier.mirror.folder import Folder
-from verifier.mirror.metadata import right_bytes
+from verifier.mirror.metadata import MetadataSource, right_bytes
 from verifier.mirror.upstreams import Upstreams
+
+if TYPE_CHECKING:
+    from tuf.api.metadata import Targets
 
 __all__ = ["open_packs"]
 
@@ -26,26 +32,26 @@ MARGIN = 4_000_000
 def open_packs(
     folder: Folder,
     upstreams: Upstreams,
+    source: MetadataSource,
     client: Client,
     budget: Budget,
-    newest: Iterable[SignedFile],
     since: int,
-    need: int,
+    most: int,
 ) -> Iterator[ArchiveFetcher]:
-    """The packs of the releases after `since`, from the `newest` backwards, as long as they are not twice as long as what is needed (bytes).
+    """The packs of the releases after `since`, the newest first, as long as all of them together have hardly more than `most` bytes.
 
     Each is put where the mirror's own readers find it.
     """
-    left = 2 * need + MARGIN
-    for release in range(
-        client.snapshot.version, max(since, client.snapshot.version - limits.PACKS_RELEASES_COUNT), -1
-    ):
+    newest = client.snapshot.version
+    left = most + MARGIN
+    for release in range(newest, max(since, newest - limits.PACKS_RELEASES_COUNT), -1):
         try:
-            packs = (
-                list(newest)
-                if release == client.snapshot.version
-                else _earlier(folder, upstreams, client, budget, release)
-            )
+            path = f"metadata/{release}.{SITE}.json"
+            if release == newest:
+                data = source.fetch(path, limits.TARGETS_METADATA)
+            else:
+                data = _earlier(folder, upstreams, client, budget, path, release)
+            packs = _listed(client.earlier_role(SITE, release, data))
             left -= sum(pack.length for pack in packs)
             if left < 0:
                 return
@@ -55,24 +61,22 @@ def open_packs(
             return  # the files come one by one
 
 
-def _earlier(folder: Folder, upstreams: Upstreams, client: Client, budget: Budget, release: int) -> list[SignedFile]:
-    """The packs of an earlier release, as its role `site` lists them."""
-    path = f"metadata/{release}.{SITE}.json"
+def _earlier(folder: Folder, upstreams: Upstreams, client: Client, budget: Budget, path: str, release: int) -> bytes:
+    """The role `site` of an earlier release."""
     data = folder.read(path, max_length=limits.TARGETS_METADATA)
     if data is None:
         budget.take(limits.TARGETS_METADATA)
-        data = upstreams.fetch(path, limits.TARGETS_METADATA, lambda data: _check(client, release, data))
+        data = upstreams.fetch(path, limits.TARGETS_METADATA, lambda found: _check(client, release, found))
         folder.put(path, data)
-    targets = client.earlier_role(SITE, release, data).targets
+    return data
+
+
+def _listed(role: Targets) -> list[SignedFile]:
     return [
         SignedFile(path, target.hashes["sha256"], target.length)
-        for path, target in sorted(targets.items())
+        for path, target in sorted(role.targets.items())
         if is_pack(path) and "sha256" in target.hashes and target.length <= limits.TARGET_FILE
     ]
-
-
-def _check(client: Client, release: int, data: bytes) -> None:
-    client.earlier_role(SITE, release, data)
 
 
 def _open(folder: Folder, upstreams: Upstreams, budget: Budget, pack: SignedFile) -> ArchiveFetcher:
@@ -83,3 +87,7 @@ def _open(folder: Folder, upstreams: Upstreams, budget: Budget, pack: SignedFile
     archive = ArchiveFetcher(folder.public / path)
     archive.check()
     return archive
+
+
+def _check(client: Client, release: int, data: bytes) -> None:
+    client.earlier_role(SITE, release, data)

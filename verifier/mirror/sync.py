@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from verifier import limits
-from verifier.archive import roles_path
 from verifier.client import Client
 from verifier.errors import FormatError, StaleError, VerificationError, VerifierError
 from verifier.files import SignedFile, is_pack, object_path
@@ -142,7 +141,6 @@ class _Run:
         self._files: dict[str, SignedFile] = {}
         self._results: set[str] = set()
         self._unchanged: set[str] = set()
-        self._packs: list[SignedFile] = []
 
     def heartbeat(self) -> bool:
         """True if only the timestamp is new: the release is the one that is served."""
@@ -157,14 +155,15 @@ class _Run:
         """Bring in what is new. `broken_off`: what an earlier run left is half done."""
         self._folder.begin()
         with ThreadPoolExecutor(self._upstreams.threads) as executor:
+            if known := self._folder.last_success():
+                self._open_packs(known.release, known.bytes)
             self._source.fetch_all(executor)
             self._list({} if full else self._served_roles())
             new = [file for path, file in self._files.items() if path not in self._unchanged]
             transfer = Transfer(self._folder, self._upstreams, self._budget, executor, self._progress)
             need = transfer.check_space(new)
-            since = self._served_release()
-            found = open_packs(self._folder, self._upstreams, self._client, self._budget, self._packs, since, need)
-            self._upstreams.packs = list(found)
+            if not known:
+                self._open_packs(0, 2 * need)
             if KEYS_PATH not in self._files:
                 raise VerificationError(f"{KEYS_PATH} is not listed: nothing says who signs the results")
             keys = MinisignKeys.parse(transfer.file(self._files[KEYS_PATH]))
@@ -197,8 +196,7 @@ class _Run:
                 except VerificationError as error:
                     raise VerificationError(f"{path}: {error}") from None
                 if is_pack(path):
-                    self._packs.append(file)
-                    continue
+                    continue  # `_open_packs` has seen to it
                 self._files[path] = file
                 if same or listed.get(path) == file.sha256:
                     self._unchanged.add(path)
@@ -209,13 +207,10 @@ class _Run:
     def _snapshot_path(self) -> str:
         return named_metadata(self._source.timestamp)["snapshot"].path
 
-    def _served_release(self) -> int:
-        """The release that is served; 0 for none."""
-        try:
-            name = named_metadata(self._folder.read(TIMESTAMP) or b"")["snapshot"].path
-        except (FormatError, KeyError):
-            return 0
-        return int(name.removeprefix("metadata/").partition(".")[0])
+    def _open_packs(self, since: int, most: int) -> None:
+        self._upstreams.packs = list(
+            open_packs(self._folder, self._upstreams, self._source, self._client, self._budget, since, most)
+        )
 
     def _served_roles(self) -> dict[str, Listed]:
         """The roles of the release that is served; it was verified when it came, and is there as a whole."""
@@ -237,7 +232,6 @@ class _Run:
                 self._folder.put(path, data)
         for path, data in self._source.replacing.items():
             self._folder.put(path, data)
-        self._put_roles()
         self._folder.settle()
         self._folder.put_durably(TIMESTAMP, self._source.timestamp)
         # A hint that nobody signs; of what it says at the publisher's, this much is in verified metadata.
@@ -246,12 +240,6 @@ class _Run:
             "expires": f"{self._client.timestamp.expires:%Y-%m-%dT%H:%M:%SZ}",
         }
         self._folder.put("latest.json", json.dumps(hint, separators=(",", ":")).encode() + b"\n")
-
-    def _put_roles(self) -> None:
-        release = self._client.snapshot.version
-        data = self._source.archive(release)
-        if self._folder.read(roles_path(release)) != data:
-            self._folder.put(roles_path(release), data)
 
     def _link(self, files: Iterable[SignedFile]) -> None:
         for file in files:
