@@ -17,12 +17,13 @@ from builder.errors import LedgerError
 from builder.inbox import IntakeReport, packages_in, take_in
 from builder.ledger import Ledger, PackageRecord, RefusedRecord
 from builder.officials import Admission
-from builder.recap import COVER, SIGNATURE, Attestation, package_files, read_hand_in
-from builder.results import Views
+from builder.recap import COVER, SIGNATURE, Attestation, Cover, package_files, read_hand_in
+from builder.results import Views, encode_view
 from builder.rows import load_rows
 from builder.tally import tally
 from tests.builder.elections import SMALL_TOML, define, line, make_cuts, make_package
 from tests.officials import Official
+from verifier.files import named_packages
 from verifier.formats.allowed_signers import AllowedSigners
 from verifier.officials import check_signature, namespace
 
@@ -159,7 +160,8 @@ def test_the_operator_vouches_only_outside_the_inbox(tmp_path: Path) -> None:
     hand_in(tmp_path, unsigned("11", "111", kind="operator", by="KPU"))
     hand_in(tmp_path, unsigned("12", "119", kind="operator", by="KPU"), inbox="imports")
     hand_in(tmp_path, unsigned("12", "119"), inbox="imports/more")
-    for inbox in ("inbox", "imports", "imports/more"):
+    (tmp_path / "link").symlink_to(tmp_path / "inbox")
+    for inbox in ("link", "imports", "imports/more"):
         report, ledger = run(tmp_path, ATTESTED, inbox=inbox)
         assert bool(report.accepted) == (inbox == "imports")
     assert [record.signer for record in ledger.packages] == [None]
@@ -268,15 +270,31 @@ def test_the_ledger_notices_another_signature(tmp_path: Path, change: str) -> No
 
 
 def test_results_tell_who_signed(tmp_path: Path) -> None:
-    """Sources name the official by area, key and signature, as ssh-keygen shows the key; the operator by his word alone."""
-    files = signed(REGENCY, "11", "111")
-    hand_in(tmp_path, files)
-    _, ledger = run(tmp_path)
-    record = ledger.packages[0]
-    result = tally(load_rows(ledger, ELECTION, None)["ppwp"], ELECTION, make_cuts(1))
-    cover = (record, ledger.read_cover(record))
-    views = Views(ELECTION, result, lambda _: cover, [0, 1], lambda _: "2029-02-15T12:00:00Z")
+    """Sources and revisions name the official by area, key and signature, and the verifier finds each package with its signature there."""
+    for revision, official in enumerate((REGENCY, PROVINCE, VILLAGE), 1):
+        row = line(ELECTION, "111", "1", revision, votes_1=revision)
+        made = make_package(
+            ELECTION, row, area="111", reason="recount" if revision > 1 else None, note='"package":"{}"'
+        )
+        cover = msgspec.structs.replace(
+            made.cover, attestation=Attestation("official", ("11", "1", "111")[revision - 1])
+        )
+        files = package_files(cover, made.rows)
+        hand_in(tmp_path, {**files, SIGNATURE: official.sign(files[COVER], SPACE)})
+        report, ledger = run(tmp_path)
+        assert report.refused == {}
+    _, second, third = ledger.packages
+    result = tally(load_rows(ledger, ELECTION, None)["ppwp"], ELECTION, make_cuts(3))
+
+    def cover_of(number: int) -> tuple[PackageRecord, Cover]:
+        record = ledger.packages[number - 1]
+        return record, ledger.read_cover(record)
+
+    views = Views(ELECTION, result, cover_of, [0, 1, 1, 1], lambda _: "2029-02-15T12:00:00Z")
     (view,) = views.views([ELECTION.areas.index["111"]])
-    (source,) = view["sources"]
-    assert (source["attestation"], source["by"]) == ("official", f"11 {REGENCY.key.fingerprint}")
-    assert source["signature"] == hashlib.sha256(files[SIGNATURE]).hexdigest()
+    assert [(one["attestation"], one["by"], one["signature"]) for one in view["revisions"]] == [
+        ("official", f"1 {PROVINCE.key.fingerprint}", second.signature),
+        ("official", f"111 {VILLAGE.key.fingerprint}", third.signature),
+    ]
+    named = {(one.package.encode(), (one.signature or "").encode()) for one in ledger.packages}
+    assert named_packages(encode_view(view)) == named

@@ -4,6 +4,7 @@ import json
 import subprocess
 import zipfile
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -25,9 +26,13 @@ from publish.workspace import Workspace
 from tests.election import COLUMNS, NIGHT, package, row, write_definition, write_package
 from tests.officials import Official
 from tests.programs import require
+from tests.publish.test_mirror import serving
 from tests.publish.test_packages import verify
 from tests.publish.workspace import make_workspace, publish
-from verifier.errors import VerifierError
+from verifier.errors import VerificationError, VerifierError
+from verifier.mirror.init import init
+from verifier.mirror.sync import sync
+from verifier.mirror.upstreams import Upstreams
 from verifier.officials import namespace
 
 SPACE = namespace("uji")
@@ -122,6 +127,23 @@ def test_another_signature_beside_a_package_is_found(
     exit_code, told = verify(place.parent.parent, tmp_path)
     assert exit_code == 4
     assert SIGNATURE in json.dumps(told)
+
+
+def test_a_mirror_takes_the_signed_signature_alone(workspace: Path, tmp_path: Path) -> None:
+    """A mirror holds the official's signature; another good one over the same cover is refused, and the mirror stays as it was."""
+    write_package(workspace / "inbox" / "a", sign_as(OFFICIAL, package("1101", ROWS)))
+    publish(workspace)
+    (place,) = workspace.glob(f"public/uji/packages/*/{SIGNATURE}")
+    right, cover = place.read_bytes(), (place.parent / COVER).read_bytes()
+    root = workspace / "keys" / "metadata" / "1.root.json"
+    with serving(workspace / "public") as url:
+        for number, data in enumerate((right, Official("siapa").sign(cover, SPACE))):
+            place.write_bytes(data)
+            mirror = init(tmp_path / f"mirror-{number}", [f"{url}/uji"], None, root, None)
+            with pytest.raises(VerificationError) if data != right else nullcontext():
+                sync(mirror, Upstreams(mirror.settings.upstreams), NIGHT)
+            held = [found.read_bytes() for found in mirror.root.glob(f"**/{SIGNATURE}")]
+            assert held == ([right] if data == right else [])
 
 
 def test_enrolment_is_signed_offline(workspace: Path) -> None:

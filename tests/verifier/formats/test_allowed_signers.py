@@ -85,6 +85,7 @@ MALFORMED = {
     "unquoted": f"1101 namespaces={SPACE} {KEY}",
     "local time": f'1101 {SPACES},valid-after="20290201000000" {KEY}',
     "a day alone": f'1101 {SPACES},valid-after="20290201Z" {KEY}',
+    "24 o'clock": f'1101 {SPACES},valid-after="20290201240000Z" {KEY}',
     "no such day": f'1101 {SPACES},valid-after="20290230000000Z" {KEY}',
     "year 29": f'1101 {SPACES},valid-after="00290201000000Z" {KEY}',
     "never valid": f'1101 {SPACES},valid-after="20290302000000Z",valid-before="20290301000000Z" {KEY}',
