@@ -18,9 +18,12 @@ const TYPES = {
   pub: "text/plain; charset=utf-8",
 };
 
-export const headersFor = (path) => ({
-  "content-type": TYPES[path.split(".").at(-1)] ?? "application/octet-stream",
-  "content-security-policy": POLICY,
+const type = (path) => TYPES[path.split(".").at(-1)] ?? "application/octet-stream";
+
+// `shown`: as a page of the site; else without any rights, and never as a page.
+export const headersFor = (path, shown = true) => ({
+  "content-type": shown ? type(path) : type(path).replace(/^text\/(html|css|javascript)|^image\/svg\+xml/, "text/plain"),
+  "content-security-policy": shown ? POLICY : "default-src 'none'; sandbox",
   "x-content-type-options": "nosniff",
   "referrer-policy": "no-referrer",
   "cross-origin-opener-policy": "same-origin",

@@ -50,7 +50,10 @@ let current; // { promise, time } of the newest check
 
 async function check() {
   opened ??= Store.open();
-  const store = await opened;
+  const store = await opened.catch((error) => {
+    opened = undefined;
+    throw error;
+  });
   await trustFirstRoot(scope(), store);
   const found = await checkSite(scope(), store, Date.now());
   await store.save();
@@ -113,20 +116,32 @@ async function answer(path) {
   return new Response(page ? notice(outcome) : `${outcome.state}\n`, { status, headers: headersFor(page ? path : "notice.txt") });
 }
 
-// A request's path in the election, where a signed list may name it.
+// A request's path in the election; undefined for what is not in it.
 function pathOf(request) {
   const url = new URL(request.url);
-  if (request.method !== "GET" || !url.href.startsWith(scope())) return undefined;
-  const path = decodeURIComponent((url.origin + url.pathname).slice(scope().length)).replace(/^$|\/$/, "$&index.html");
-  return BESIDE.test(path) ? undefined : path;
+  const address = url.origin + url.pathname;
+  if (request.method !== "GET" || !address.startsWith(scope())) return undefined;
+  const path = address.slice(scope().length).replace(/^$|\/$/, "$&index.html");
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path; // nothing signed is spelt like that
+  }
 }
 
-// Large files are for programs: they are not shown, and terbit-verify checks them.
+// What nobody checked here goes through as bytes or text: it cannot pass for a page of this site.
+async function passOn(request, path) {
+  if (request.mode !== "navigate") return fetch(request);
+  const { body, status } = await fetch(request);
+  return new Response(body, { status, headers: headersFor(path, false) });
+}
+
+// Large files are for programs, and terbit-verify checks them.
 const tooLarge = async (path) => (await (await release()).client.find(path))?.length > LIMITS.shownFile;
 
 async function respond(request, path) {
-  if (request.destination !== "document" || /\.html$/.test(path)) return answer(path);
-  return (await tooLarge(path).catch(() => false)) ? fetch(request) : answer(path);
+  const beside = BESIDE.test(path) || (request.mode === "navigate" && (await tooLarge(path).catch(() => false)));
+  return beside ? passOn(request, path) : answer(path);
 }
 
 async function keepAll(paths) {

@@ -4,126 +4,15 @@ The site is one that `terbit publish` made, with its log; origin and mirror are 
 """
 
 import shutil
-import socket
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import BrowserContext, Page
 
-from publish.serve import Server
-from tests.browser.chromium import chromium, state_of, visit
-from tests.publish.workspace import deliver, make_workspace, publish
-
-NOW = datetime.now(UTC).replace(microsecond=0)
-VILLAGE, NEIGHBOUR = "uji/ppwp/1101/110101.html", "uji/ppwp/1102/1102.html"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
-
-
-@contextmanager
-def serving(public: Path, port: int) -> Iterator[str]:
-    server = Server(public, "127.0.0.1", port)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield server.url
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-class Place:
-    """One copy of the public tree, served until `stop`."""
-
-    def __init__(self, public: Path, folder: Path, port: int) -> None:
-        self.public = Path(shutil.copytree(public, folder))
-        self._server = serving(self.public, port)
-        self.url = self._server.__enter__()
-
-    def stop(self) -> None:
-        self._server, server = None, self._server
-        if server:
-            server.__exit__(None, None, None)
-
-    def alter(self, *patterns: str) -> None:
-        """Other figures in every file that matches, as somebody who controls this place would put them there."""
-        files = [file for pattern in patterns for file in self.public.glob(pattern) if file.is_file()]
-        assert files
-        for file in files:
-            file.write_bytes(file.read_bytes().replace(b"1", b"7"))
-
-    def alter_page(self, page: str) -> None:
-        """A page, wherever it lies here."""
-        folder, name = page.removeprefix("uji/").rsplit("/", 1)
-        self.alter(page, f"uji/targets/{folder}/*.{name}")
-
-
-class Site:
-    """A published site with `origin` and one `mirror`; `old` is its tree one release before."""
-
-    def __init__(self, directory: Path, published: "Published") -> None:
-        self.published = published
-        self.origin = Place(published.public, directory / "origin", free_port())
-        self.mirror = Place(published.public, directory / "mirror", published.mirror_port)
-
-    def stop(self) -> None:
-        self.origin.stop()
-        self.mirror.stop()
-
-    def page(self, name: str = VILLAGE) -> str:
-        return self.origin.url + name
-
-
-class Published:
-    """What all tests share: the trees of two releases, and the port of the mirror that the signed list names."""
-
-    def __init__(self, directory: Path, now: datetime) -> None:
-        self.mirror_port = free_port()
-        workspace = make_workspace(directory / "workspace")
-        (workspace / "content/pages/mirrors.toml").write_text(
-            f'mirrors = ["http://127.0.0.1:{self.mirror_port}/uji/"]\n'
-        )
-        deliver(workspace)
-        publish(workspace, now - timedelta(minutes=2))
-        self.old = Path(shutil.copytree(workspace / "public", directory / "old"))
-        with (workspace / "content/pages/id/tentang.md").open("a") as file:
-            file.write("\nRilis kedua.\n")
-        publish(workspace, now)
-        self.public = workspace / "public"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium("--host-resolver-rules=MAP hasil.test 127.0.0.1") as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
-    return Published(tmp_path_factory.mktemp("site"), NOW)
-
-
-@pytest.fixture
-def site(published: Published, tmp_path: Path) -> Iterator[Site]:
-    made = Site(tmp_path, published)
-    try:
-        yield made
-    finally:
-        made.stop()
-
-
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    with browser.new_context() as made:
-        yield made
+from tests.browser.chromium import state_of, visit
+from tests.browser.places import NEIGHBOUR, VILLAGE, Place, Published, Site
 
 
 def stop_worker(page: Page) -> None:
@@ -279,9 +168,48 @@ def test_an_unlisted_page_is_not_shown(site: Site, context: BrowserContext) -> N
     assert "99" not in page.content()
 
 
-def test_a_stale_site_says_so(browser: Browser, context: BrowserContext, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["packages/hasil.html", "targets/hasil.html", "metadata/hasil.svg", "log/hasil.html"])
+def test_what_verifies_by_itself_is_never_a_page(name: str, site: Site, context: BrowserContext) -> None:
+    """Folders that the worker lets through bring no page of the origin's: what lies there is text, without rights."""
+    page = first_visit(context, site.page())
+    (site.origin.public / "uji" / name).write_text(
+        "<svg xmlns='http://www.w3.org/2000/svg'><script>document.title = 'PALSU'</script></svg>"
+    )
+    page = context.new_page()
+    answer = page.goto(site.page(f"uji/{name}"))
+    assert answer is not None
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert page.title() != "PALSU"
+
+
+def test_a_malformed_address_goes_round_nothing(site: Site, context: BrowserContext) -> None:
+    """An address that cannot be decoded is answered by the worker too."""
+    page = first_visit(context, site.page())
+    page = context.new_page()
+    answer = page.goto(site.page("uji/%E0%A4%A.html"))
+    assert answer is not None
+    assert answer.from_service_worker
+    assert answer.status == 404
+
+
+def test_the_origin_cannot_replace_the_checker_at_once(site: Site, context: BrowserContext) -> None:
+    """THREATS 24: who has a checker keeps it for a day, whatever the origin offers as a newer one."""
+    page = first_visit(context, site.page())
+    (site.origin.public / "uji/sw.js").write_text(
+        "addEventListener('install', () => skipWaiting()); addEventListener('fetch', (event) => event.respondWith(new Response('PALSU')));"
+    )
+    site.origin.alter_page(NEIGHBOUR)
+    stop_worker(page)
+    for _ in range(2):
+        page = visit(context, site.page(NEIGHBOUR))
+        assert state_of(page) == "mirror"
+        page.wait_for_timeout(500)
+    assert served(page) == signed(site.published, NEIGHBOUR)
+
+
+def test_a_stale_site_says_so(context: BrowserContext, tmp_path: Path) -> None:
     """THREATS 4, 27: signed but expired: the page is shown, and nowhere called checked."""
-    stale = Site(tmp_path, Published(tmp_path, NOW - timedelta(hours=2)))
+    stale = Site(tmp_path, Published(tmp_path, datetime.now(UTC).replace(microsecond=0) - timedelta(hours=2)))
     try:
         first_visit(context, stale.page())
         page = visit(context, stale.page())

@@ -1,0 +1,37 @@
+"""One Chromium and one published site for all tests in the browser."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext
+
+from tests.browser.chromium import chromium
+from tests.browser.places import Published, Site
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with chromium("--host-resolver-rules=MAP hasil.test 127.0.0.1") as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
+    return Published(tmp_path_factory.mktemp("site"), datetime.now(UTC).replace(microsecond=0))
+
+
+@pytest.fixture
+def site(published: Published, tmp_path: Path) -> Iterator[Site]:
+    made = Site(tmp_path, published)
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    with browser.new_context() as made:
+        yield made
