@@ -25,6 +25,7 @@ class Workspace:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self._locked: tuple[int, ...] = ()
 
     @cached_property
     def config(self) -> Config:
@@ -107,8 +108,20 @@ class Workspace:
             except BlockingIOError as error:
                 raise PublishError(f"another terbit is publishing from {self.directory}; wait for it to end") from error
             # Waits for the few files that the guard may be putting right at this moment.
-            with self._folder_lock(fcntl.LOCK_EX):
+            with self._folder_lock(fcntl.LOCK_EX) as folder:
+                self._locked = (file.fileno(), folder)
                 yield
+
+    @contextmanager
+    def unlocked(self) -> Iterator[None]:
+        """Within `lock`: let others work here for a while. They may have changed anything afterwards."""
+        for descriptor in self._locked:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+        try:
+            yield
+        finally:
+            for descriptor in self._locked:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
 
     @contextmanager
     def quiet(self) -> Iterator[bool]:
@@ -123,10 +136,10 @@ class Workspace:
                 yield True
 
     @contextmanager
-    def _folder_lock(self, operation: int) -> Iterator[None]:
+    def _folder_lock(self, operation: int) -> Iterator[int]:
         descriptor = os.open(self.build, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(descriptor, operation)
-            yield
+            yield descriptor
         finally:
             os.close(descriptor)

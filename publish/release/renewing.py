@@ -1,35 +1,59 @@
-"""A heartbeat while somebody thinks: the last release must not look old because a question is unanswered."""
+"""While somebody thinks: a heartbeat, so that the last release does not look old, and a free workspace, so that the guard goes on mending its pages."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 
-from publish.errors import PublishError
+from builder.ledger import Ledger
+from publish.errors import DriftError, PublishError
 from publish.progress import Stages
 from publish.release.flow import Flow
+from publish.release.record import open_record
+from publish.workspace import Workspace
 
 __all__ = ["renewing"]
 
 
 @contextmanager
 def renewing(flow: Flow, every: timedelta) -> Iterator[None]:
-    """Renew the timestamp again and again at the targets of `flow`, which looks at them anew afterwards."""
-    stop = Event()
+    """Renew the timestamp again and again at the targets of `flow`, which looks at them anew afterwards. The workspace's lock is free meanwhile.
+
+    Raises:
+        DriftError: when it ends, if somebody else has changed the ledger or published in the meantime.
+    """
+    before, stop = _basis(flow), Event()
 
     def work() -> None:
         while not stop.wait(every.total_seconds()):
             # A run of its own: each renewal replaces the timestamp that the one before has left.
-            with Flow(flow.workspace, Stages(quiet=True), datetime.now(UTC).replace(microsecond=0)) as other:
+            workspace = Workspace(flow.workspace.directory)
+            # The next one may succeed, whoever is publishing renews it too, and the run itself will tell.
+            with suppress(PublishError, OSError), workspace.lock(), _flow(workspace) as other:
                 other.keyring = flow.keyring  # unlocked already
-                with suppress(PublishError, OSError):  # the next one may succeed, and the run itself will tell
-                    other.heartbeat()
+                other.heartbeat()
 
     thread = Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-        flow.look_again()
+    with flow.workspace.unlocked():
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+            flow.look_again()
+    if _basis(flow) != before:
+        raise DriftError(
+            "while the question was open somebody else took packages in or published from here; nothing was published now. Look again: run the same command"
+        )
+
+
+def _flow(workspace: Workspace) -> Flow:
+    return Flow(workspace, Stages(quiet=True), datetime.now(UTC).replace(microsecond=0))
+
+
+def _basis(flow: Flow) -> tuple[str, dict[str, int]]:
+    """What an answer rests on: the ledger as it lies on the disk, and the release that each target holds."""
+    records = {name: open_record(flow.workspace, name).read() for name in flow.targets}
+    releases = {name: record.release for name, record in records.items() if record}
+    return Ledger(flow.workspace.ledger.directory).end, releases
