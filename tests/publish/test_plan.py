@@ -17,7 +17,8 @@ from click.testing import CliRunner, Result
 
 from builder.pack import pack_names
 from publish.cli.main import terbit as program
-from publish.errors import DriftError, PendingError, TargetError
+from publish.errors import DriftError, PendingError, PublishError, TargetError
+from publish.guard.patrol import Patrol
 from publish.planning.plan import drift, read_plan
 from publish.progress import Stages
 from publish.release.draft import Draft
@@ -319,6 +320,32 @@ def test_a_question_keeps_the_last_release_fresh(workspace: Path) -> None:
 
         assert flow.publish(agree)["release"] == 2
     assert shown(workspace)[0] == 2
+
+
+def test_a_question_keeps_nobody_out(workspace: Path) -> None:
+    """While a question is unanswered the guard mends pages, and whoever takes packages in meanwhile makes the answer void: nothing is published."""
+    page = workspace / "public/uji/index.html"
+    right, made = page.read_bytes(), Workspace(workspace)
+    other = Workspace(workspace)
+    with made.lock(), Flow(made, Stages(quiet=True), datetime.now(UTC)) as flow:
+        take_in_packages(made, (), flow.stages, flow.now)
+
+        def agree(changes: object) -> bool:
+            with renewing(flow, timedelta(hours=1)):
+                page.unlink()
+                page.write_bytes(b"palsu")
+                Patrol(workspace, True, lambda: datetime.now(UTC), lambda finding: None, lambda text: None).once()
+                assert page.read_bytes() == right
+                deliver(workspace, {"late": correction("110102", 1)})
+                with other.lock():
+                    assert take_in_packages(other, (), Stages(quiet=True), datetime.now(UTC)).accepted
+            return True
+
+        with pytest.raises(DriftError, match="while the question was open somebody else took packages in"):
+            flow.publish(agree)
+        with pytest.raises(PublishError, match="another terbit is publishing"), other.lock():
+            pass
+    assert shown(workspace)[0] == 1
 
 
 def test_a_lost_record_is_asked_about_by_its_timestamp(workspace: Path) -> None:
