@@ -89,7 +89,7 @@ class Flow:
     ) -> None:
         self.workspace, self.stages, self.now = workspace, stages, now
         self.keyring = Keyring(workspace, passphrase_file)
-        self.targets = {target.name: target for target in open_targets(workspace)}
+        self.targets = {target.name: target for target in open_targets(workspace, stages.say)}
         self.purgers = open_purgers(workspace, stages)
         self.workers = Workers(workspace.directory, workspace.config.workers)
         self.lineage = Lineage(workspace.ledger.directory)

@@ -5,12 +5,10 @@ client: obstore does it without Python's lock (docs/adr/0011).
 """
 
 import gzip
-import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property, partial
 from threading import Lock
@@ -18,11 +16,13 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import obstore
 from obstore.auth.boto3 import Boto3CredentialProvider
-from obstore.exceptions import BaseError, GenericError
+from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from publish.errors import TargetError
+from publish.targets.control import retry_after
 from publish.targets.failure import explain, is_missing_bucket
+from publish.targets.waiting import Patience, Waiting, say_on_stderr
 from verifier.headers import cache_control, content_type
 
 if TYPE_CHECKING:
@@ -35,28 +35,10 @@ __all__ = ["Bucket", "Held", "Patience", "open_bucket", "open_store"]
 
 # Requests under way at once. Measured (docs/adr/0011): more gains nothing, fewer loses.
 CONCURRENCY = 64
-REPEATS = 3
-AT_ONCE_SECONDS = 1.0
 CREDENTIALS_LIFETIME = timedelta(minutes=5)
 COMPRESSED = frozenset(["text/html", "text/css", "text/javascript", "application/json", "text/plain"])
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long a server is waited for, in seconds, and how often it is asked again after a lost connection, 429 or 5xx.
-
-    Each wait is drawn between the first one and twice the last one. The library does not tell `Retry-After`: the waits together come to what servers ask for,
-    about ten seconds, and not to much more, since the other targets wait for one that is down: whatever happens, one request ends within a minute.
-    """
-
-    connect: float = 5.0
-    answer: float = 30.0  # from connecting to the last byte
-    retries: int = 8
-    first_wait: float = 0.2
-    longest_wait: float = 10.0
-    altogether: float = 30.0  # no request is repeated after that
 
 
 PATIENCE = Patience()
@@ -79,10 +61,17 @@ class Bucket:
     """The public tree of one election under `prefix`. Every method raises `TargetError` when the server is down or refuses."""
 
     def __init__(
-        self, opened: "Callable[[], ObjectStore]", prefix: str, election: str, *, compress_aliases: bool = False
+        self,
+        opened: "Callable[[], ObjectStore]",
+        prefix: str,
+        election: str,
+        *,
+        compress_aliases: bool = False,
+        waiting: Waiting | None = None,
     ) -> None:
         """`opened` gives the store, and is asked at the first request: what keeps it from opening concerns this bucket alone."""
         self._opened, self._prefix, self._election, self._compress = opened, prefix, election, compress_aliases
+        self._waiting = waiting or Waiting()
 
     @cached_property
     def store(self) -> "ObjectStore":
@@ -107,7 +96,7 @@ class Bucket:
         if alias and self.compresses(path):
             data, attributes["Content-Encoding"] = gzip.compress(data, 6, mtime=0), "gzip"
         with self.failing(path):
-            _again(
+            self.repeat(
                 lambda: obstore.put(
                     self.store, self.key(path), data, attributes=attributes, mode=mode, use_multipart=False
                 )
@@ -117,7 +106,7 @@ class Bucket:
         """Read one file, None if there is none; unpacked if it is kept compressed. `most`: bytes that are read."""
         with self.failing(path):
             try:
-                answer, data = _again(lambda: self._get(path, most))
+                answer, data = self.repeat(lambda: self._get(path, most))
             except FileNotFoundError as error:
                 if is_missing_bucket(error):
                     raise
@@ -137,7 +126,7 @@ class Bucket:
         """Take one file away."""
         with self.failing(path):
             try:
-                obstore.delete(self.store, self.key(path))
+                self.repeat(lambda: obstore.delete(self.store, self.key(path)))
             except FileNotFoundError as error:
                 if is_missing_bucket(error):
                     raise
@@ -164,6 +153,10 @@ class Bucket:
         if failed:
             raise failed[0]
 
+    def repeat(self, request: Callable[[], T]) -> T:
+        """Make a request of the store until it is answered for good."""
+        return self._waiting.repeat(request, PATIENCE)
+
     @contextmanager
     def failing(self, path: str) -> Iterator[None]:
         """Turn the library's errors into ours: what, where, and what to do."""
@@ -177,25 +170,10 @@ class Bucket:
         return path.removeprefix("../") if path.startswith("../") else f"{self._election}/{path}"
 
 
-def _again(request: Callable[[], T]) -> T:
-    """Repeat a request that failed at once.
-
-    The library asks again itself, but not for an answer that broke off, nor for a conditional write on a connection that the server had just closed: it cannot
-    know whether that was done. Here whatever is repeated is compared with what stands there when it is refused.
-    """
-    for _ in range(REPEATS):
-        start = time.monotonic()
-        try:
-            return request()
-        except GenericError:
-            if time.monotonic() - start > AT_ONCE_SECONDS:
-                raise
-        time.sleep(PATIENCE.first_wait)
-    return request()
-
-
-def open_bucket(config: "TargetConfig", election: str, profile: str | None = None) -> Bucket:
-    """The bucket of a target, with the credentials of `profile` or its own."""
+def open_bucket(
+    config: "TargetConfig", election: str, profile: str | None = None, tell: Callable[[str], None] = say_on_stderr
+) -> Bucket:
+    """The bucket of a target, with the credentials of `profile` or its own. `tell` is for waits that take long."""
     assert config.bucket is not None
     opened = partial(
         open_store,
@@ -205,7 +183,8 @@ def open_bucket(config: "TargetConfig", election: str, profile: str | None = Non
         path_style=config.path_style,
         profile=profile or config.profile,
     )
-    return Bucket(opened, config.prefix, election, compress_aliases=config.compress_aliases)
+    waiting = Waiting(retry_after(config, profile), tell)
+    return Bucket(opened, config.prefix, election, compress_aliases=config.compress_aliases, waiting=waiting)
 
 
 def open_store(bucket: str, *, endpoint: str | None, region: str, path_style: bool, profile: str | None) -> S3Store:
@@ -229,15 +208,7 @@ def open_store(bucket: str, *, endpoint: str | None, region: str, path_style: bo
         "connect_timeout": timedelta(seconds=PATIENCE.connect),
         "pool_max_idle_per_host": str(CONCURRENCY),
     }
-    retry: RetryConfig = {
-        "max_retries": PATIENCE.retries,
-        "retry_timeout": timedelta(seconds=PATIENCE.altogether),
-        "backoff": {
-            "init_backoff": timedelta(seconds=PATIENCE.first_wait),
-            "max_backoff": timedelta(seconds=PATIENCE.longest_wait),
-            "base": 2,
-        },
-    }
+    retry: RetryConfig = {"max_retries": 0}  # `Waiting` does it, which hears how long a server asks us to wait
     return S3Store(
         bucket,
         endpoint=endpoint,

@@ -18,14 +18,15 @@ import urllib3
 from publish import limits
 from publish.errors import TargetError
 from publish.targets.bucket import CONCURRENCY, PATIENCE
+from publish.targets.control import open_client
 from publish.targets.failure import explain_answer
+from publish.targets.waiting import BUSY
 
 if TYPE_CHECKING:
     from publish.config import TargetConfig
 
 __all__ = ["Key", "Keys", "open_keys"]
 
-BUSY = (429, 500, 502, 503, 504)
 SIGNED_SECONDS = 300
 
 
@@ -135,19 +136,4 @@ def _text(element: ElementTree.Element, name: str) -> str:
 def open_keys(config: "TargetConfig", profile: str | None = None) -> Keys:
     """The keys of a target's bucket, with the credentials of `profile` or its own."""
     assert config.bucket is not None
-    return Keys(partial(_client, config, profile or config.profile), config.bucket)
-
-
-def _client(config: "TargetConfig", profile: str | None) -> Any:  # noqa: ANN401
-    import boto3
-    from botocore.config import Config
-
-    style = Config(
-        signature_version="s3v4",
-        connect_timeout=PATIENCE.connect,
-        read_timeout=PATIENCE.answer,
-        retries={"mode": "standard", "total_max_attempts": 3},
-        s3={"addressing_style": "path" if config.path_style else "virtual"},
-    )
-    session = boto3.Session(profile_name=profile)
-    return session.client("s3", endpoint_url=config.endpoint, region_name=config.region, config=style)
+    return Keys(partial(open_client, config, profile), config.bucket)

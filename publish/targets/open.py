@@ -2,10 +2,12 @@
 
 import hashlib
 import socket
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from publish.targets import Target
+from publish.targets.waiting import say_on_stderr
 from publish.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -14,20 +16,24 @@ if TYPE_CHECKING:
 __all__ = ["open_targets"]
 
 
-def open_targets(workspace: Workspace) -> list[Target]:
-    """All targets, in the configuration's order. Nothing is asked of them yet."""
+def open_targets(workspace: Workspace, tell: Callable[[str], None] = say_on_stderr) -> list[Target]:
+    """All targets, in the configuration's order. Nothing is asked of them yet; `tell` is for waits that take long."""
     local = {target.name: target for target in workspace.local_targets()}
-    return [local.get(name) or _bucket(workspace, name, config) for name, config in workspace.config.targets.items()]
+    return [
+        local.get(name) or _bucket(workspace, name, config, tell) for name, config in workspace.config.targets.items()
+    ]
 
 
-def _bucket(workspace: Workspace, name: str, config: "TargetConfig") -> Target:
+def _bucket(
+    workspace: Workspace, name: str, config: "TargetConfig", tell: Callable[[str], None] = say_on_stderr
+) -> Target:
     from publish.targets.bucket import open_bucket
     from publish.targets.s3 import S3Target
 
     guard = workspace.config.guard.profile
     return S3Target(
         name,
-        open_bucket(config, workspace.definition.election.id),
+        open_bucket(config, workspace.definition.election.id, tell=lambda text: tell(f"{name}: {text}")),
         known=workspace.build / "targets" / name / f"conditions-{_server(config)}",
         clock=lambda: datetime.now(UTC),
         owner=f"{socket.gethostname()}:{workspace.directory.resolve()}",

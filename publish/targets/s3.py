@@ -178,9 +178,9 @@ class S3Target:
     def _probe(self) -> bool:
         store, key = self.bucket.store, self.bucket.key(PROBE)
         with self.bucket.failing(PROBE):
-            obstore.put(store, key, b"terbit\n", use_multipart=False)
+            self.bucket.repeat(lambda: obstore.put(store, key, b"terbit\n", use_multipart=False))
             try:
-                obstore.put(store, key, b"terbit?\n", mode="create", use_multipart=False)
+                self.bucket.repeat(lambda: obstore.put(store, key, b"terbit?\n", mode="create", use_multipart=False))
             except AlreadyExistsError:
                 return True
         return False
