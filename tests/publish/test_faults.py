@@ -22,8 +22,8 @@ from obstore.store import S3Store
 
 from publish.errors import TargetError
 from publish.progress import Stages
-from publish.release.flow import take_in_packages
-from publish.targets.bucket import Patience, open_store
+from publish.release.flow import Flow, take_in_packages
+from publish.targets.bucket import CONCURRENCY, Patience
 from publish.workspace import Workspace
 from tests.election import NIGHT, correction, minutes
 from tests.faults import Delay, Fault, FaultProxy, LostAnswer, LostRequest, Status, TruncatedAnswer, TruncatedRequest
@@ -97,8 +97,15 @@ class Bucket:
 
     def __init__(self, server: Server, proxy: FaultProxy, folder: Path) -> None:
         self.server, self.proxy, self.folder, self.count = server, proxy, folder, 0
-        store = {"endpoint": server.url, "region": "us-east-1", "path_style": True, "profile": None}
-        self.store: S3Store = open_store(BUCKET, **store)  # type: ignore[arg-type]
+        self.store = S3Store(
+            BUCKET,
+            endpoint=server.url,
+            region="us-east-1",
+            access_key_id=server.access_key,
+            secret_access_key=server.secret_key,
+            virtual_hosted_style_request=False,
+            client_options={"allow_http": True},
+        )
         self.prepared = make_workspace(folder / "prepared", self.config("prepared"))
         deliver(self.prepared)
         publish(self.prepared)
@@ -276,6 +283,47 @@ def test_a_fault_that_lasts(bucket: Bucket, point: str, kind: str) -> None:
     assert told is not None
     assert "\n" not in told
     assert "credentials" in told if kind == "403" else "publish again" in told
+
+
+def test_a_busy_server_is_left_alone_as_long_as_it_asks(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On 503 with Retry-After all threads wait together for so long, the operator is told, and the release goes out in the same run."""
+    monkeypatch.setattr("publish.targets.bucket.PATIENCE", Patience(first_wait=0.01, longest_wait=0.02))
+    workspace = bucket.workspace("asked")
+    refused, probes = [], []
+
+    def choose(method: str, path: str, number: int) -> Fault | None:
+        if method == "HEAD":
+            probes.append(path)
+        if "/targets/" in path and len(probes) < 2:
+            refused.append(path)
+        return (
+            Status(503, BUSY)
+            if len(refused) and len(probes) < 3 and (method == "HEAD" or refused[-1] == path)
+            else None
+        )
+
+    bucket.proxy.choose = choose
+    with Flow(Workspace(workspace), Stages(), LATER) as flow:
+        take_in_packages(flow.workspace, (), Stages(quiet=True), LATER)
+        flow.publish()
+    told = "bucket: The server answers 503 and asks us to wait 1 s; asking again then."
+    assert told in capsys.readouterr().err
+    assert 2 <= len(probes) <= 4
+    assert len(refused) <= 2 * CONCURRENCY
+    bucket.check_finished("asked", workspace)
+
+
+def test_a_server_that_asks_for_too_long_is_given_up(bucket: Bucket) -> None:
+    """A server that wants to be left alone for an hour is, and the operator reads that."""
+    workspace = bucket.workspace("hour")
+    bucket.proxy.choose = lambda method, path, number: Status(429, {"Retry-After": "3600"})
+    start = len(bucket.proxy.requests)
+    with pytest.raises(TargetError, match="answers 429 and asks us to wait 3,600 s, longer than one run waits"):
+        publish(workspace, LATER)
+    assert [method for method, _ in bucket.proxy.requests[start:]] == ["GET", "HEAD"]
+    bucket.check_finished("hour", workspace)
 
 
 @pytest.mark.parametrize("point", ["first object", "commit"])
