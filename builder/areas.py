@@ -78,7 +78,8 @@ def parse_areas(data: bytes, election: Election, file: str | Path) -> Areas:
     index = {code: row for row, code in enumerate(codes)}
     parents = _parents(table, index, file)
     levels = [level.id for level in election.levels]
-    depth = [levels.index(name) for name in table["level"].to_list()]
+    places = {name: place for place, name in enumerate(levels)}
+    depth = [places[name] for name in table["level"].to_list()]
     _check_tree(codes, parents, depth, levels, file)
     return Areas(_ordered(table, parents, depth, election), Path(file).name)
 
@@ -147,6 +148,9 @@ def _parents(table: pl.DataFrame, index: dict[str, int], file: str | Path) -> li
 
 def _check_tree(codes: list[str], parents: list[int], depth: list[int], levels: list[str], file: str | Path) -> None:
     for row, parent in enumerate(parents):
+        if depth[row] == (0 if parent < 0 else depth[parent] + 1):
+            continue
+        # On a circle some area cannot be one level below its parent, so only here may one be.
         seen, above = {row}, parent
         while above >= 0 and len(seen) <= len(levels):
             if above in seen:
@@ -155,17 +159,15 @@ def _check_tree(codes: list[str], parents: list[int], depth: list[int], levels: 
                 )
             seen.add(above)
             above = parents[above]
-        expected = 0 if parent < 0 else depth[parent] + 1
-        if depth[row] != expected:
-            below = (
-                f"its parent {codes[parent]!r} is a {levels[depth[parent]]}"
-                if parent >= 0
-                else "the root has the first level"
-            )
-            raise DefinitionError(
-                f"area {codes[row]!r} is a {levels[depth[row]]}, but {below}; are two levels swapped?",
-                file=file, line=row + 2, field="level", rule="level-order",
-            )  # fmt: skip
+        below = (
+            f"its parent {codes[parent]!r} is a {levels[depth[parent]]}"
+            if parent >= 0
+            else "the root has the first level"
+        )
+        raise DefinitionError(
+            f"area {codes[row]!r} is a {levels[depth[row]]}, but {below}; are two levels swapped?",
+            file=file, line=row + 2, field="level", rule="level-order",
+        )  # fmt: skip
     if -1 not in parents:
         raise DefinitionError("no area without parent: the tree needs its root", file=file, rule="no-root")
 
