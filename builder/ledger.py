@@ -150,8 +150,8 @@ class Ledger:
         self._keep(package for package, _ in accepted)
         self._append([_record(package, rows, signers.get(package.name), received) for package, rows in accepted])
 
-    def follow(self, records: Sequence[Record], packages: Iterable[Package]) -> None:
-        """Append what another copy of this ledger has beyond this one; `packages` are those of its package records.
+    def follow(self, records: Sequence[Record], packages: Sequence[Package]) -> None:
+        """Append what another copy of this ledger has beyond this one; `packages` are those of its package records, as far as they are not here.
 
         Raises:
             LedgerError: that copy could not have come about: nothing was appended.
@@ -171,8 +171,10 @@ class Ledger:
                         f"cut {record.release} is older than the one before it", file=self.path, rule="clock"
                     )
                 cuts.append(record)
-        if records:
+        if packages:
             self._keep(packages)
+        if records:
+            self.directory.mkdir(parents=True, exist_ok=True)
             self._append(records)
 
     def _keep(self, packages: Iterable[Package]) -> None:

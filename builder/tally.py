@@ -5,8 +5,9 @@ a check beside it. A figure that no row gave stays null: absent is not zero.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 
@@ -16,7 +17,18 @@ from builder.ledger import Cut
 from builder.rows import KEY, Rows
 from builder.rules import flag_rules
 
-__all__ = ["Tally", "area_findings", "definition_cut", "judged_stations", "package_releases", "tally"]
+__all__ = [
+    "Tally",
+    "area_findings",
+    "definition_cut",
+    "judged_stations",
+    "package_releases",
+    "read_tallies",
+    "tally",
+    "write_tallies",
+]
+
+FRAMES = ("areas", "stations", "findings", "history")
 
 
 @dataclass(frozen=True)
@@ -36,6 +48,22 @@ class Tally:
     stations: pl.DataFrame
     findings: pl.DataFrame
     history: pl.DataFrame
+
+
+def write_tallies(folder: Path, tallies: Mapping[str, Tally]) -> None:
+    """Leave tallies where other processes find them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for contest, one in tallies.items():
+        for name in FRAMES:
+            getattr(one, name).write_ipc(folder / f"{contest}.{name}.arrow")
+
+
+def read_tallies(folder: Path, contests: Iterable[Contest]) -> dict[str, Tally]:
+    """What `write_tallies` left."""
+    return {
+        contest.id: Tally(contest, *(pl.read_ipc(folder / f"{contest.id}.{name}.arrow") for name in FRAMES))
+        for contest in contests
+    }
 
 
 def definition_cut(cuts: Sequence[Cut]) -> int:

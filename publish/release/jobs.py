@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
-import polars as pl
 
 from builder.pack import Entry, read_index, read_pack, write_pack
 from builder.site import Part, Site, entry_of, parts
-from builder.tally import Tally
+from builder.tally import Tally, read_tallies, write_tallies
 from publish.errors import TargetError
 from publish.release.draft import Draft, object_path
 from publish.signing.keys import SecretKey
@@ -32,7 +31,6 @@ __all__ = ["FEW_ROLES", "Job", "Jobs", "MinisignKey", "Plan", "Runner", "Workers
 T = TypeVar("T")
 # A method of `Jobs`, with what it takes after the role.
 Job = tuple[str, *tuple[str, ...]]
-FRAMES = ("areas", "stations", "findings", "history")
 # Below this many roles a second process costs more than it saves.
 FEW_ROLES = 12
 
@@ -67,7 +65,9 @@ class Jobs:
         self.draft = Draft(plan.draft)
         self._targets = {target.name: target for target in self.workspace.local_targets()}
         self.site = site or Site(
-            self.workspace.inputs, self.workspace.ledger, _read_tallies(self.workspace, self.draft)
+            self.workspace.inputs,
+            self.workspace.ledger,
+            read_tallies(self.draft.directory / "tally", self.workspace.definition.election.contests),
         )
         self._parts: dict[str, list[Part]] = {}
         for part in parts(self.workspace.definition):
@@ -230,20 +230,8 @@ def _ignore(steps: int) -> None:
 
 def save_tallies(draft: Draft, tallies: dict[str, Tally]) -> None:
     """Leave the tallies where worker processes find them."""
-    folder = draft.directory / "tally"
-    folder.mkdir(parents=True, exist_ok=True)
-    for contest, one in tallies.items():
-        for name in FRAMES:
-            getattr(one, name).write_ipc(folder / f"{contest}.{name}.arrow")
+    write_tallies(draft.directory / "tally", tallies)
 
 
 def _seconds(time: str) -> int:
     return int(datetime.fromisoformat(time).timestamp())
-
-
-def _read_tallies(workspace: Workspace, draft: Draft) -> dict[str, Tally]:
-    folder = draft.directory / "tally"
-    return {
-        contest.id: Tally(contest, *(pl.read_ipc(folder / f"{contest.id}.{name}.arrow") for name in FRAMES))
-        for contest in workspace.definition.election.contests
-    }
