@@ -147,6 +147,8 @@ class Ledger:
         """
         if not accepted:
             return
+        if signers:  # an auditor finds `received` between two cuts
+            self._check_clock(received)
         self._keep(package for package, _ in accepted)
         self._append([_record(package, rows, signers.get(package.name), received) for package, rows in accepted])
 
@@ -189,13 +191,16 @@ class Ledger:
         last = self.cuts[-1] if self.cuts else None
         if cut.release != (last.release if last else 0) + 1 or cut.through != len(self.packages):
             raise AssertionError("a cut has the next number and takes every package")
-        if last and cut.time < last.time:
+        self._check_clock(cut.time)
+        self._append([cut])
+
+    def _check_clock(self, now: str) -> None:
+        if self.cuts and now < self.cuts[-1].time:
             raise LedgerError(
-                f"the clock says {cut.time}, before the last cut at {last.time}; set the clock right",
+                f"the clock says {now}, before the last cut at {self.cuts[-1].time}; set the clock right",
                 file=self.path,
                 rule="clock",
             )
-        self._append([cut])
 
     def add(self, records: Sequence[RefusedRecord | RootRecord | RedactedRecord]) -> None:
         """Append what changes no figure."""

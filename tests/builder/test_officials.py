@@ -5,7 +5,7 @@ import json
 import time
 import zipfile
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -267,6 +267,18 @@ def test_the_ledger_notices_another_signature(tmp_path: Path, change: str) -> No
     place.write_bytes(STRANGER.sign(b"", SPACE)) if change == "other" else place.unlink()
     with pytest.raises(LedgerError, match=r"recap\.toml\.sig"):
         ledger.read(ledger.packages[0])
+
+
+def test_a_clock_that_goes_back_takes_nothing_in(tmp_path: Path) -> None:
+    """A signed package is not judged at a time before the last cut: an auditor could not follow."""
+    hand_in(tmp_path, signed(REGENCY, "11", "111"))
+    run(tmp_path)
+    ledger = Ledger(tmp_path / "ledger")
+    ledger.add_cut(msgspec.structs.replace(make_cuts(1)[0], time="2029-02-15T12:00:00Z"))
+    hand_in(tmp_path, signed(REGENCY, "11", "777"))
+    with pytest.raises(LedgerError, match="clock"):
+        run(tmp_path, now=NOW - timedelta(seconds=1))
+    assert len(run(tmp_path)[1].packages) == 2
 
 
 def test_results_tell_who_signed(tmp_path: Path) -> None:
