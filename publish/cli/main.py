@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 error, 2 usage, 3 changes pending, 4 verification failed, 
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -248,6 +249,8 @@ def _publish(
     from publish.cli.plan import asking
     from publish.release.flow import Flow
 
+    # Much is made and hardly any of it in circles: to look for those as often as usual costs a quarter of the time of signing.
+    gc.set_threshold(100_000)
     workspace, stages = start(directory, quiet)
     refused = False
     with workspace.lock(), Flow(workspace, stages, now(), passphrase_file) as flow:
