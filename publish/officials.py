@@ -7,18 +7,16 @@ from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
 
-from builder.officials import Admission
+from builder.officials import Admission, fingerprint
 from builder.site import Inputs
 from publish.errors import ConfigError, SigningError
 from publish.signing.offline import Offline
 from publish.workspace import Workspace
 from verifier.errors import FormatError
 from verifier.formats.allowed_signers import AllowedSigner, AllowedSigners
-from verifier.officials import check_signature, parse_allowed_signers
+from verifier.officials import SIGNERS_PATH, check_signature, parse_allowed_signers
 
-__all__ = ["SIGNERS_PATH", "admission", "enrolment_changes", "trust_files"]
-
-SIGNERS_PATH = "trust/allowed_signers"
+__all__ = ["admission", "check_removals", "enrolment_changes", "trust_files"]
 
 
 def trust_files(inputs: Inputs) -> dict[str, bytes]:
@@ -30,14 +28,25 @@ def trust_files(inputs: Inputs) -> dict[str, bytes]:
     files, data = inputs.definition.files, inputs.allowed_signers
     if data is None:
         return files
-    try:
-        allowed = parse_allowed_signers(data, inputs.definition.election.id)
-    except FormatError as error:
-        raise ConfigError(f"content: {error} [allowed-signers]") from None
-    for area in (area for signer in allowed.signers for area in signer.areas):
+    for area in (area for signer in _parse(inputs).signers for area in signer.areas):
         if area not in inputs.definition.areas.index:
             raise ConfigError(f"content: allowed_signers: area {area!r} is not in areas.csv [allowed-signers]")
     return {**files, "allowed_signers": data}
+
+
+def check_removals(workspace: Workspace) -> None:
+    """ConfigError if `allowed_signers` lacks a line by which a package was accepted: nobody could check that one any more."""
+    enrolled = {(area, signer.key.sha256) for signer in _parse(workspace.inputs).signers for area in signer.areas}
+    for record in workspace.ledger.packages:
+        if record.signer is None:
+            continue
+        area = workspace.ledger.read_cover(record).attestation.by
+        if (area, record.signer) not in enrolled:
+            key = f"key {fingerprint(record.signer)} and area {area}"
+            mend = "put it back, with a valid-before"
+            raise ConfigError(
+                f"content: allowed_signers: the line with {key} has signed package {record.package}; {mend} [allowed-signers]"
+            )
 
 
 def admission(workspace: Workspace, now: datetime, *, attested: bool = False) -> Admission:
@@ -66,6 +75,13 @@ def enrolment_changes(before: bytes | None, after: bytes | None) -> Iterator[str
     old, new = (AllowedSigners.parse(data or b"").signers for data in (before, after))
     yield from (f"no longer enrolled: {_told(signer)}" for signer in old if signer not in new)
     yield from (f"enrolled: {_told(signer)}" for signer in new if signer not in old)
+
+
+def _parse(inputs: Inputs) -> AllowedSigners:
+    try:
+        return parse_allowed_signers(inputs.allowed_signers or b"", inputs.definition.election.id)
+    except FormatError as error:
+        raise ConfigError(f"content: {error} [allowed-signers]") from None
 
 
 def _told(signer: AllowedSigner) -> str:

@@ -19,6 +19,7 @@ __all__ = [
     "Batch",
     "BatchReport",
     "Failure",
+    "Official",
     "SignedFile",
     "check_batch",
     "check_copy",
@@ -73,16 +74,25 @@ class Batch:
     keys: MinisignKeys | None
 
 
+class Official(NamedTuple):
+    """Who signed a package: for which area, with which key (SHA-256 of its blob)."""
+
+    package: str
+    area: str
+    key: str
+
+
 @dataclass(frozen=True)
 class BatchReport:
     """How many files, bytes of them and signatures were checked, good or bad, and the failures.
-    `packages`: the recap packages that good results files name, as `named_packages` gives them."""
+    `packages`: the recap packages that good results files name, as `named_packages` gives them. `officials`: who signed those that were checked."""
 
     files: int
     length: int
     signatures: int
     failures: tuple[Failure, ...]
     packages: frozenset[tuple[bytes, bytes]] = frozenset()
+    officials: frozenset[Official] = frozenset()
 
 
 def check_batch(batch: Batch) -> BatchReport:

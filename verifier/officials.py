@@ -10,7 +10,10 @@ from verifier.errors import FormatError, VerifierError
 from verifier.formats.allowed_signers import AllowedSigners
 from verifier.formats.sshsig import SshSignature
 
-__all__ = ["CheckedSignature", "check_signature", "namespace", "parse_allowed_signers"]
+__all__ = ["SIGNERS_PATH", "CheckedSignature", "check_signature", "namespace", "parse_allowed_signers"]
+
+
+SIGNERS_PATH = "trust/allowed_signers"  # a TUF target of the role trust
 
 
 @dataclass(frozen=True)

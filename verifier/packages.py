@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from verifier import limits
 from verifier.errors import FormatError, VerificationError, VerifierError
 from verifier.fetcher import Fetcher, GaveUpError
-from verifier.files import BatchReport, Failure
+from verifier.files import BatchReport, Failure, Official
 from verifier.formats.sshsig import SshSignature
 from verifier.officials import namespace
 
@@ -27,13 +27,14 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 def check_packages(fetcher: Fetcher, packages: Sequence[tuple[str, str]]) -> BatchReport:
     """Check every file of the packages with these names and signatures' hashes; a failure never hides the next one.
 
-    Whether an official's key was enrolled for the area, and in its time, is for an audit to say.
+    Which key signed for which area is reported; when, and whether the rows lie in that area, is for an audit to say.
     """
     failures: list[Failure] = []
+    officials: set[Official] = set()
     files = length = 0
     for number, (package, signature) in enumerate(packages):
         try:
-            for data in _files(fetcher, package, signature, failures):
+            for data in _files(fetcher, package, signature, failures, officials):
                 files += 1
                 length += len(data)
         except GaveUpError as error:
@@ -44,11 +45,13 @@ def check_packages(fetcher: Fetcher, packages: Sequence[tuple[str, str]]) -> Bat
                 )
             )
             break
-    return BatchReport(files, length, 0, tuple(failures))
+    return BatchReport(files, length, 0, tuple(failures), officials=frozenset(officials))
 
 
-def _files(fetcher: Fetcher, package: str, signature: str, failures: list[Failure]) -> Iterator[bytes]:
-    """The good files of a package. Failures of the others are added to `failures`."""
+def _files(
+    fetcher: Fetcher, package: str, signature: str, failures: list[Failure], officials: set[Official]
+) -> Iterator[bytes]:
+    """The good files of a package. Failures of the others are added to `failures`, who signed it to `officials`."""
     path = f"packages/{package}/{COVER}"
     try:
         cover = _fetch(fetcher, path, limits.COVER_FILE, package)
@@ -64,12 +67,21 @@ def _files(fetcher: Fetcher, package: str, signature: str, failures: list[Failur
         try:
             data = _fetch(fetcher, path, size, sha256)
             if name == SIGNATURE:
-                SshSignature.parse(data).check(cover, namespace(str(tomllib.loads(cover.decode()).get("election"))))
+                officials.add(_official(package, cover, SshSignature.parse(data)))
             yield data
         except GaveUpError:
             raise
         except VerifierError as error:
             failures.append(Failure.of(path, error))
+
+
+def _official(package: str, cover: bytes, signature: SshSignature) -> Official:
+    """Who signed a cover; VerificationError if the signature does not hold."""
+    match tomllib.loads(cover.decode()):
+        case {"election": str(election), "attestation": {"by": str(area)}}:
+            signature.check(cover, namespace(election))
+            return Official(package, area, signature.key.sha256)
+    raise FormatError("is beside a cover that names no official")
 
 
 def _fetch(fetcher: Fetcher, path: str, size: int, sha256: str) -> bytes:

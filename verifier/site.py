@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING
 from verifier import limits
 from verifier.errors import StaleError, VerificationError, VerifierError
 from verifier.fetcher import Fetcher, check_path
-from verifier.files import Batch, BatchReport, Failure, SignedFile, check_batch
-from verifier.packages import check_packages
+from verifier.files import Batch, BatchReport, Failure, Official, SignedFile, check_batch
+from verifier.formats.allowed_signers import AllowedSigners
+from verifier.officials import SIGNERS_PATH
+from verifier.packages import SIGNATURE, check_packages
 from verifier.results_signature import MinisignKeys
 from verifier.surroundings import DOMAIN_PAGES, check_domain, unlisted
 
@@ -111,6 +113,7 @@ class _Run:
         self._waiting: deque[Future[BatchReport]] = deque()
         self._failures: list[Failure] = []
         self._packages: set[tuple[bytes, bytes]] = set()
+        self._officials: set[Official] = set()
         self._domain_pages: list[SignedFile] = []
         self._roles = self._files = self._length = self._signatures = 0
 
@@ -150,7 +153,27 @@ class _Run:
         self._signatures += report.signatures
         self._failures += report.failures
         self._packages |= report.packages
+        self._officials |= report.officials
         self._progress(self._files, len(self._owners))
+
+    def _check_officials(self) -> None:
+        """Online keys alone make nobody an official: who signed for which area must be what the offline keys have enrolled."""
+        if not self._officials:
+            return
+        try:
+            allowed = AllowedSigners.parse(self._client.target(SIGNERS_PATH))
+        except VerifierError as error:
+            self._failures.append(Failure.of(SIGNERS_PATH, error))
+            return
+        enrolled = {(area, signer.key.sha256) for signer in allowed.signers for area in signer.areas}
+        self._failures += [
+            Failure(
+                f"packages/{one.package}/{SIGNATURE}",
+                f"by a key that {SIGNERS_PATH} does not name for area {one.area!r}",
+            )
+            for one in sorted(self._officials)
+            if (one.area, one.key) not in enrolled
+        ]
 
     def finish(self, domain: Fetcher | None, folder: Path | None) -> SiteReport:
         others = tuple(unlisted(folder, self._owners)) if folder else ()
@@ -165,6 +188,7 @@ class _Run:
             self._waiting.append(self._executor.submit(check_packages, self._fetcher, batch))
         while self._waiting:
             self._collect()
+        self._check_officials()
         return SiteReport(
             release=self._client.snapshot.version,
             expires=min(self._client.timestamp.expires, self._client.snapshot.expires),

@@ -146,10 +146,13 @@ def refresh(directory: Path) -> None:
 
     Example:  terbit keys refresh; terbit sign
     """
+    from publish.officials import check_removals
+
     workspace, store, _ = _open(directory)
     with workspace.lock():
         # What the ledger's figures need must still be in the definition: better said before people are asked to sign.
         _ = workspace.rows
+        check_removals(workspace)
         names = _refresh(workspace, store)
     for name in names:
         click.echo(name)

@@ -10,12 +10,13 @@ from tuf.api.metadata import DelegatedRole, Key, Root, Targets
 
 from publish.config import OFFLINE_ROLES
 from publish.errors import ConfigError, KeyFileError, SigningError
-from publish.officials import SIGNERS_PATH, enrolment_changes
+from publish.officials import enrolment_changes
 from publish.signing.keystore import KeyStore, Passphrases
 from publish.signing.offline import File, Offline, Plan
 from publish.signing.repository import TOP_LEVEL, tuf_key
 from publish.signing.signable import stated_keys, stated_roles
 from verifier.formats.minisign import PublicKey
+from verifier.officials import SIGNERS_PATH
 from verifier.results_signature import MinisignKeys
 
 __all__ = ["describe", "initialize", "known_keys", "make_plan", "promote", "refresh"]

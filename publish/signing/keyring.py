@@ -9,7 +9,7 @@ from tuf.api.metadata import Metadata, Targets
 
 from publish.config import OFFLINE_ROLES, Role
 from publish.errors import SigningError
-from publish.officials import SIGNERS_PATH, trust_files
+from publish.officials import trust_files
 from publish.release.jobs import MinisignKey
 from publish.signing import repository
 from publish.signing.keys import SecretKey
@@ -18,6 +18,7 @@ from publish.signing.offline import Offline, Trust
 from publish.signing.repository import RoleFile, RoleKeys, role_file
 from publish.workspace import Workspace
 from verifier.formats.minisign import PublicKey
+from verifier.officials import SIGNERS_PATH
 from verifier.results_signature import MinisignKeys
 
 __all__ = ["Keyring"]

@@ -13,6 +13,8 @@ from click.testing import CliRunner, Result
 
 from builder.errors import BuilderError
 from builder.inbox import IntakeReport
+from builder.inbox import take_in as take_in_rows
+from builder.officials import Admission
 from builder.recap import COVER, SIGNATURE, parse_cover
 from publish.cli.keys import keys, sign
 from publish.cli.main import terbit
@@ -33,7 +35,7 @@ from verifier.errors import VerificationError, VerifierError
 from verifier.mirror.init import init
 from verifier.mirror.sync import sync
 from verifier.mirror.upstreams import Upstreams
-from verifier.officials import namespace
+from verifier.officials import CheckedSignature, namespace
 
 SPACE = namespace("uji")
 OFFICIAL, SUCCESSOR = Official("1101"), Official("1101 baru", hardware=True)
@@ -144,6 +146,35 @@ def test_a_mirror_takes_the_signed_signature_alone(workspace: Path, tmp_path: Pa
                 sync(mirror, Upstreams(mirror.settings.upstreams), NIGHT)
             held = [found.read_bytes() for found in mirror.root.glob(f"**/{SIGNATURE}")]
             assert held == ([right] if data == right else [])
+
+
+def test_online_keys_make_nobody_an_official(workspace: Path) -> None:
+    """THREATS 12, 17: whoever takes a stranger's package in past the rules gets no release that the verifier takes, the publisher's own included."""
+    stranger = Official("siapa")
+    files = sign_as(stranger, package("1101", ROWS))
+    place = write_package(workspace / "elsewhere" / "a", files)
+    opened = Workspace(workspace)
+    forged = Admission(lambda *_: CheckedSignature(stranger.key.sha256))
+    with opened.lock():
+        report = take_in_rows(
+            [place], opened.inbox, opened.ledger, opened.rows, opened.definition, lambda _: None, 0, forged
+        )
+    assert report.refused == {}
+    with pytest.raises((PublishError, VerifierError), match="does not name for area '1101'"):
+        publish(workspace)
+    assert not (workspace / "public" / "uji" / "metadata" / "timestamp.json").exists()
+
+
+def test_no_line_that_signed_a_package_is_taken_out(workspace: Path) -> None:
+    """An official whose package is in the ledger keeps a line, since everyone looks for it; only its dates may change."""
+    write_package(workspace / "inbox" / "a", sign_as(OFFICIAL, package("1101", ROWS)))
+    take_in(workspace)
+    enrol(workspace, SUCCESSOR.line("1101", "uji"))
+    result = CliRunner().invoke(keys, ["refresh", "-C", str(workspace)])
+    assert isinstance(result.exception, ConfigError)
+    assert f"the line with key {OFFICIAL.key.fingerprint} and area 1101" in str(result.exception)
+    enrol(workspace, SUCCESSOR.line("1101", "uji"), OFFICIAL.line("1101", "uji", ',valid-before="20261103115959Z"'))
+    offline_sign(workspace)
 
 
 def test_enrolment_is_signed_offline(workspace: Path) -> None:
