@@ -20,11 +20,14 @@ from publish.errors import ConfigError
 
 __all__ = [
     "DEFAULT_CONFIG_TEXT",
+    "LOG_KEY",
     "MINISIGN_KEY",
     "OFFLINE_ROLES",
     "AskConfig",
     "Config",
+    "ExchangeConfig",
     "GuardConfig",
+    "LogConfig",
     "Prices",
     "Role",
     "TargetConfig",
@@ -34,6 +37,7 @@ __all__ = [
 
 OFFLINE_ROLES = ("root", "targets", "trust")
 MINISIGN_KEY = "minisign"  # signs results files; never metadata
+LOG_KEY = "log"  # signs the log's checkpoints, and nothing else
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*\Z", max_length=64)]
 Folder = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
@@ -103,6 +107,21 @@ class GuardConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     webhook: Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s]+\Z", max_length=4096)] | None = None
     webhook_file: Folder | None = None
     textfile: Folder | None = None
+
+
+class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The transparency log: its origin (for `terbit keys init`), and how long witnesses have to answer."""
+
+    origin: (
+        Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._-]+)+\Z", max_length=255)] | None
+    ) = None
+    seconds: Annotated[float, msgspec.Meta(gt=0, le=300)] = 5.0
+
+
+class ExchangeConfig(TargetConfig, frozen=True, forbid_unknown_fields=True):
+    """Where drafts wait for the second signer, and for how many seconds a run waits for him."""
+
+    wait: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 60.0
 
 
 _OFFLINE = Role(("root-1", "root-2", "root-3"), 2, datetime.timedelta(days=3650))
@@ -197,6 +216,14 @@ DEFAULT_CONFIG_TEXT = """\
 # [ask]                      # publish asks when figures fall, when a leader changes, and
 # areas_percent = 5          # when more of all areas change: docs/operations.md, "Publishing"
 
+# [log]                      # the public log of inputs and releases (docs/operations.md, "Log and witnesses")
+# origin = "hasil.example.id/pemilu-2029/log"    # its address without scheme, named for ever by `terbit keys init`
+# seconds = 5                # so long witnesses have to answer
+
+# [exchange]                 # where drafts wait for a second signer (docs/operations.md, "Second signer");
+# folder = "exchange"        # or bucket, endpoint, region, prefix, profile as above: nothing public
+# wait = 60                  # seconds that a run waits for him
+
 # [guard]                    # what `terbit guard` looks at, and whom it tells
 # interval = 5               # seconds between two looks
 # stale_seconds = 180        # so long a cache may show an earlier signed copy
@@ -224,6 +251,8 @@ class Config(msgspec.Struct, frozen=True):
     targets: dict[str, TargetConfig]
     guard: GuardConfig = GuardConfig()
     ask: AskConfig = AskConfig()
+    log: LogConfig = LogConfig()
+    exchange: ExchangeConfig | None = None
 
     def role(self, name: str) -> Role:
         """The role `name`: its own table, else its group's (`ppwp` for `ppwp-1101`), else `results`."""
@@ -236,9 +265,15 @@ class Config(msgspec.Struct, frozen=True):
 
     @property
     def online_keys(self) -> tuple[str, ...]:
-        """Names of the keys that releases are signed with, the one for minisign last."""
+        """Names of the keys that releases are signed with, those for minisign and for the log last."""
         online = _key_names(role for name, role in self.roles.items() if name not in OFFLINE_ROLES)
-        return (*online, MINISIGN_KEY)
+        return (*online, MINISIGN_KEY, LOG_KEY)
+
+    def log_origin(self, election: str) -> str:
+        """The log's origin: as configured, else after the first public address, else one that no one else can reach."""
+        addresses = [url for target in self.targets.values() for url in target.urls]
+        host = addresses[0].partition("://")[2].partition("/")[0] if addresses else "localhost"
+        return self.log.origin or f"{host}/{election}/log"
 
 
 class _RoleTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -261,6 +296,8 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     targets: dict[str, Any] = {}
     guard: GuardConfig = GuardConfig()
     ask: AskConfig = AskConfig()
+    log: LogConfig = LogConfig()
+    exchange: ExchangeConfig | None = None
 
 
 def load_config(path: Path) -> Config:
@@ -309,6 +346,8 @@ def parse_config(data: bytes, file: str, processors: int) -> Config:
         targets=_targets(targets, file) or {"public": TargetConfig(folder=read.public)},
         guard=read.guard,
         ask=read.ask,
+        log=read.log,
+        exchange=_exchange(read.exchange, targets, file),
     )
 
 
@@ -348,6 +387,17 @@ def _targets(targets: dict[str, TargetConfig], file: str) -> dict[str, TargetCon
     return targets
 
 
+def _exchange(exchange: ExchangeConfig | None, targets: dict[str, TargetConfig], file: str) -> ExchangeConfig | None:
+    if exchange is not None and (exchange.folder is None) == (exchange.bucket is None):
+        raise ConfigError(f"{file}: exchange: give either a folder or a bucket [target]")
+    public = [name for name, target in targets.items() if exchange is not None and target.place == exchange.place]
+    if public:
+        raise ConfigError(
+            f"{file}: exchange: what is not yet published must not lie in targets.{public[0]} [same-target]"
+        )
+    return exchange
+
+
 def _roles(tables: dict[str, _RoleTable], file: str) -> dict[str, Role]:
     roles = dict(DEFAULT_ROLES)
     # A shard's table adds to its group's, which therefore comes first; both add to `results`.
@@ -360,6 +410,8 @@ def _roles(tables: dict[str, _RoleTable], file: str) -> dict[str, Role]:
     for name, role in roles.items():
         if MINISIGN_KEY in role.keys:
             raise ConfigError(f"{file}: roles.{name}.keys: {MINISIGN_KEY!r} only signs results files [minisign-key]")
+        if LOG_KEY in role.keys:
+            raise ConfigError(f"{file}: roles.{name}.keys: {LOG_KEY!r} only signs the log's checkpoints [log-key]")
         if name not in OFFLINE_ROLES and offline & {*role.keys}:
             key = min(offline & {*role.keys})
             raise ConfigError(

@@ -5,6 +5,7 @@ __all__ = [
     "DriftError",
     "FrozenError",
     "KeyFileError",
+    "LogError",
     "PendingError",
     "PublishError",
     "RaceError",
@@ -33,6 +34,10 @@ class FrozenError(PublishError):
 
 class SigningError(PublishError):
     """Something cannot be signed: a key that has no say here, or too few signatures."""
+
+
+class LogError(PublishError):
+    """The public log cannot be continued from here without forking it, or is damaged here."""
 
 
 class TargetError(PublishError):

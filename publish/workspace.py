@@ -45,6 +45,11 @@ class Workspace:
         return Ledger(self.directory / self.config.ledger)
 
     @property
+    def log(self) -> Path:
+        """The public log as it is continued from here; part of the ledger's folder, since both are backed up together."""
+        return self.ledger.directory / "log"
+
+    @property
     def inbox(self) -> Path:
         return self.directory / self.config.inbox
 

@@ -58,6 +58,25 @@ class HttpFetcher:
         """Like `fetch`, with the answer's ETag ("" for none); None where the file still has `etag`."""
         return self._fetch(path, max_length, {"If-None-Match": etag} if etag else {})
 
+    def post(self, path: str, body: bytes, max_length: int) -> tuple[int, bytes]:
+        """Send `body` once; the answer's status, whatever it is, and its bytes. FetchError if there is no answer."""
+        url = self._base_url + quote(check_path(path), safe="/%")
+        timeout = urllib3.Timeout(connect=self._timeout, read=self._timeout)
+        with Deadline().running(self._total) as deadline:
+            try:
+                response = self._manager.request(
+                    "POST", url, body=body, preload_content=False, timeout=timeout, redirect=False, retries=False
+                )
+                try:
+                    answer = self._body(response, path, max_length)
+                finally:
+                    response.close()
+            except urllib3.exceptions.HTTPError as error:
+                raise FetchError(f"{url} could not be reached: {_reason(error)}") from None
+        if deadline.expired:
+            raise self._stalled(url)
+        return response.status, answer
+
     def _fetch(self, path: str, max_length: int, headers: dict[str, str]) -> tuple[bytes | None, str]:
         if self._stalls_left <= 0:
             raise GaveUpError(f"{self._base_url} is asked for no more: too many answers did not come in time")

@@ -262,7 +262,10 @@ def create_keys(
 
     store, definition = KeyStore(workspace.keys, workspace.config, offline_dir), workspace.definition
     given = passphrases or Passphrases(None, None)
-    return initialize(store, given, definition.election.groups, trust_files(workspace.inputs), now=now, random=os.urandom)
+    origin = workspace.config.log_origin(definition.election.id)
+    return initialize(
+        store, given, definition.election.groups, trust_files(workspace.inputs), now=now, random=os.urandom, origin=origin
+    )
 
 
 def _open(directory: Path, offline_dir: Path | None = None) -> tuple[Workspace, KeyStore, Offline]:

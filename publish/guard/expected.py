@@ -14,6 +14,7 @@ from builder.pack import Entry
 from builder.pages import GONE_DATA, GONE_PAGES
 from builder.recap import SIGNATURE
 from publish.errors import SigningError
+from publish.guard.expected_log import expect_log
 from publish.guard.judge import Right
 from publish.release.draft import object_path
 from publish.release.hints import DOMAIN_HINTS, latest_hint
@@ -21,6 +22,7 @@ from publish.release.record import Record, RecordStore
 from publish.signing.offline import File, Offline
 from publish.targets import TIMESTAMP
 from publish.workspace import Workspace
+from verifier.files import is_pack
 
 __all__ = ["Expected", "Recorded", "expect", "recorded"]
 
@@ -83,6 +85,9 @@ def expect(workspace: Workspace, store: RecordStore, found: Recorded) -> Expecte
         if path not in signed_files:
             kind = "timestamp" if path == TIMESTAMP else "hint" if path == "latest.json" else "metadata"
             right[path] = Right(kind, hashlib.sha256(content).hexdigest(), len(content), path)  # type: ignore[arg-type]
+    log, log_data, log_coming = expect_log(workspace, store, record)
+    right |= log
+    data |= log_data
     for name, path in DOMAIN_HINTS.items():
         if (source := right.get(name)) is not None:
             right[path] = source._replace(kind="hint")
@@ -90,8 +95,8 @@ def expect(workspace: Workspace, store: RecordStore, found: Recorded) -> Expecte
     packages = workspace.ledger.packages
     right.update(_packages(workspace, packages))
     later = {one.package for one in packages[record.packages :]}
-    coming = frozenset(path for path in right if path.startswith("packages/") and path.split("/")[1] in later)
-    return Expected(record.release, record.timestamp_version, found.mark, right, data, coming)
+    coming = {path for path in right if path.startswith("packages/") and path.split("/")[1] in later} | log_coming
+    return Expected(record.release, record.timestamp_version, found.mark, right, data, frozenset(coming))
 
 
 def _signed_offline(keys: Path, snapshot: bytes, trust_sha256: str) -> tuple[dict[str, bytes], dict[str, bytes]]:
@@ -130,6 +135,8 @@ def _role(role: str, files: dict[str, tuple[int, str]]) -> dict[str, Right]:
     for path, (length, sha256) in files.items():
         place = object_path(Entry(path, length, sha256))
         right[place] = Right("object", sha256, length, path, role)
+        if is_pack(path):
+            continue
         right[path] = Right("alias", sha256, length, path, role)
         if signed and path.endswith(".json"):
             right[f"{place}.minisig"] = Right("object", sha256, length, path, role, signature=True)

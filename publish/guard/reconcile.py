@@ -21,15 +21,19 @@ from publish.guard.inventory import Inventory
 from publish.guard.judge import Right
 from publish.release.draft import timestamp_version
 from publish.release.lineage import Lineage
+from publish.release.push import CHECKPOINT_ROLE
 from publish.release.record import Record, RecordStore, open_record
 from publish.signing.keyring import Keyring
 from publish.signing.repository import RoleFile
 from publish.targets import TIMESTAMP
+from publish.translog.log import Log
 from publish.workspace import Workspace
 from verifier import limits
 from verifier.client import Client
 from verifier.errors import VerifierError
 from verifier.fetcher import MissingError, OverlayFetcher, too_long
+from verifier.formats.checkpoint import SignedCheckpoint
+from verifier.log import CHECKPOINT
 
 __all__ = ["rebuild"]
 
@@ -71,12 +75,30 @@ def rebuild(workspace: Workspace, name: str, inventories: Sequence[Inventory], k
     roles = _verify(fetcher, timestamp, datetime.fromisoformat(cut.time), keyring.trust.metadata["1.root.json"])
     sha256 = hashlib.sha256(timestamp).hexdigest()
     files = {role: file for role, (file, _) in roles.items()}
-    record = Record(cut.release, cut.through, sha256, timestamp_version(timestamp), files)
-    store.write(record, {"timestamp": timestamp, **{role: data for role, (_, data) in roles.items()}})
+    log, checkpoint = _shown_log(workspace, inventories[0], keyring)
+    record = Record(cut.release, cut.through, sha256, timestamp_version(timestamp), files, log=log)
+    kept = {role: data for role, (_, data) in roles.items()}
+    store.write(record, {"timestamp": timestamp, CHECKPOINT_ROLE: checkpoint, **kept})
     if gone := _find_gone(workspace, store, inventories[0]):
         record = msgspec.structs.replace(record, gone=gone)
         store.write(record, {})
     return record
+
+
+def _shown_log(workspace: Workspace, inventory: Inventory, keyring: Keyring) -> tuple[int, bytes]:
+    """How much of our log the target shows, and its checkpoint; nothing for one that is not ours, which the next run replaces.
+
+    Raises:
+        LogError: it is ours, and this log is behind it or another one.
+    """
+    data = _read(inventory, CHECKPOINT, limits.NOTE_FILE) or b""
+    Log(workspace.log, keyring.log_key).check_public(data, inventory.name)
+    try:
+        signed = SignedCheckpoint.parse(data)
+        keyring.policy.witnessed(signed)
+    except VerifierError:
+        return 0, b""
+    return signed.checkpoint.size, data
 
 
 class _Fetcher:

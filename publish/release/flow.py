@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
+from builder import durable
 from builder.errors import BuilderError
 from builder.inbox import IntakeReport, find_packages, packages_in, take_in
 from builder.ledger import Cut
@@ -22,15 +23,20 @@ from publish.progress import Stages
 from publish.release import make
 from publish.release.check import DraftFetcher, check_draft
 from publish.release.draft import Draft, DraftState
+from publish.release.exchange import Exchange, await_answer
 from publish.release.jobs import FEW_ROLES, Job, Jobs, Plan, Runner, Workers, save_tallies
 from publish.release.lineage import Lineage
 from publish.release.push import SNAPSHOT, Push
 from publish.release.record import Base, open_record
 from publish.signing.keyring import Keyring
+from publish.signing.repository import RoleFile
 from publish.targets import TIMESTAMP, Seen
-from publish.targets.open import open_targets
+from publish.targets.open import open_exchange, open_targets
+from publish.translog.append import ask_witnesses, log_release
+from publish.translog.log import Log
 from publish.workspace import Workspace
 from verifier.errors import VerifierError
+from verifier.log import CHECKPOINT
 
 __all__ = ["Flow", "take_in_packages", "unpack"]
 
@@ -53,6 +59,10 @@ def take_in_packages(
             f"Frozen since {frozen['since']} ({frozen['reason']}): nothing is taken in. To go on: terbit freeze --end"
         )
         return IntakeReport()
+    if not paths and (release := waiting_release(workspace)):
+        # A new cut now would leave the second signer with a draft that nobody wants any more, again and again.
+        stages.say(f"Release {release} waits for the second signer; what lies in the inbox is taken in after it.")
+        return IntakeReport()
     if not paths and not workspace.inbox.is_dir():
         return IntakeReport()
     found = [package for path in paths for package in find_packages(path)] if paths else packages_in(workspace.inbox)
@@ -67,6 +77,13 @@ def take_in_packages(
         if report.accepted:
             workspace.save_rows()
     return report
+
+
+def waiting_release(workspace: Workspace) -> int | None:
+    """The release that waits for its second signer; None if none does."""
+    cuts, exchange = workspace.ledger.cuts, workspace.config.exchange
+    draft = Draft(workspace.build / "draft" / str(cuts[-1].release)) if cuts and exchange else None
+    return cuts[-1].release if draft and draft.is_half_signed else None
 
 
 def unpack(draft: Draft, out: Path) -> int:
@@ -110,9 +127,14 @@ class Flow:
         """The cut to publish: the last one, or a new one when something changed."""
         self.keyring.check()
         with self.stages.stage("cut"):
+            spent = self.log.release if self.log.spent else 0
             return make.make_cut(
-                self.workspace, self.keyring.trust.sha256, self.now, self.keyring.validity("snapshot") / 2
+                self.workspace, self.keyring.trust, self.now, self.keyring.validity("snapshot") / 2, spent
             )
+
+    @cached_property
+    def log(self) -> Log:
+        return Log(self.workspace.log, self.keyring.log_key, self.keyring.log_secret.sign)
 
     @cached_property
     def site(self) -> Site:
@@ -235,11 +257,26 @@ class Flow:
     def sign(self) -> DraftState:
         """Build if needed, then sign. Objects may go out before the release is whole: no one is told of them yet."""
         folders = [target.name for target in self.workspace.local_targets() if target.name in self.behind]
+        if self.keyring.waits_for_others:  # nothing that he has not seen lies in public
+            folders = []
         jobs: list[Job] = [("render",), ("sign",), *(("put_objects", name) for name in folders)]
         state = self.build(jobs).state()
         if state is None or state.stage != "signed":
-            state = make.sign(self.workspace, self.site, self.base, self.draft, self.keyring, self.runner, self.stages)
+            make_it = (self.workspace, self.site, self.base, self.draft, self.keyring, self.runner, self.stages)
+            state = make.sign(*make_it, self._others)
         return state
+
+    def _others(self, state: DraftState) -> make.Signatures | None:
+        """The second signer's signatures of the draft so far, None where there is none. PendingError while he has not given them."""
+        config = self.workspace.config.exchange
+        if config is None or not self.keyring.waits_for_others:
+            return None
+        exchange, keyids = Exchange(open_exchange(self.workspace)), self.keyring.keyids(ours=False)
+        self.waiting = state.release
+        with self.stages.stage("second signer"):
+            answer = await_answer(exchange, self.workspace, self.draft, state, keyids, config.wait)
+        self.waiting = None
+        return answer.signatures
 
     def publish(self, agree: Callable[[Changes], bool] | None = None) -> dict[str, Any]:
         """Make the ledger's state public; with nothing new, renew the timestamp. Tells what was done.
@@ -283,6 +320,8 @@ class Flow:
             self._each(self.behind, timestamp, lambda push: push.release(self.draft, state, self.runner))
             if not self.behind.keys() & self.failed.keys():
                 self.draft.discard()
+        elif self.log.lags(self.workspace.ledger):
+            self._log()
         self.renew(self.cut.release)
         self.check_failed()
 
@@ -309,7 +348,8 @@ class Flow:
 
     def _make(self, agree: Callable[[Changes], bool] | None) -> tuple[DraftState, bytes]:
         """The release of the cut, agreed to, signed and checked, and the timestamp to commit it with."""
-        if agree is not None and self.shown is not None and not agree(self.changes):
+        known = waiting_release(self.workspace)  # agreed to before it was laid out for the second signer
+        if agree is not None and self.shown is not None and not known and not agree(self.changes):
             self.waiting = self.cut.release
             raise PendingError(f"release {self.waiting} waits for a yes and nothing of it was published")
         state = self.sign()
@@ -319,7 +359,46 @@ class Flow:
         self.lineage.add(state.release, state.roles[SNAPSHOT].sha256)
         with self.stages.stage("verify"):
             self._check(timestamp)
+        self._log(state.roles[SNAPSHOT])
         return state, timestamp
+
+    def _log(self, snapshot: RoleFile | None = None) -> None:
+        """Bring the ledger and the release of `snapshot` into the log, and have witnesses cosign it.
+
+        Raises:
+            PendingError: too few of them did. The log is public all the same: some witnesses come and look.
+        """
+        policy, seconds = self.keyring.policy, self.workspace.config.log.seconds
+        with self.stages.stage("log"):
+            self._check_log()
+            try:
+                if snapshot is None:
+                    self.log.append(self.workspace.ledger)
+                    asked = ask_witnesses(self.log, policy, seconds)
+                else:
+                    proof, asked = log_release(self.log, self.workspace.ledger, snapshot, policy, seconds)
+                    durable.write_file(self.draft.metadata / f"{snapshot.version}.{SNAPSHOT}.json.tlog-proof", proof)
+            except PendingError:
+                self.waiting = snapshot.version if snapshot else None
+                self._show_log()
+                raise
+        for name, reason in asked.failed.items():
+            self.stages.say(f"WITNESS {name} has not cosigned: {reason}")
+        if snapshot is None:
+            self._show_log()
+
+    def _check_log(self) -> None:
+        """The public log comes first: whoever goes on behind it forks it."""
+        for name, base in self.bases.items():
+            try:
+                seen = self.targets[name].read(CHECKPOINT)
+            except TargetError as error:
+                self._fail(name, error)
+                continue
+            self.log.check_public(seen.data if seen else None, name)
+
+    def _show_log(self) -> None:
+        self._each(self.bases, b"", lambda push: push.log_alone())
 
     def heartbeat(self) -> int:
         """Sign the timestamp anew, whatever waits: the last release, which is returned, is still the newest, and clients must not be told "stale"."""
@@ -361,6 +440,7 @@ class Flow:
                         self.stages,
                         self.now,
                         timestamp,
+                        self.log,
                         name if len(self.targets) > 1 else "",
                         self.purgers.get(name),
                     )

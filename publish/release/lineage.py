@@ -4,6 +4,7 @@ Two copies of one workspace have the same keys, so a signature does not tell who
 must not go on: its next release would take back what the other one's said.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from builder import durable
@@ -19,6 +20,12 @@ class Lineage:
 
     def has(self, release: int, sha256: str) -> bool:
         return self._line(release, sha256) in self._read()
+
+    def __iter__(self) -> Iterator[tuple[int, str]]:
+        """Release and hash of each, oldest first."""
+        for line in self._read():
+            release, _, sha256 = line.decode().strip().partition(" ")
+            yield int(release), sha256
 
     def add(self, release: int, sha256: str) -> None:
         """Called before the commit: a stop after it is then known for what it is."""

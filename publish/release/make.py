@@ -4,14 +4,17 @@ A release is a function of the ledger through its cut, the inputs and the keys, 
 release that the target holds is made: files by the releases that the ledger computes, roles by their files.
 """
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import chain, pairwise
+
+import msgspec
 
 import builder
 from builder.errors import BuilderError
 from builder.inputs import keep_archive
-from builder.ledger import Cut
+from builder.ledger import Cut, Ledger, RootRecord
 from builder.pack import read_index, write_pack
 from builder.results import RESULTS_FORMAT
 from builder.site import Site, entry_of, parts
@@ -20,47 +23,82 @@ from publish.errors import FrozenError
 from publish.progress import Stages
 from publish.release.draft import Draft, DraftState
 from publish.release.jobs import Job, Runner
+from publish.release.packs import write_packs
 from publish.release.record import Base
 from publish.signing.keyring import Keyring
+from publish.signing.offline import Trust
 from publish.signing.repository import RoleFile, role_file
 from publish.workspace import Workspace
 
-__all__ = ["TIME_FORMAT", "build", "make_cut", "outdated", "role_versions", "sign"]
+__all__ = [
+    "TIME_FORMAT",
+    "build",
+    "cosign",
+    "cut_inputs",
+    "make_cut",
+    "outdated",
+    "role_versions",
+    "sign",
+    "sign_roles",
+    "sign_site",
+    "sign_snapshot",
+]
 
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 SITE, TRUST, SNAPSHOT = "site", "trust", "snapshot"
 
+Signatures = Mapping[str, Mapping[str, str]]  # by metadata file and keyid, hexadecimal
+SIGNERS_PATH = "trust/allowed_signers"
 
-def make_cut(workspace: Workspace, trust: str, now: datetime, renew_after: timedelta) -> Cut:
-    """The cut to publish: the last one, or a new one when an input changed or the last one's snapshot has aged."""
-    ledger, inputs = workspace.ledger, _inputs(workspace, trust)
+
+def make_cut(workspace: Workspace, trust: Trust, now: datetime, renew_after: timedelta, spent: int) -> Cut:
+    """The cut to publish: the last one, or a new one when an input changed, the last one's snapshot has aged, or its number is `spent`."""
+    ledger, inputs = workspace.ledger, cut_inputs(workspace, trust.sha256)
     last = ledger.cuts[-1] if ledger.cuts else None
-    reasons = outdated(workspace, trust, now, renew_after)
-    if reasons != ["time"] and reasons and (frozen := workspace.frozen):
+    reasons = outdated(workspace, trust.sha256, now, renew_after)
+    if last is not None and last.release == spent:
+        reasons = reasons or ["log"]
+    if reasons not in (["time"], ["log"]) and reasons and (frozen := workspace.frozen):
         raise FrozenError(
             f"frozen since {frozen['since']} ({frozen['reason']}), and something has changed since the last release; "
             "it stays public. To go on: terbit freeze --end"
         )
     if last is not None and not reasons:
         return last
-    cut = Cut(release=last.release + 1 if last else 1, time=now.strftime(TIME_FORMAT), **inputs)  # type: ignore[arg-type]
+    signers = trust.files.get(SIGNERS_PATH)
+    cut = Cut(
+        release=last.release + 1 if last else 1,
+        time=now.strftime(TIME_FORMAT),
+        signers=hashlib.sha256(signers).hexdigest() if signers is not None else None,
+        **inputs,  # type: ignore[arg-type]
+    )
     for kind, files in workspace.inputs.archived.items():
         keep_archive(ledger.directory, kind, files)
     with ledger.lock():
+        ledger.add(_new_roots(ledger, trust))
         ledger.add_cut(cut)
     return cut
 
 
+def _new_roots(ledger: Ledger, trust: Trust) -> list[RootRecord]:
+    """The roots in force that are not on record yet, in order."""
+    known = {record.file for record in ledger.records if isinstance(record, RootRecord)}
+    roots = sorted((int(name.partition(".")[0]), name) for name in trust.metadata if name.endswith(".root.json"))
+    files = [(name, trust.metadata[name]) for _, name in roots if name not in known]
+    return [RootRecord(name, len(data), hashlib.sha256(data).hexdigest()) for name, data in files]
+
+
 def outdated(workspace: Workspace, trust: str, now: datetime, renew_after: timedelta) -> list[str]:
     """Why a new cut is due: names of the inputs that are not the last cut's (all, before the first), and `time` when its snapshot has aged."""
-    last, inputs = workspace.ledger.cuts[-1] if workspace.ledger.cuts else None, _inputs(workspace, trust)
+    last, inputs = workspace.ledger.cuts[-1] if workspace.ledger.cuts else None, cut_inputs(workspace, trust)
     if last is None:
         return list(inputs)
     aged = now >= datetime.fromisoformat(last.time) + renew_after
     return [name for name, value in inputs.items() if getattr(last, name) != value] + ["time"] * aged
 
 
-def _inputs(workspace: Workspace, trust: str) -> dict[str, object]:
+def cut_inputs(workspace: Workspace, trust: str) -> dict[str, object]:
+    """What a cut made now would record, but for number and time."""
     return {
         "through": len(workspace.ledger.packages),
         **workspace.inputs.hashes(),
@@ -93,29 +131,44 @@ def build(
 
 
 def sign(
-    workspace: Workspace, site: Site, base: Base, draft: Draft, keyring: Keyring, runner: Runner, stages: Stages
+    workspace: Workspace,
+    site: Site,
+    base: Base,
+    draft: Draft,
+    keyring: Keyring,
+    runner: Runner,
+    stages: Stages,
+    others: Callable[[DraftState], Signatures | None],
 ) -> DraftState:
-    """Sign the draft: minisign on each results file, then the metadata of every role that changed, then the snapshot."""
+    """Sign the draft: minisign on each results file, the lists of the roles that changed, the packs and the role `site` that lists them, the snapshot.
+
+    `others` gives other signers' signatures for a draft as it is so far, None where ours suffice; where it raises, the next run goes on from there.
+    """
     state = draft.state()
     if state is None:
         raise BuilderError("there is no built draft to sign; run: terbit build", file=draft.directory)
-    with stages.stage("sign results", len(state.rendered)) as advance:
-        runner.run([("sign",)], state.rendered, advance)
-    with stages.stage("sign metadata"):
-        roles, changed = _sign_roles(workspace, site, base, draft, keyring, state)
-        cut = workspace.ledger.cuts[-1]
-        data = keyring.snapshot(cut.release, datetime.fromisoformat(cut.time), roles)
-        (draft.metadata / f"{cut.release}.{SNAPSHOT}.json").write_bytes(data)
-        roles[SNAPSHOT] = role_file(cut.release, data)
-        changed.append(SNAPSHOT)
-    signed = DraftState(state.release, state.since, state.packages, "signed", state.rendered, roles, tuple(changed))
-    draft.finish(signed)
-    return signed
+    if state.stage == "built":
+        with stages.stage("sign results", len(state.rendered)) as advance:
+            runner.run([("sign",)], state.rendered, advance)
+        with stages.stage("sign metadata"):
+            state = sign_roles(workspace, site, base, draft, keyring, state)
+            draft.finish(state)
+    if state.stage == "roles":
+        state = cosign(draft, keyring, state, others(state), state.changed)
+        with stages.stage("pack"):
+            state = sign_site(workspace, site, base, draft, keyring, state)
+            draft.finish(state)
+    signatures = others(state)
+    state = sign_snapshot(workspace, draft, keyring, cosign(draft, keyring, state, signatures, [SITE]))
+    state = cosign(draft, keyring, state, signatures, [SNAPSHOT])
+    draft.finish(state)
+    return state
 
 
-def _sign_roles(
+def sign_roles(
     workspace: Workspace, site: Site, base: Base, draft: Draft, keyring: Keyring, state: DraftState
-) -> tuple[dict[str, RoleFile], list[str]]:
+) -> DraftState:
+    """Sign the lists of groups and shards, as far as they changed, with the keys that are here."""
     cuts = workspace.ledger.cuts
     # A new definition may have taken areas away: then nothing of the old roles is kept.
     keep = state.since >= definition_cut(cuts)
@@ -124,17 +177,56 @@ def _sign_roles(
     for role, version in role_versions(workspace, site).items():
         if version <= state.since and base.record:
             roles[role] = base.record.roles[role]
-            continue
-        listed = base.role_targets(role) if keep or role == SITE else {}
-        if role == SITE:  # made anew each time, but for the inputs of earlier releases
-            listed = {path: file for path, file in listed.items() if path.startswith("inputs/")}
-        if role == SITE or role in state.rendered:
-            listed.update({entry.path: (entry.length, entry.sha256) for entry in read_index(draft.files, role)})
-        data = keyring.online_role(role, version, datetime.fromisoformat(cuts[version - 1].time), listed)
-        (draft.metadata / f"{version}.{role}.json").write_bytes(data)
-        roles[role] = role_file(version, data)
-        changed.append(role)
-    return roles, changed
+        elif role != SITE:
+            listed = base.role_targets(role) if keep else {}
+            if role in state.rendered:
+                listed.update({entry.path: (entry.length, entry.sha256) for entry in read_index(draft.files, role)})
+            data = keyring.online_role(role, version, datetime.fromisoformat(cuts[version - 1].time), listed)
+            roles[role] = _write(draft, role, version, data)
+            changed.append(role)
+    return msgspec.structs.replace(state, stage="roles", roles=roles, changed=tuple(changed))
+
+
+def sign_site(
+    workspace: Workspace, site: Site, base: Base, draft: Draft, keyring: Keyring, state: DraftState
+) -> DraftState:
+    """Make the packs, which hold the other roles' lists, and sign the role `site`, which lists the packs."""
+    cut = workspace.ledger.cuts[-1]
+    # Made anew each time, but for the inputs of earlier releases.
+    listed = {path: file for path, file in base.role_targets(SITE).items() if path.startswith("inputs/")}
+    listed |= {entry.path: (entry.length, entry.sha256) for entry in read_index(draft.files, SITE)}
+    listed |= write_packs(site, draft, state)
+    data = keyring.online_role(SITE, cut.release, datetime.fromisoformat(cut.time), listed)
+    roles = {**state.roles, SITE: _write(draft, SITE, cut.release, data)}
+    return msgspec.structs.replace(state, stage="site", roles=roles, changed=(*state.changed, SITE))
+
+
+def sign_snapshot(workspace: Workspace, draft: Draft, keyring: Keyring, state: DraftState) -> DraftState:
+    """Sign the snapshot: it names every list with all of its signatures, so it is the last."""
+    cut = workspace.ledger.cuts[-1]
+    data = keyring.snapshot(cut.release, datetime.fromisoformat(cut.time), state.roles)
+    roles = {**state.roles, SNAPSHOT: _write(draft, SNAPSHOT, cut.release, data)}
+    return msgspec.structs.replace(state, stage="signed", roles=roles, changed=(*state.changed, SNAPSHOT))
+
+
+def cosign(
+    draft: Draft, keyring: Keyring, state: DraftState, signatures: Signatures | None, roles: Iterable[str]
+) -> DraftState:
+    """Add others' signatures, if there are others, to the metadata of some roles. SigningError where a role has fewer than its threshold then."""
+    if signatures is None:
+        return state
+    files = {}
+    for role in roles:
+        version = state.roles[role].version
+        name = f"{version}.{role}.json"
+        data = keyring.with_signatures(role, (draft.metadata / name).read_bytes(), signatures.get(name, {}))
+        files[role] = _write(draft, role, version, data)
+    return msgspec.structs.replace(state, roles={**state.roles, **files})
+
+
+def _write(draft: Draft, role: str, version: int, data: bytes) -> RoleFile:
+    (draft.metadata / f"{version}.{role}.json").write_bytes(data)
+    return role_file(version, data)
 
 
 def role_versions(workspace: Workspace, site: Site) -> dict[str, int]:

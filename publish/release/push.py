@@ -10,6 +10,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
+
 from builder.pack import pack_names, read_pack
 from publish.cdn.purger import Purger
 from publish.errors import RaceError
@@ -23,11 +25,14 @@ from publish.signing.keyring import Keyring
 from publish.signing.repository import RoleFile
 from publish.targets import Conflict, Target
 from publish.targets.local import LocalTarget
+from publish.translog.log import Log
 from publish.workspace import Workspace
+from verifier.log import CHECKPOINT
 
 __all__ = ["SNAPSHOT", "Push"]
 
 SNAPSHOT = "snapshot"
+CHECKPOINT_ROLE = "checkpoint"  # kept beside the roles on record
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class Push:
     stages: Stages
     now: datetime
     timestamp: bytes
+    log: Log
     label: str = ""
     purger: Purger | None = None
 
@@ -50,6 +56,7 @@ class Push:
         replaced, gone = gone_paths(self.base.store, draft, state, self.workspace.ledger.cuts)
         with self.target.exclusive():
             self._put_objects(draft, state, packs, runner)
+            self._put_log()
             self.target.commit(self.timestamp, self.base.seen)
             self._put_aliases(draft, packs, runner)
             self.target.put_aliases(gone_aliases(replaced, draft), _ignore)
@@ -78,6 +85,23 @@ class Push:
         if self.purger:
             self.purger.renew(timestamp_version(self.timestamp))
 
+    def log_alone(self) -> None:
+        """Show the log as it is now, beside whichever release stands."""
+        with self.target.exclusive():
+            self._put_log()
+        if self.base.record is not None:
+            self.base.record = msgspec.structs.replace(self.base.record, log=self.log.size)
+            self.base.store.write(self.base.record, {CHECKPOINT_ROLE: self.log.cosigned.encode()})
+
+    def _put_log(self) -> None:
+        """Tiles first, then the checkpoint that speaks of them; before the timestamp, whose release is in it."""
+        since = self.base.record.log if self.base.record else 0
+        conflicts = self.target.put_objects(self.log.files(min(since, self.log.size)), _ignore)
+        for conflict in conflicts:
+            self.target.replace(conflict)
+        self.target.put_hint(CHECKPOINT, self.log.cosigned.encode())
+        self._warn_replaced(len(conflicts))
+
     def _stage(self, name: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
         return self.stages.stage(name, total, of=self.label)
 
@@ -91,13 +115,18 @@ class Push:
             else:
                 conflicts = self.target.put_objects((file for pack in packs for file in draft.objects(pack)), advance)
             conflicts += self.target.put_objects(self._packages(state), _ignore)
+            for pack in draft.pack_paths.values():  # one by one: they are large
+                conflicts += self.target.put_objects([(f"targets/packs/{pack.name}", pack.read_bytes())], _ignore)
             conflicts += self._put_metadata(draft, state.release)
             for conflict in conflicts:
                 self.target.replace(conflict)
             self.target.settle()
-        if replaced := len(conflicts) + runner.count("put_objects", self.target.name):
+        self._warn_replaced(len(conflicts) + runner.count("put_objects", self.target.name))
+
+    def _warn_replaced(self, count: int) -> None:
+        if count:
             self.stages.say(
-                f"WARNING: {self.target.name}: {replaced} immutable files had other bytes and were replaced: a broken write, or tampering"
+                f"WARNING: {self.target.name}: {count} immutable files had other bytes and were replaced: a broken write, or tampering"
             )
 
     def _put_aliases(self, draft: Draft, packs: list[str], runner: Runner) -> None:
@@ -120,7 +149,7 @@ class Push:
         Raises:
             RaceError: another publisher with our keys has made this release.
         """
-        files = {path.name: path.read_bytes() for path in sorted(draft.metadata.glob("[0-9]*.json"))}
+        files = {path.name: path.read_bytes() for path in sorted(draft.metadata.glob("[0-9]*"))}
         files |= self.keyring.trust.metadata
         # The snapshot goes first, and its name is where two publishers meet: nobody else can have signed one of this number.
         snapshot = f"{release}.{SNAPSHOT}.json"
@@ -145,8 +174,11 @@ class Push:
         self, release: int, packages: int, roles: dict[str, RoleFile], changed: dict[str, bytes], gone: Sequence[str]
     ) -> None:
         version, sha256 = timestamp_version(self.timestamp), hashlib.sha256(self.timestamp).hexdigest()
+        log = self.base.record.log if self.base.record and not changed else self.log.size
         kept = {**changed, "timestamp": self.timestamp}
-        self.base.store.write(Record(release, packages, sha256, version, roles, tuple(gone)), kept)
+        if changed:
+            kept[CHECKPOINT_ROLE] = self.log.cosigned.encode()
+        self.base.store.write(Record(release, packages, sha256, version, roles, tuple(gone), log=log), kept)
 
     def _cut_through(self, release: int) -> int:
         return self.workspace.ledger.cuts[release - 1].through

@@ -24,6 +24,7 @@ class Record(msgspec.Struct, frozen=True):
     """Release `release` with the first `packages` packages stands whole at the target, under the timestamp with this hash.
 
     `roles` are the online roles and the snapshot; `gone` the pages and results files at whose aliases a page says that they are gone (publish/release/gone.py).
+    `log` is the number of the log's entries that it shows; the checkpoint is kept beside the roles.
     """
 
     release: int
@@ -33,6 +34,7 @@ class Record(msgspec.Struct, frozen=True):
     roles: dict[str, RoleFile]
     gone: tuple[str, ...] = ()
     place: str = ""
+    log: int = 0
 
 
 class _Hashes(msgspec.Struct):

@@ -47,16 +47,18 @@ def initialize(
     *,
     now: datetime,
     random: Callable[[int], bytes],
+    origin: str,
 ) -> list[str]:
     """Make every key that the configuration names, and have the first metadata drafted and signed.
 
-    Returns what waits for signatures of other persons' keys; nothing if all of it is in force. After a stop, the same
+    `origin` names the log for ever. Returns what waits for signatures of other persons' keys; nothing if all of it is in force. After a stop, the same
     call finishes the work.
     """
     offline = Offline(store.directory)
     if offline.chain() is not None:
         raise KeyFileError(f"{store.directory} has keys in force; use: terbit keys rotate, or terbit keys refresh")
     keys = {name: store.create(name, passphrases, random) for name in store.names()}
+    store.begin_policy(origin)
     offline.prepare(make_plan(store, groups, definition), now)
     signers = [key for name in store.config.offline_keys if (key := keys[name]) is not None]
     offline.add_signatures(offline.pending(), signers)

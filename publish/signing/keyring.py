@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tuf.api.metadata import Metadata, Targets
 
-from publish.config import OFFLINE_ROLES, Role
+from publish.config import LOG_KEY, OFFLINE_ROLES, Role
 from publish.errors import SigningError
 from publish.officials import trust_files
 from publish.release.jobs import MinisignKey
@@ -18,6 +18,9 @@ from publish.signing.offline import Offline, Trust
 from publish.signing.repository import RoleFile, RoleKeys, role_file
 from publish.workspace import Workspace
 from verifier.formats.minisign import PublicKey
+from verifier.formats.note import VerifierKey
+from verifier.formats.tlog_policy import Policy
+from verifier.log import POLICY_PATH
 from verifier.officials import SIGNERS_PATH
 from verifier.results_signature import MinisignKeys
 
@@ -47,6 +50,7 @@ class Keyring:
         wanted: dict[str, bytes | None] = {SIGNERS_PATH: None}
         wanted |= {f"trust/{name}": data for name, data in trust_files(self.workspace.inputs).items()}
         changed = [path for path, data in sorted(wanted.items()) if self.trust.files.get(path) != data]
+        changed += [POLICY_PATH] if POLICY_PATH not in self.trust.files else []
         changed += [f"the key {name}" for name in self.config.online_keys if f"keys/{name}.pub" not in self.trust.files]
         changed += [
             f"the group {group}"
@@ -72,6 +76,26 @@ class Keyring:
     def minisign(self) -> tuple[MinisignKey, ...]:
         keys = MinisignKeys.parse(self.trust.files["trust/minisign.json"])
         return tuple(MinisignKey(first, key) for first, key in self.store.minisign_secrets(keys, self.passphrase))
+
+    @cached_property
+    def policy(self) -> Policy:
+        """The log's trust policy in force: who must have seen a release before it is public."""
+        return Policy.parse(self.trust.files[POLICY_PATH])
+
+    @cached_property
+    def log_key(self) -> VerifierKey:
+        """The log's key as the policy in force names it."""
+        public = self._public(LOG_KEY)
+        named = [log.key for log in self.policy.logs if log.key.key == public.key]
+        if not named:
+            raise SigningError(
+                f"{POLICY_PATH} in force does not name the log's key {public.name}; run: terbit keys refresh"
+            )
+        return named[0]
+
+    @cached_property
+    def log_secret(self) -> SecretKey:
+        return self.store.secret(LOG_KEY, self._public(LOG_KEY), self.passphrase)
 
     def online_role(self, role: str, version: int, signed: datetime, targets: Mapping[str, tuple[int, str]]) -> bytes:
         """Signed metadata of `site`, a group or a shard."""
@@ -103,7 +127,7 @@ class Keyring:
 
     def unlock(self) -> None:
         """Open every key that a release needs, so that a missing or wrong one stops the run before anything is done."""
-        _ = self.trust, self.minisign
+        _ = self.trust, self.minisign, self.log_key, self.log_secret
         for role in self.config.roles:
             if role not in OFFLINE_ROLES:
                 self._signers(role)
@@ -119,13 +143,30 @@ class Keyring:
         """The public key in force: a rotated key counts from the moment that the offline keys have signed for it."""
         return PublicKey.parse(self.trust.files[f"keys/{name}.pub"])
 
+    @cached_property
+    def waits_for_others(self) -> bool:
+        """True if some role of a release needs a signature by a key that is not here."""
+        roles = [role for role in self.config.roles if role not in {*OFFLINE_ROLES, "timestamp"}]
+        return any(len(self._signers(role)) < self.config.role(role).threshold for role in roles)
+
+    def keyids(self, *, ours: bool) -> list[str]:
+        """The keyids of the keys that sign releases and are here, or of those that are not."""
+        roles = [role for name, role in self.config.roles.items() if name not in OFFLINE_ROLES]
+        names = {key for role in roles for key in role.keys if self.store.secret_path(key).exists() == ours}
+        return sorted(repository.tuf_key(self._public(name)).keyid for name in names)
+
+    def with_signatures(self, role: str, data: bytes, signatures: Mapping[str, str]) -> bytes:
+        """Metadata of an online role with other signers' signatures. SigningError while they are too few."""
+        return repository.with_signatures(data, signatures, self._role_keys(self.config.role(role)), f"role {role}")
+
     def _signers(self, name: str) -> list[SecretKey]:
         role = self.config.role(name)
         for key in role.keys:
             if key not in self._secrets and self.store.secret_path(key).exists():
                 self._secrets[key] = self.store.secret(key, self._public(key), self.passphrase)
         found = [self._secrets[key] for key in role.keys if key in self._secrets]
-        if len(found) < role.threshold:
+        # Where there is an exchange, the others sign there; nobody but the publisher signs timestamps.
+        if len(found) < role.threshold and (name == "timestamp" or self.config.exchange is None):
             raise SigningError(
                 f"role {name} needs {role.threshold} of the keys {', '.join(role.keys)}; {len(found)} are in {self.store.directory}"
             )

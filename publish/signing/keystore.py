@@ -1,7 +1,7 @@
 """The folder `keys/`: secret keys, public keys by name, and which minisign key signs the files of which releases.
 
 `keys/online/<name>.key`, `keys/offline/<name>.key` (or wherever the offline keys are taken), `keys/public/<name>.pub`,
-`keys/minisign.json`. A key that was replaced stays as `<name>.<n>`. A public key without its secret is another
+`keys/minisign.json`, `keys/tlog-policy.txt`. A key that was replaced stays as `<name>.<n>`. A public key without its secret is another
 person's, who signs elsewhere. Every step can be repeated after a stop, and no step loses a secret.
 """
 
@@ -13,13 +13,16 @@ from itertools import count
 from pathlib import Path
 
 from builder import durable
-from publish.config import MINISIGN_KEY, Config, Role
+from publish.config import LOG_KEY, MINISIGN_KEY, Config, Role
 from publish.errors import KeyFileError, SigningError
 from publish.signing.keys import OFFLINE_COST, ONLINE_COST, SecretKey, read_secret_key, write_secret_key
 from publish.signing.repository import RoleKeys
 from verifier import limits
 from verifier.errors import FormatError
 from verifier.formats.minisign import PublicKey
+from verifier.formats.note import ED25519, VerifierKey
+from verifier.formats.tlog_policy import Log, Policy
+from verifier.log import POLICY_PATH
 from verifier.results_signature import KEYS_FORMAT, MinisignKeys
 
 __all__ = ["KeyStore", "Passphrases", "appoint", "encode_minisign_keys"]
@@ -40,6 +43,7 @@ class KeyStore:
         self.directory, self.config = directory, config
         self._public = directory / "public"
         self._minisign = directory / "minisign.json"
+        self._policy = directory / "tlog-policy.txt"
         self._secret = {True: offline or directory / "offline", False: directory / "online"}
 
     def secret_path(self, name: str) -> Path:
@@ -103,9 +107,35 @@ class KeyStore:
             durable.write_file(
                 self._minisign, encode_minisign_keys(appoint(self.minisign_keys(), key.public, next_release))
             )
+        if name == LOG_KEY:
+            self._replace_log_key(old, key.public)
         durable.write_file(self.public_path(f"{name}.{number}"), old.file_text().encode())
         durable.write_file(public_path, key.public.file_text().encode())
         return key
+
+    def begin_policy(self, origin: str) -> None:
+        """Write the policy of a log that nobody witnesses yet, where there is none: the operator adds witnesses to the file."""
+        if not self._policy.exists():
+            policy = Policy((Log(VerifierKey(origin, ED25519, self.public(LOG_KEY).key)),), (), (), None)
+            durable.write_file(self._policy, policy.encode())
+
+    def policy(self) -> Policy:
+        """The log's trust policy as it is to be signed offline."""
+        try:
+            policy = Policy.parse(_read(self._policy, limits.LOG_POLICY_FILE))
+        except FormatError as error:
+            raise KeyFileError(f"{self._policy}: {error}") from None
+        if self.public(LOG_KEY).key not in [log.key.key for log in policy.logs]:
+            raise KeyFileError(f"{self._policy} has no line for the log's key, {self.public_path(LOG_KEY)}")
+        return policy
+
+    def _replace_log_key(self, old: PublicKey, new: PublicKey) -> None:
+        text = _read(self._policy, limits.LOG_POLICY_FILE)
+        for log in Policy.parse(text).logs:
+            if log.key.key == old.key:
+                after = VerifierKey(log.key.name, ED25519, new.key)
+                text = text.replace(log.key.encode().encode(), after.encode().encode())
+        durable.write_file(self._policy, text)
 
     def minisign_keys(self) -> MinisignKeys:
         """Which minisign key signs the files of which releases."""
@@ -140,18 +170,20 @@ class KeyStore:
         return [(first, self.secret(MINISIGN_KEY, public, passphrase)) for first, _, public in keys.ranges]
 
     def trust_files(self, definition: Mapping[str, bytes]) -> dict[str, bytes]:
-        """The TUF targets of the role `trust`: the definition's files, minisign.json, and the public keys in use."""
+        """The TUF targets of the role `trust`: the definition's files, minisign.json, the log's policy, and the public keys in use."""
         appointed = {public for _, _, public in self.minisign_keys().ranges}
         if self.public(MINISIGN_KEY) not in appointed:
             raise KeyFileError(
                 f"{self._minisign} does not name {self.public_path(MINISIGN_KEY)}; restore it from a backup"
             )
+        self.policy()
         # Files of old releases keep the signatures of old minisign keys; other keys are of no use once replaced.
         paths = {self.public_path(name) for name in self.names()}
         paths |= {path for path in self._public.glob(f"{MINISIGN_KEY}.*.pub") if _read_public(path) in appointed}
         return {
             **{f"trust/{name}": data for name, data in definition.items()},
             "trust/minisign.json": _read(self._minisign, limits.TARGETS_METADATA),
+            POLICY_PATH: _read(self._policy, limits.LOG_POLICY_FILE),
             **{f"keys/{path.name}": _read_public(path).file_text().encode() for path in sorted(paths)},
         }
 

@@ -27,6 +27,7 @@ NOW = datetime(2026, 11, 21, 5, tzinfo=UTC)
 DEFINITION = {"election.toml": b'id = "x"', "areas.csv.gz": b"\x1f\x8b"}
 GROUPS = ("ppwp", "dpr")
 OPEN = Passphrases(None, None)
+ORIGIN = "hasil.example.id/x/log"
 
 
 def config(text: str = "") -> Config:
@@ -41,7 +42,7 @@ class Workspace:
         self.offline = Offline(directory)
 
     def initialize(self) -> list[str]:
-        return ceremony.initialize(self.store, OPEN, GROUPS, DEFINITION, now=NOW, random=os.urandom)
+        return ceremony.initialize(self.store, OPEN, GROUPS, DEFINITION, now=NOW, random=os.urandom, origin=ORIGIN)
 
     def plan(self, **changes: bytes) -> Plan:
         return ceremony.make_plan(self.store, GROUPS, {**DEFINITION, **changes})
@@ -80,9 +81,9 @@ def test_init_puts_everything_in_force(workspace):
     """After init root, targets and trust are in force, with the definition and every public key."""
     trust = workspace.offline.current()
     assert set(trust.metadata) == {"1.root.json", "1.targets.json", "1.trust.json"}
-    names = ["root-1", "root-2", "root-3", "site", "results", "snapshot", "timestamp", "minisign"]
+    names = ["root-1", "root-2", "root-3", "site", "results", "snapshot", "timestamp", "minisign", "log"]
     assert set(trust.files) == {
-        *("trust/election.toml", "trust/areas.csv.gz", "trust/minisign.json"),
+        *("trust/election.toml", "trust/areas.csv.gz", "trust/minisign.json", "trust/tlog-policy.txt"),
         *(f"keys/{name}.pub" for name in names),
     }
     assert trust.files["trust/election.toml"] == DEFINITION["election.toml"]
@@ -107,7 +108,7 @@ def test_second_init_changes_nothing(workspace):
 def test_offline_keys_can_be_made_elsewhere(tmp_path):
     """With another folder for the offline keys, none of them touches the workspace."""
     store = KeyStore(tmp_path / "keys", config(), tmp_path / "stick")
-    ceremony.initialize(store, OPEN, GROUPS, DEFINITION, now=NOW, random=os.urandom)
+    ceremony.initialize(store, OPEN, GROUPS, DEFINITION, now=NOW, random=os.urandom, origin=ORIGIN)
     assert sorted(path.name for path in (tmp_path / "stick").iterdir()) == ["root-1.key", "root-2.key", "root-3.key"]
     assert not (tmp_path / "keys" / "offline").exists()
 
@@ -115,7 +116,7 @@ def test_offline_keys_can_be_made_elsewhere(tmp_path):
 def test_passphrases_close_the_keys_they_are_for(tmp_path):
     """Online keys take the online passphrase."""
     store = KeyStore(tmp_path / "keys", config())
-    ceremony.initialize(store, Passphrases(None, b"open"), GROUPS, DEFINITION, now=NOW, random=os.urandom)
+    ceremony.initialize(store, Passphrases(None, b"open"), GROUPS, DEFINITION, now=NOW, random=os.urandom, origin=ORIGIN)
     with pytest.raises(KeyFileError, match="give its passphrase"):
         store.secret("site", store.public("site"), None)
     assert store.secret("site", store.public("site"), b"open").public == store.public("site")

@@ -1,0 +1,235 @@
+"""The publisher's transparency log: what of the ledger and which releases are in it, appended so that it can never fork.
+
+`ledger/log/` holds the log as it is published (docs/formats.md, "Log"), and `state.json`, which says how far it goes. An append writes tiles, which mean
+nothing yet, then replaces `state.json` with the signed checkpoint in it: from that write on, and from no earlier one, the new entries are in the log. A
+checkpoint leaves this machine only after that. A stop before it leaves tiles that the next append writes anew; a stop after it leaves a log that
+the next run goes on from. State is the tree's right edge: an append costs what is appended.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+
+import msgspec
+
+from builder import durable
+from builder.ledger import Ledger
+from publish.errors import LogError
+from publish.signing.repository import RoleFile
+from publish.translog.entries import entry, release_entry
+from verifier.errors import FormatError, VerifierError
+from verifier.formats import merkle
+from verifier.formats.checkpoint import Checkpoint, SignedCheckpoint, check_log_signature
+from verifier.formats.leaves import Release
+from verifier.formats.note import VerifierKey, sign
+from verifier.formats.tiles import HEIGHT, WIDTH, RightEdge, Tile, node_reader, tiles_between
+from verifier.formats.tlog_proof import LogProof
+
+__all__ = ["Log", "logged_size", "tiles_on_disk"]
+
+STATE = "state.json"
+RECOVER = "restore the newest copy of the ledger, or rebuild it from what is public: terbit recover URL"
+
+
+class _State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is in the log: the ledger's first `records`, which end with the hash `end`, and the releases up to `release`, whose entry is `index`.
+
+    `checkpoint` is signed by the log alone. `spent`: that release was logged, and cannot be made again byte for byte.
+    """
+
+    checkpoint: str
+    records: int
+    end: str
+    release: int
+    index: int
+    sha256: str
+    spent: bool = False
+
+
+class Log:
+    """The log in `directory`, signed by `key` through `ed25519`, the secret half's signing; without it, only to be read."""
+
+    def __init__(self, directory: Path, key: VerifierKey, ed25519: Callable[[bytes], bytes] | None = None) -> None:
+        self._directory, self._key, self._ed25519 = directory, key, ed25519
+        self._state = _read_state(directory)
+
+    @property
+    def size(self) -> int:
+        """Number of entries."""
+        return self.signed.checkpoint.size if self._state else 0
+
+    @property
+    def release(self) -> int:
+        """The newest release in the log, 0 for none."""
+        return self._state.release if self._state else 0
+
+    @property
+    def spent(self) -> bool:
+        """True if the newest release in the log can never be made public: the next one takes the next number."""
+        return self._state is not None and self._state.spent
+
+    @cached_property
+    def signed(self) -> SignedCheckpoint:
+        """The newest checkpoint, signed by the log alone."""
+        assert self._state is not None
+        return SignedCheckpoint.parse(self._state.checkpoint.encode())
+
+    @property
+    def cosigned(self) -> SignedCheckpoint:
+        """The newest checkpoint, with the cosignatures that witnesses have given: what is published."""
+        try:
+            kept = SignedCheckpoint.parse((self._directory / "checkpoint").read_bytes())
+        except (FileNotFoundError, VerifierError):
+            return self.signed
+        return kept if kept.checkpoint == self.signed.checkpoint else self.signed
+
+    def keep(self, signed: SignedCheckpoint, sizes: Mapping[str, int]) -> None:
+        """Keep what the witnesses have given; lost, it is asked for again."""
+        durable.write_file(self._directory / "checkpoint", signed.encode())
+        durable.write_file(self._directory / "witnesses.json", msgspec.json.encode(sizes, order="sorted"))
+
+    def witness_sizes(self) -> dict[str, int]:
+        """How many entries each witness had cosigned last, by its name in the policy."""
+        try:
+            return msgspec.json.decode((self._directory / "witnesses.json").read_bytes(), type=dict[str, int])
+        except (FileNotFoundError, msgspec.MsgspecError):
+            return {}
+
+    @cached_property
+    def node(self) -> merkle.Node:
+        """The tree, for proofs."""
+        return node_reader(self.size, self._read_tile)
+
+    def lags(self, ledger: Ledger) -> bool:
+        """True if the ledger has records that the log lacks."""
+        return len(ledger.records) > (self._state.records if self._state else 0)
+
+    def check_public(self, data: bytes | None, where: str) -> None:
+        """Refuse to go on behind or beside what `where` shows as the log's newest checkpoint.
+
+        What does not bear our signature says nothing: a stranger put it there, and it will be replaced.
+
+        Raises:
+            LogError: this log is an old copy, or another one: an append would fork the log for everybody to see.
+        """
+        try:
+            public = SignedCheckpoint.parse(data or b"")
+            check_log_signature(public, self._key)
+        except VerifierError:
+            return
+        head = public.checkpoint
+        if head.size > self.size:
+            raise LogError(
+                f"{where} shows a log of {head.size} entries, and this one has {self.size}: an old copy. To go on, {RECOVER}"
+            )
+        if merkle.tree_hash(head.size, self.node) != head.root:
+            raise LogError(
+                f"{where} shows another log of {head.size} entries, signed with our key: two publishers, or an old copy. To go on, {RECOVER}"
+            )
+
+    def append(self, ledger: Ledger, snapshot: RoleFile | None = None) -> None:
+        """Log every record that is not in the log yet, then the release of `snapshot`. Nothing to append: nothing is done.
+
+        Raises:
+            LogError: the ledger is not the one that is logged, or this release was logged with other bytes.
+        """
+        done = self._state.records if self._state else 0
+        if self._state and (done > len(ledger.records) or ledger.end_at(done) != self._state.end):
+            raise LogError(
+                f"{self._directory} has other records than the ledger, which is an old copy or another one; {RECOVER}"
+            )
+        entries = [entry(record) for record in ledger.records[done:]]
+        last = (self.release, self._state.index, self._state.sha256) if self._state else (0, -1, "")
+        if snapshot and (snapshot.version, snapshot.sha256) != (last[0], last[2]):
+            if snapshot.version <= last[0]:
+                self._spend()
+                raise LogError(
+                    f"release {snapshot.version} is in the log with other bytes than were made now, so its number is used up; publish again: "
+                    f"that makes release {snapshot.version + 1}"
+                )
+            last = (snapshot.version, self.size + len(entries), snapshot.sha256)
+            entries.append(release_entry(snapshot).encode())
+        if entries:
+            self._commit(entries, len(ledger.records), ledger.end, *last)
+
+    def _commit(self, entries: list[bytes], records: int, end: str, release: int, index: int, sha256: str) -> None:
+        edge, files = self._edge().append(entries)
+        for path, data in files.items():
+            place = self._directory / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            durable.write_file(place, data)
+        assert self._ed25519 is not None
+        head = Checkpoint(self._key.name, edge.size, edge.root())
+        signed = SignedCheckpoint(head, (sign(head.encode(), self._key, self._ed25519),))
+        self._write_state(_State(signed.encode().decode(), records, end, release, index, sha256))
+
+    def _spend(self) -> None:
+        assert self._state is not None
+        self._write_state(msgspec.structs.replace(self._state, spent=True))
+
+    def prove(self, index: int, signed: SignedCheckpoint) -> LogProof:
+        """That entry `index` is in the tree of `signed`, this log's newest checkpoint with what witnesses added."""
+        return LogProof(index, merkle.inclusion_proof(index, self.size, self.node), signed)
+
+    def release_index(self) -> int:
+        """Index of the entry of the newest release."""
+        assert self._state is not None
+        return self._state.index
+
+    def proof_file(self, release: Release) -> Path:
+        """Where the proof of a release is kept: whoever was shown it must be shown the same one again."""
+        return self._directory / "proofs" / f"{release.sha256}.tlog-proof"
+
+    def files(self, since: int) -> Iterator[tuple[str, bytes]]:
+        """The tiles that a copy with the first `since` entries lacks, as (path in the election's folder, bytes).
+
+        From nothing, also the partial ones of earlier checkpoints: a log keeps them until the full ones are there (tlog-tiles, "Partial Tiles").
+        """
+        for tile in tiles_between(since, self.size) if since else tiles_on_disk(self._directory, self.size):
+            yield f"log/{tile.path}", self._read_tile(tile)
+
+    def _edge(self) -> RightEdge:
+        edge = RightEdge.read(self.size, self._read_tile)
+        if self._state and edge.root() != self.signed.checkpoint.root:
+            raise LogError(f"{self._directory} is damaged: its tiles are not those of its checkpoint; {RECOVER}")
+        return edge
+
+    def _read_tile(self, tile: Tile) -> bytes:
+        path = self._directory / tile.path
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise LogError(f"{path} cannot be read ({error.strerror}); {RECOVER}") from error
+
+    def _write_state(self, state: _State) -> None:
+        durable.write_file(self._directory / STATE, msgspec.json.encode(state))
+        self._state = state
+        for name in ("signed", "node"):
+            self.__dict__.pop(name, None)
+
+
+def _read_state(directory: Path) -> _State | None:
+    path = directory / STATE
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_State)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError) as error:
+        raise LogError(f"{path} cannot be read: {error}; {RECOVER}") from error
+
+
+def logged_size(directory: Path) -> int:
+    """How many entries the log in `directory` has, for those who have no key of it."""
+    state = _read_state(directory)
+    return SignedCheckpoint.parse(state.checkpoint.encode()).checkpoint.size if state else 0
+
+
+def tiles_on_disk(folder: Path, size: int) -> Iterator[Tile]:
+    """The tiles in `folder` that a log of `size` entries has or had; what a broken-off append left is none of them."""
+    for path in sorted((folder / "tile").rglob("*")):
+        try:
+            tile = Tile.parse(path.relative_to(folder).as_posix())
+        except FormatError:
+            continue
+        if path.is_file() and tile.index * WIDTH + tile.width <= size >> (HEIGHT * max(tile.level, 0)):
+            yield tile

@@ -1,0 +1,188 @@
+"""The client's check of the log: this release is in it, witnesses saw it, and its past is the one that we saw before.
+
+DESIGN: the step between snapshot and roles. A publisher whose keys are stolen, or who lies, can still sign two snapshots with one number; he
+cannot show two people two logs unless the witnesses help him, and cannot change what was logged without two checkpoints that do not fit, both
+with his signature. Those are kept as evidence.
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from verifier import limits
+from verifier.errors import FetchError, VerificationError
+from verifier.fetcher import Fetcher, MissingError
+from verifier.formats import merkle
+from verifier.formats.checkpoint import SignedCheckpoint
+from verifier.formats.encoding import HASH_SIZE
+from verifier.formats.leaves import Release
+from verifier.formats.tiles import WIDTH, Reader, Tile, node_reader
+from verifier.formats.tlog_policy import Policy
+from verifier.formats.tlog_proof import LogProof
+
+if TYPE_CHECKING:
+    from verifier.client import Client
+
+__all__ = ["CHECKPOINT", "POLICY_PATH", "LogReport", "check_log", "check_proof", "proof_path", "tile_reader"]
+
+POLICY_PATH = "trust/tlog-policy.txt"
+CHECKPOINT = "log/checkpoint"
+SEEN = "log"  # in the client's state: one file for each checkpoint that it has accepted, by size
+
+
+@dataclass(frozen=True)
+class LogReport:
+    """Where the release stands: entry `index` of the log `origin`, which had `size` entries; which witnesses saw that, and when (Unix
+    seconds), of how many that the policy names. `required`: the policy asks for a quorum, and it was reached."""
+
+    origin: str
+    index: int
+    size: int
+    witnesses: Mapping[str, int]
+    known: int
+    required: bool
+
+
+def proof_path(release: int) -> str:
+    return f"metadata/{release}.snapshot.json.tlog-proof"
+
+
+def check_proof(data: bytes, release: Release, policy: Policy) -> tuple[LogProof, Mapping[str, int]]:
+    """The proof in `data`, if it shows `release` in a log of `policy` that enough witnesses saw; and when each did."""
+    proof = LogProof.parse(data)
+    times = policy.check(proof.checkpoint)
+    try:
+        proof.check(release.encode())
+    except VerificationError:
+        raise VerificationError(
+            f"the log proof is not of this {release.file}: another release's proof was put in its place, or this one was never logged"
+        ) from None
+    return proof, times
+
+
+def check_log(client: "Client", fetcher: Fetcher, state: Path) -> LogReport | None:
+    """Check that the refreshed `client`'s release is in the log, and the log the one that `state` remembers; remember it.
+
+    `state` is the client's folder. None for a site whose offline keys name no log.
+
+    Raises:
+        VerificationError: it is not, too few witnesses saw it, or the log was forked, cut or rewritten. Two checkpoints that contradict each
+            other are kept below `state`, and the message says where.
+    """
+    if not client.lists(POLICY_PATH):
+        return None
+    policy = Policy.parse(client.target(POLICY_PATH))
+    number, meta = client.snapshot.version, client.timestamp.snapshot_meta
+    release = Release(f"{number}.snapshot.json", meta.length or 0, (meta.hashes or {}).get("sha256", ""))
+    try:
+        data = fetcher.fetch(proof_path(number), limits.PROOF_FILE)
+    except MissingError:
+        raise VerificationError(
+            f"release {number} has no log proof, though the offline keys name a log for it"
+        ) from None
+    proof, times = check_proof(data, release, policy)
+    seen = _Seen(state / SEEN, state / "evidence")
+    seen.check(proof.checkpoint, fetcher)
+    seen.remember(proof.checkpoint)
+    head = proof.checkpoint.checkpoint
+    return LogReport(head.origin, proof.index, head.size, times, len(policy.witnesses), policy.quorum is not None)
+
+
+class _Seen:
+    """The checkpoints that a client has accepted, newest last, and the evidence that it keeps."""
+
+    def __init__(self, folder: Path, evidence: Path) -> None:
+        self._folder, self._evidence = folder, evidence
+
+    def check(self, signed: SignedCheckpoint, fetcher: Fetcher) -> None:
+        """Return if `signed` continues the newest one; VerificationError otherwise. `fetcher` has the tiles."""
+        newest = self._newest(signed.checkpoint.origin)
+        if newest is None:
+            return
+        old, new = newest.checkpoint, signed.checkpoint
+        if new.size == old.size:
+            if new.root != old.root:
+                self._refuse(
+                    "SPLIT VIEW: the log shows two different trees of one size; others may be told another story",
+                    newest,
+                    signed,
+                )
+        elif new.size < old.size:
+            earlier = self._read(new.size)
+            if earlier is not None and earlier.checkpoint == new:
+                self._refuse("REPLAY: an old checkpoint of the log is shown for a new release", newest, signed)
+            self._refuse(f"TRUNCATION: the log had {old.size} entries and now shows {new.size}", newest, signed)
+        else:
+            self._check_growth(newest, signed, fetcher)
+
+    def _check_growth(self, newest: SignedCheckpoint, signed: SignedCheckpoint, fetcher: Fetcher) -> None:
+        old, new = newest.checkpoint, signed.checkpoint
+        node = node_reader(new.size, tile_reader(fetcher))
+        proof, past = merkle.consistency_proof(old.size, new.size, node), merkle.tree_hash(old.size, node)
+        try:
+            merkle.verify_consistency(old.size, past, new.size, new.root, proof)
+        except VerificationError:
+            raise VerificationError(
+                f"the log's tiles here are not those of its checkpoint of {new.size} entries: altered or incomplete; try another mirror"
+            ) from None
+        if past != old.root:
+            self._refuse("FORK: the log's past was changed since the last check", newest, signed)
+
+    def remember(self, signed: SignedCheckpoint) -> None:
+        path = self._path(signed.checkpoint.size)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".new")
+        temporary.write_bytes(signed.encode())
+        os.replace(temporary, path)
+        sizes = self._sizes()
+        for size in sizes[: -limits.CHECKPOINTS_SEEN_COUNT]:
+            self._path(size).unlink(missing_ok=True)
+
+    def _newest(self, origin: str) -> SignedCheckpoint | None:
+        for size in reversed(self._sizes()):
+            if (found := self._read(size)) is not None and found.checkpoint.origin == origin:
+                return found
+        return None
+
+    def _sizes(self) -> list[int]:
+        names = self._folder.glob("*.checkpoint") if self._folder.is_dir() else ()
+        return sorted(int(path.stem) for path in names if path.stem.isdecimal())
+
+    def _path(self, size: int) -> Path:
+        return self._folder / f"{size}.checkpoint"
+
+    def _read(self, size: int) -> SignedCheckpoint | None:
+        path = self._path(size)
+        return SignedCheckpoint.parse(path.read_bytes()) if path.is_file() else None
+
+    def _refuse(self, what: str, newest: SignedCheckpoint, signed: SignedCheckpoint) -> NoReturn:
+        text = f"{what}\n\nseen before:\n\n".encode() + newest.encode() + b"\nshown now:\n\n" + signed.encode()
+        path = self._evidence / f"{hashlib.sha256(text).hexdigest()[:16]}.txt"
+        self._evidence.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text)
+        raise VerificationError(
+            f"{what}. Both checkpoints, with the log's signatures, are in {path}: publish that file"
+        )
+
+
+def tile_reader(fetcher: Fetcher) -> Reader:
+    """Tiles of hashes from the election's folder; a partial one may have been dropped for the full one (tlog-tiles, "Partial Tiles")."""
+
+    def read(tile: Tile) -> bytes:
+        length = tile.width * HASH_SIZE
+        try:
+            return fetcher.fetch(f"log/{tile.path}", length)
+        except MissingError:
+            if tile.width < WIDTH:
+                try:
+                    return fetcher.fetch(f"log/{Tile(tile.level, tile.index).path}", WIDTH * HASH_SIZE)[:length]
+                except MissingError:
+                    pass
+            raise FetchError(
+                f"log/{tile.path} is missing, so the log's past cannot be checked; try another mirror"
+            ) from None
+
+    return read
