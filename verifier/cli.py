@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import click
 
 from verifier import limits
+from verifier.cli_audit import audit
 from verifier.cli_compare import compare
 from verifier.cli_mirror import mirror
 from verifier.cli_monitor import monitor
@@ -54,6 +55,7 @@ def main() -> None:
     """
 
 
+main.add_command(audit)
 main.add_command(compare)
 main.add_command(mirror)
 main.add_command(monitor)

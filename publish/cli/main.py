@@ -42,6 +42,7 @@ ELSEWHERE = {
     "reconcile": "publish.cli.reconcile:reconcile",
     "recap": "publish.cli.recap:recap",
     "doctor": "publish.cli.doctor:doctor",
+    "rebuild-and-sign": "publish.cli.second:rebuild_and_sign",
 }
 
 SHOWN = 10  # parts of the site that `build` names

@@ -389,7 +389,7 @@ class Flow:
 
     def _check_log(self) -> None:
         """The public log comes first: whoever goes on behind it forks it."""
-        for name, base in self.bases.items():
+        for name in self.bases:
             try:
                 seen = self.targets[name].read(CHECKPOINT)
             except TargetError as error:

@@ -20,7 +20,7 @@ from verifier.formats import canonical_json
 from verifier.formats.keyid import misnamed_keys
 from verifier.formats.minisign import KEY_ID_SIZE, PublicKey
 
-__all__ = ["check_same", "check_signable", "stated_keys", "stated_roles"]
+__all__ = ["check_same", "check_signable", "first_difference", "stated_keys", "stated_roles"]
 
 SHOWN_CHARACTERS = 200
 ANEW = "Somebody changed it: sign nothing, ask who could write there, and have it drafted anew: terbit keys refresh"
@@ -64,7 +64,7 @@ def check_same(signed: Root | Targets, wanted: bytes, where: object, mend: str) 
     """SigningError, with the first field that differs, unless what would be signed is that of the metadata `wanted`."""
     found, drafted = signed.to_dict(), json.loads(wanted)["signed"]
     if canonical_json.encode(found) != canonical_json.encode(drafted):
-        raise SigningError(f"{where}: {_difference(found, drafted, 'signed')}. {mend}")
+        raise SigningError(f"{where}: {first_difference(found, drafted, 'signed')}. {mend}")
 
 
 def _role_keys(signed: Root | Targets, where: object) -> dict[str, RoleKeys]:
@@ -85,15 +85,16 @@ def _public(key: Key) -> PublicKey:
     return PublicKey(bytes(KEY_ID_SIZE), bytes.fromhex(key.keyval["public"]))
 
 
-def _difference(found: Any, wanted: Any, field: str) -> str:  # noqa: ANN401 - JSON
+def first_difference(found: Any, wanted: Any, field: str) -> str:  # noqa: ANN401 - JSON
+    """The first field, in the names' order, at which two JSON values part, with both."""
     if isinstance(found, dict) and isinstance(wanted, dict):
         for name in sorted(found.keys() | wanted.keys()):
             if found.get(name) != wanted.get(name):
-                return _difference(found.get(name), wanted.get(name), f"{field}.{name}")
+                return first_difference(found.get(name), wanted.get(name), f"{field}.{name}")
     if isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted):
         for number, (one, other) in enumerate(zip(found, wanted, strict=True)):
             if one != other:
-                return _difference(one, other, f"{field}[{number}]")
+                return first_difference(one, other, f"{field}[{number}]")
     return f"{field} is {_shown(found)}, not {_shown(wanted)}"
 
 

@@ -6,14 +6,16 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from publish.errors import ConfigError
 from publish.targets import Target
+from publish.targets.local import LocalTarget
 from publish.targets.waiting import say_on_stderr
 from publish.workspace import Workspace
 
 if TYPE_CHECKING:
     from publish.config import TargetConfig
 
-__all__ = ["open_targets"]
+__all__ = ["open_exchange", "open_targets"]
 
 
 def open_targets(workspace: Workspace, tell: Callable[[str], None] = say_on_stderr) -> list[Target]:
@@ -22,6 +24,19 @@ def open_targets(workspace: Workspace, tell: Callable[[str], None] = say_on_stde
     return [
         local.get(name) or _bucket(workspace, name, config, tell) for name, config in workspace.config.targets.items()
     ]
+
+
+def open_exchange(workspace: Workspace) -> Target:
+    """The place where drafts wait for their second signer. ConfigError if none is configured."""
+    config = workspace.config.exchange
+    if config is None:
+        raise ConfigError(
+            "terbit.toml: [exchange] says where drafts wait for the second signer, and there is none [exchange]"
+        )
+    if config.folder is not None:
+        folder = workspace.directory / config.folder / workspace.definition.election.id
+        return LocalTarget("exchange", folder, workspace.build / "exchange" / "set-aside")
+    return _bucket(workspace, "exchange", config)
 
 
 def _bucket(

@@ -1,0 +1,275 @@
+"""The audit: what was published is made again from the logged inputs, and whatever does not follow from them is named."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+import builder
+from builder.ledger import RedactedRecord
+from builder.officials import Admission
+from builder.recap import COVER
+from builder.site import Site, entry_of
+from publish.workspace import Workspace
+from tests.election import NIGHT, correction, minutes, package, row
+from tests.officials import Official
+from tests.publish.test_officials import enrol, sign_as
+from tests.publish.workspace import deliver, make_workspace, publish
+from verifier.audit.history import read_history
+from verifier.cli import main
+from verifier.formats import leaves
+from verifier.formats.leaves import Leaf
+
+LATER = NIGHT + minutes(5)
+
+
+def audit(place: Path, root: Path, *arguments: str, now: datetime = LATER) -> Result:
+    """`terbit-verify audit`, by somebody who has never been there."""
+    options = ["--root", str(root), "--state", str(place / "reader"), "--now", f"{now:%Y-%m-%dT%H:%M:%SZ}"]
+    shutil.rmtree(place / "reader", ignore_errors=True)
+    return CliRunner().invoke(main, ["audit", str(place), *options, *arguments])
+
+
+class Published:
+    """A workspace with what it has published."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = make_workspace(folder)
+        self.public = folder / "public" / "uji"
+        self.root = folder / "keys" / "metadata" / "1.root.json"
+
+    def release(self, now: datetime = NIGHT, **packages: dict[str, bytes]) -> None:
+        deliver(self.folder, packages)
+        publish(self.folder, now)
+
+    def audit(self, *arguments: str) -> Result:
+        return audit(self.public.parent, self.root, *arguments)
+
+    def report(self) -> dict[str, object]:
+        found: dict[str, object] = json.loads(self.audit("--json").stdout)
+        return found
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Published:
+    """Two releases: every count, then a correction and a hand-in that is refused."""
+    found = Published(tmp_path / "site")
+    found.release()
+    found.release(NIGHT + minutes(1), fix=correction(), wrong=correction(revision=9))
+    return found
+
+
+def test_an_honest_site_passes(site: Published, tmp_path: Path) -> None:
+    """Everything that was published follows from the logged inputs, and the report says from which."""
+    page = tmp_path / "audit.html"
+    done = site.audit("--html", str(page))
+    assert done.exit_code == 0, done.output
+    assert "Changes without input: none" in done.stdout
+    told = site.report()
+    assert told["verified"] is True
+    assert (told["release"], told["packages"], told["operator"]) == (2, 6, 6)
+    assert [rules for _, rules in told["refused"]] == [["wrong-revision"]]  # type: ignore[attr-defined]
+    assert [one["changed"] for one in told["releases"]][1] == ["packages"]  # type: ignore[attr-defined]
+    assert told["files"] == 48
+    html = page.read_text()
+    assert "Semua yang diterbitkan mengikuti masukan" in html
+    assert "<script" not in html
+
+
+def test_a_copy_passes_offline(site: Published, tmp_path: Path) -> None:
+    """A mirror's folder is as good as the origin: the audit asks nobody else."""
+    copy = tmp_path / "mirror"
+    shutil.copytree(site.public, copy / "uji")
+    root = shutil.copy(site.root, tmp_path / "root.json")
+    shutil.rmtree(site.folder)
+    assert audit(copy, Path(root)).exit_code == 0
+
+
+def _insider(change: Callable[[str, bytes], bytes]) -> Callable[..., Iterator[object]]:
+    honest = Site.area_files
+
+    def area_files(self: Site, *arguments: object) -> Iterator[object]:
+        for entry, data in honest(self, *arguments):  # type: ignore[arg-type]
+            yield entry_of(entry.path, change(entry.path, data))
+
+    return area_files
+
+
+INSIDER = {
+    "votes": ("ppwp/1101/110101.json", lambda data: data.replace(b'"votes":[', b'"votes":[9', 1)),
+    "page": ("ppwp/1101/110101.html", lambda data: data.replace(b"Aman", b"Aman!", 1)),
+    "history": ("ppwp/1101/110101.json", lambda data: data.replace(b'"revision":2', b'"revision":1')),
+}
+
+
+@pytest.mark.parametrize("attack", INSIDER)
+def test_an_insider_changes_a_figure(site: Published, monkeypatch: pytest.MonkeyPatch, attack: str) -> None:
+    """THREATS 15: a figure, page or history that was changed without input, signed with the real keys and logged, is named."""
+    path, change = INSIDER[attack]
+    with monkeypatch.context() as inside:
+        inside.setattr(Site, "area_files", _insider(lambda name, data: change(data) if name == path else data))
+        site.release(NIGHT + minutes(2), fix3=correction(revision=3))
+    done = site.audit()
+    assert done.exit_code == 4
+    assert [line.split(":")[0] for line in done.stdout.splitlines() if line.startswith("CHANGED")] == [
+        f"CHANGED {path}"
+    ]
+    assert "from byte" in done.stdout
+    assert "Changes without input: 1" in done.stdout
+
+
+def test_an_insider_adds_and_leaves_out_files(site: Published, monkeypatch: pytest.MonkeyPatch) -> None:
+    """THREATS 15: a page that no input asks for is named, and so is one that is left out."""
+    honest = Site.site_files
+
+    def site_files(self: Site) -> Iterator[object]:
+        yield from (pair for pair in honest(self) if pair[0].path != "tentang.html")
+        yield entry_of("pengumuman.html", b"<!doctype html>")
+
+    with monkeypatch.context() as inside:
+        inside.setattr(Site, "site_files", site_files)
+        site.release(NIGHT + minutes(2), fix3=correction(revision=3))
+    told = site.report()
+    assert {change["path"]: change["what"].split(",")[0] for change in told["changes"]} == {  # type: ignore[attr-defined]
+        "pengumuman.html": "published",
+        "tentang.html": "follows from the inputs",
+    }
+
+
+def test_rules_are_asked_again(site: Published, monkeypatch: pytest.MonkeyPatch) -> None:
+    """THREATS 15: a package that intake let through against a rule is a finding, and its figures follow from no input."""
+    with monkeypatch.context() as inside:
+        inside.setattr("builder.intake.REFUSE_RULES", ())
+        site.release(NIGHT + minutes(2), again=correction(revision=9))
+    told = site.report()
+    assert "ppwp/1101/110101.json" in [change["path"] for change in told["changes"]]  # type: ignore[attr-defined]
+    assert ["wrong-revision" in problem for problem in told["problems"]] == [True]  # type: ignore[attr-defined]
+
+
+def test_officials_are_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """THREATS 18: a package that an official had no right to sign is a finding; one that he signed for his own area is none."""
+    official = Official("1101")
+    (tmp_path / "site").mkdir()
+    enrol(tmp_path / "site", official.line("1101", "uji"))
+    site = Published(tmp_path / "site")
+    site.release(own=sign_as(official, package("1101", [row("110101", 1, 10, 20)])))
+    assert site.audit().exit_code == 0
+    assert site.report()["official"] == 1
+    with monkeypatch.context() as inside:
+        inside.setattr(Admission, "judge", lambda *_, **__: ())
+        site.release(NIGHT + minutes(1), other=sign_as(official, package("1201", [row("120101", 1, 10, 20)])))
+    told = site.report()
+    assert ["signature-scope" in problem for problem in told["problems"]] == [True]  # type: ignore[attr-defined]
+
+
+def _tile(public: Path, kind: str) -> Path:
+    return max((public / "log" / "tile" / kind / "000.p").iterdir(), key=lambda path: int(path.name))
+
+
+def _flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.unlink()
+    path.write_bytes(data)
+
+
+def _rows_of_one(public: Path) -> Path:
+    return next(iter(sorted((public / "packages").iterdir()))) / "rows.csv"
+
+
+def _input(public: Path) -> Path:
+    return next((public / "targets" / "inputs").glob("*.content.tar"))
+
+
+TAMPERED: dict[str, tuple[Callable[[Path], None], str]] = {
+    "entry": (lambda public: _flip(_tile(public, "entries")), "not those of its checkpoint"),
+    "entries-gone": (lambda public: _tile(public, "entries").unlink(), "is not in"),
+    "rows": (lambda public: _flip(_rows_of_one(public)), "is not the file that it is named by"),
+    "rows-gone": (lambda public: _rows_of_one(public).unlink(), "rows.csv is not in"),
+    "package-gone": (lambda public: shutil.rmtree(_rows_of_one(public).parent), "recap.toml is not in"),
+    "content": (lambda public: _flip(_input(public)), "wrong length or hash"),
+    "snapshot": (lambda public: _flip(public / "metadata" / "1.snapshot.json"), "is not the snapshot that was logged"),
+    "proof-gone": (lambda public: (public / "metadata" / "2.snapshot.json.tlog-proof").unlink(), "no log proof"),
+}
+
+
+@pytest.mark.parametrize("attack", TAMPERED)
+def test_what_is_not_what_was_logged(site: Published, attack: str) -> None:
+    """Whatever of the log or of the inputs is altered or gone is told, and never passes."""
+    tamper, told = TAMPERED[attack]
+    tamper(site.public)
+    done = site.audit()
+    assert done.exit_code in {1, 4}
+    assert told in done.output
+
+
+def test_a_snapshot_that_is_no_longer_kept_is_no_failure(site: Published) -> None:
+    """Superseded manifests may be pruned: the log still has their hash."""
+    (site.public / "metadata" / "1.snapshot.json").unlink()
+    done = site.audit()
+    assert done.exit_code == 0
+    assert [one["kept"] for one in site.report()["releases"]] == [False, True]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("logged", [True, False])
+def test_a_scan_that_an_order_withholds(tmp_path: Path, logged: bool) -> None:
+    """A scan that is gone by a logged order is reported and fails nothing; without an order it does."""
+    site = Published(tmp_path / "site")
+    files = package("1101", [row("110101", 1, 10, 20)])
+    scan = b"\x89PNG scan"
+    sha256 = hashlib.sha256(scan).hexdigest()
+    files[COVER] += f'[[scans]]\nfile = "c1.png"\nsha256 = "{sha256}"\nlength = {len(scan)}\n'.encode()
+    site.release(scanned={**files, "c1.png": scan})
+    if logged:
+        ledger = Workspace(site.folder).ledger
+        with ledger.lock():
+            ledger.add([RedactedRecord(ledger.packages[0].package, sha256, "ab" * 32)])
+    site.release(NIGHT + minutes(1), fix=package("1101", [row("110101", 2, 10, 20)]))
+    (scanned,) = site.public.glob("packages/*/c1.png")
+    scanned.unlink()
+    told = site.report()
+    assert told["verified"] is logged
+    assert len(told["withheld"]) == logged  # type: ignore[arg-type]
+    assert len(told["problems"]) == (not logged)  # type: ignore[arg-type]
+
+
+def test_another_program_says_so(site: Published, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A release that another version made is not said to differ: that version must be installed."""
+    monkeypatch.setattr(builder, "__version__", "9.9")
+    done = site.audit()
+    assert done.exit_code == 1
+    assert "install that version" in done.output
+
+
+def test_without_a_log_there_is_nothing_to_audit(site: Published, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A site whose offline keys name no log cannot be audited."""
+    monkeypatch.setattr("verifier.log.check_log", lambda *_: None)
+    done = site.audit()
+    assert done.exit_code == 4
+    assert "has no log" in done.output
+
+
+HASH = "ab" * 32
+CUT = leaves.Inputs(1, "2026-11-03T12:00:00Z", 0, HASH, HASH, HASH, HASH, None, "1", 1)
+RELEASE = leaves.Release("1.snapshot.json", 1, HASH)
+CONTRADICTIONS: dict[str, tuple[list[Leaf], str]] = {
+    "package-twice": ([leaves.Package(HASH, None, None), leaves.Package(HASH, None, None)], "accepted before"),
+    "cut-skipped": ([leaves.Inputs(2, CUT.time, 0, HASH, HASH, HASH, HASH, None, "1", 1)], "follow those of 0"),
+    "packages-unlogged": ([leaves.Inputs(1, CUT.time, 3, HASH, HASH, HASH, HASH, None, "1", 1)], "0 were accepted"),
+    "time-back": ([CUT, leaves.Inputs(2, "2026-11-03T11:00:00Z", 0, HASH, HASH, HASH, HASH, None, "1", 1)], "older"),
+    "release-without-inputs": ([RELEASE], "the last inputs are those of 0"),
+    "two-releases": ([CUT, RELEASE, leaves.Release("1.snapshot.json", 2, HASH)], "two stories"),
+    "root-skipped": ([leaves.Root("2.root.json", 1, HASH)], "does not follow root 0"),
+}
+
+
+@pytest.mark.parametrize("name", CONTRADICTIONS)
+def test_what_no_honest_log_says(name: str) -> None:
+    """A log that contradicts itself is told entry by entry."""
+    entries, told = CONTRADICTIONS[name]
+    assert [told in problem for problem in read_history(entries).problems] == [True]

@@ -1,0 +1,110 @@
+"""What the log says in its order: packages, refusals, cuts, releases, roots, redactions; and what no honest log could say."""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from builder.ledger import Cut
+from verifier.formats import leaves
+from verifier.formats.leaves import Leaf
+
+__all__ = ["History", "changed_inputs", "read_history"]
+
+INPUTS = ("through", "definition", "content", "templates", "trust", "signers", "builder", "results")
+NAMES = {"through": "packages"}
+
+
+@dataclass
+class History:
+    """The log up to the entry of one release. `problems` are contradictions within it."""
+
+    packages: list[leaves.Package] = field(default_factory=list)
+    refused: list[leaves.Refused] = field(default_factory=list)
+    cuts: list[Cut] = field(default_factory=list)
+    releases: list[leaves.Release] = field(default_factory=list)
+    roots: list[leaves.Root] = field(default_factory=list)
+    redacted: list[leaves.Redacted] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def signers_around(self, number: int) -> list[str]:
+        """The hashes of the `allowed_signers` that were in force around package `number` (from 1): those of the cuts before and after it."""
+        return list(dict.fromkeys(cut.signers for cut in self.around(number) if cut.signers))
+
+    def around(self, number: int) -> list[Cut]:
+        """The cuts before and after package `number`; the first of them has none before it."""
+        after = bisect_left([cut.through for cut in self.cuts], number)
+        return self.cuts[max(0, after - 1) : after + 1]
+
+    def is_between(self, number: int, time: str) -> bool:
+        """Whether package `number` could have been judged at `time`."""
+        around = self.around(number)
+        return time <= around[-1].time and (len(around) == 1 or around[0].time <= time)
+
+
+def read_history(entries: Sequence[Leaf]) -> History:
+    """The history that these entries tell."""
+    found = History()
+    for number, leaf in enumerate(entries):
+        found.problems += [f"entry {number} of the log: {problem}" for problem in _take(found, leaf)]
+    return found
+
+
+def _take(history: History, leaf: Leaf) -> Iterator[str]:
+    match leaf:
+        case leaves.Package():
+            if any(leaf.package == other.package for other in history.packages):
+                yield f"package {leaf.package} was accepted before"
+            history.packages.append(leaf)
+        case leaves.Refused():
+            history.refused.append(leaf)
+        case leaves.Inputs():
+            yield from _take_cut(history, leaf)
+        case leaves.Release():
+            yield from _take_release(history, leaf)
+        case leaves.Root():
+            if leaf.file != f"{len(history.roots) + 1}.root.json":
+                yield f"{leaf.file} does not follow root {len(history.roots)}"
+            history.roots.append(leaf)
+        case leaves.Redacted():
+            history.redacted.append(leaf)
+
+
+def _take_cut(history: History, leaf: leaves.Inputs) -> Iterator[str]:
+    last = history.cuts[-1] if history.cuts else None
+    if leaf.release != len(history.cuts) + 1:
+        yield f"the inputs of release {leaf.release} follow those of {len(history.cuts)}"
+    if leaf.packages != len(history.packages):
+        yield f"the inputs of release {leaf.release} have {leaf.packages} packages, and {len(history.packages)} were accepted"
+    if last and leaf.time < last.time:
+        yield f"the inputs of release {leaf.release} are older than those before them"
+    history.cuts.append(
+        Cut(
+            release=leaf.release,
+            time=leaf.time,
+            through=leaf.packages,
+            definition=leaf.definition,
+            content=leaf.content,
+            templates=leaf.templates,
+            trust=leaf.trust,
+            signers=leaf.signers,
+            builder=leaf.builder,
+            results=leaf.results,
+        )
+    )
+
+
+def _take_release(history: History, leaf: leaves.Release) -> Iterator[str]:
+    number = int(leaf.file.partition(".")[0])
+    if number != len(history.cuts):
+        yield f"release {number} was signed, and the last inputs are those of {len(history.cuts)}"
+    if any(leaf.file == other.file and leaf != other for other in history.releases):
+        yield f"release {number} was signed before, with another snapshot: two stories under one number"
+    history.releases.append(leaf)
+
+
+def changed_inputs(cuts: Sequence[Cut], release: int) -> list[str]:
+    """Which inputs release `release` has others than the one before it. None of them: it only renewed what was about to expire."""
+    if release == 1:
+        return ["packages", *INPUTS[1:]]
+    before, after = cuts[release - 2], cuts[release - 1]
+    return [NAMES.get(name, name) for name in INPUTS if getattr(before, name) != getattr(after, name)]

@@ -1,0 +1,114 @@
+"""The logged inputs of a release, laid out in a folder as the builder wants them: definition, content, templates, and a ledger.
+
+Each is held against the hash that the log has of it; what the publisher's own machine has is asked for nothing.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from builder.errors import BuilderError
+from builder.hashing import input_hash
+from builder.inputs import archive_names, keep_archive, read_archive
+from builder.ledger import Cut, Ledger, PackageRecord, Record
+from builder.recap import COVER, Package
+from builder.site import Inputs
+from verifier import limits
+from verifier.audit.history import History
+from verifier.client import Client
+from verifier.errors import VerificationError, VerifierError
+from verifier.fetcher import Fetcher
+from verifier.formats import leaves
+
+__all__ = ["SIGNERS_PATH", "check_roots", "check_trust", "lay_out_inputs", "lay_out_ledger", "record_of"]
+
+SIGNERS_PATH = "trust/allowed_signers"
+AREAS = ("trust/areas.csv", "trust/areas.csv.gz")
+
+
+def lay_out_inputs(client: Client, cuts: Sequence[Cut], folder: Path) -> Inputs:
+    """Definition, content and templates of the last of `cuts`, and the archives of all of them.
+
+    Raises:
+        VerificationError: one of them is not what was logged, or not there: without it nothing can be made again.
+    """
+    cut = cuts[-1]
+    definition = {path.partition("/")[2]: client.target(path) for path in _definition_paths(client)}
+    if input_hash(definition) != cut.definition:
+        raise VerificationError(f"the definition is not the one that was logged for release {cut.release}")
+    content, templates = folder / "content", folder / "templates"
+    _unpack(content, definition)
+    for name in archive_names(cuts):
+        sha256, kind, _ = name.split(".")
+        try:
+            files = read_archive(client.target(f"inputs/{name}"), sha256, f"inputs/{name}")
+            keep_archive(folder / "ledger", kind, files)
+        except BuilderError as error:
+            raise VerificationError(str(error)) from None
+        if sha256 == getattr(cut, kind):
+            _unpack(content / "pages" if kind == "content" else templates, files)
+    return Inputs(content, templates)
+
+
+def _definition_paths(client: Client) -> Iterator[str]:
+    yield "trust/election.toml"
+    yield from (path for path in AREAS if client.lists(path))
+
+
+def _unpack(folder: Path, files: Mapping[str, bytes]) -> None:
+    """`read_archive` has let no name through that leads out of a folder; those of a definition are ours."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def record_of(leaf: leaves.Package, package: Package) -> PackageRecord:
+    """The ledger's record that follows from the log's entry and the package itself."""
+    cover, rows = package.cover, package.rows.count(b"\n") - 1
+    return PackageRecord(leaf.package, cover.contest, cover.series, rows, leaf.signature, leaf.signer, leaf.received)
+
+
+def lay_out_ledger(folder: Path, history: History, packages: Sequence[Package]) -> Ledger:
+    """The ledger that follows from the log: packages and cuts in its order; of each package its cover."""
+    records: list[Record] = []
+    for leaf, package in zip(history.packages, packages, strict=True):
+        place = folder / "ledger" / "packages" / package.name
+        place.mkdir(parents=True, exist_ok=True)
+        (place / COVER).write_bytes(package.files[COVER])
+        records.append(record_of(leaf, package))
+    for cut in reversed(history.cuts):
+        records.insert(cut.through, cut)
+    ledger = Ledger(folder / "ledger")
+    ledger.follow(records, ())
+    return ledger
+
+
+def check_trust(client: Client, fetcher: Fetcher, cut: Cut) -> Iterator[str]:
+    """What of the offline-signed metadata is not what was logged for the release."""
+    meta = client.snapshot.meta
+    names = [
+        f"{client.root.version}.root.json",
+        *(f"{meta[f'{role}.json'].version}.{role}.json" for role in ("targets", "trust")),
+    ]
+    files = {name: fetcher.fetch(f"metadata/{name}", limits.TARGETS_METADATA) for name in names}
+    if input_hash(files) != cut.trust:
+        yield f"release {cut.release} was logged with other offline-signed metadata than {', '.join(names)}"
+    signers = hashlib.sha256(client.target(SIGNERS_PATH)).hexdigest() if client.lists(SIGNERS_PATH) else None
+    if signers != cut.signers:
+        yield f"release {cut.release} was logged with another {SIGNERS_PATH}"
+
+
+def check_roots(client: Client, fetcher: Fetcher, history: History) -> Iterator[str]:
+    """Which logged roots are not what stands there; and whether the one in force was logged."""
+    for root in history.roots:
+        try:
+            data = fetcher.fetch(f"metadata/{root.file}", limits.ROOT_METADATA)
+        except VerifierError as error:
+            yield f"metadata/{root.file}: {error}"
+            continue
+        if (len(data), hashlib.sha256(data).hexdigest()) != (root.length, root.sha256):
+            yield f"metadata/{root.file} is not the root that was logged"
+    if client.root.version > len(history.roots):
+        yield f"root {client.root.version} is in force and was never logged"

@@ -1,0 +1,223 @@
+"""One audit: the log, all that it names, and the site made again from it.
+
+Nothing is taken from the publisher but what is public, and of that nothing on trust: entries against the signed root hash, inputs and packages against the
+entries, the site against the inputs. What is signed must follow from what is logged.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from functools import partial
+from pathlib import Path
+from time import monotonic
+
+import builder
+from builder.errors import BuilderError
+from builder.recap import Package
+from builder.replay import replay
+from builder.results import RESULTS_FORMAT
+from builder.rows import Rows
+from builder.site import Inputs, Site, make_tallies
+from verifier import limits
+from verifier.audit.admission import objections
+from verifier.audit.history import History, changed_inputs, read_history
+from verifier.audit.inputs import check_roots, check_trust, lay_out_inputs, lay_out_ledger, record_of
+from verifier.audit.log import check_root, parse_entries, read_entries
+from verifier.audit.packages import read_package
+from verifier.audit.rebuild import PARTINGS_SHOWN, differences, parting, published, rebuild
+from verifier.audit.report import Change, Release, Report
+from verifier.client import Client
+from verifier.errors import VerificationError, VerifierError
+from verifier.fetcher import Fetcher, MissingError
+from verifier.formats import leaves
+from verifier.formats.allowed_signers import AllowedSigners
+from verifier.formats.checkpoint import SignedCheckpoint
+from verifier.formats.tlog_policy import Policy
+from verifier.log import CHECKPOINT, POLICY_PATH, LogReport, check_proof, proof_path
+
+__all__ = ["audit"]
+
+
+def audit(
+    client: Client,
+    fetcher: Fetcher,
+    seen: LogReport,
+    executor: Executor,
+    folder: Path,
+    place: str,
+    processes: int,
+    progress: Callable[[str], None] = lambda stage: None,
+) -> Report:
+    """Audit the refreshed `client`'s release, whose place in the log is `seen`. `folder` is empty, and holds what is made.
+
+    Raises:
+        VerificationError: the log or the inputs are not what was signed, so that nothing can be made again.
+        VerifierError: something cannot be had, or this program is not the one that made the release.
+    """
+    start = monotonic()
+    progress("log")
+    history, pending = _read_log(client, fetcher, seen, executor)
+    if not history.cuts or history.cuts[-1].release != client.snapshot.version:
+        raise VerificationError(f"the log has no inputs of release {client.snapshot.version}")
+    cut = history.cuts[-1]
+    _check_program(cut.builder, cut.results)
+    progress("inputs")
+    inputs = lay_out_inputs(client, history.cuts, folder)
+    election = inputs.definition.election.id
+    report = Report(
+        place,
+        election,
+        cut.release,
+        cut.time,
+        seen.origin,
+        seen.size,
+        pending,
+        tuple(seen.witnesses),
+        builder.__version__,
+    )
+    report.problems += history.problems
+    report.problems += check_trust(client, fetcher, cut)
+    report.problems += check_roots(client, fetcher, history)
+    _tell_history(report, history, fetcher)
+    progress("packages")
+    packages = _read_packages(report, history, fetcher, executor)
+    if len(packages) < len(history.packages):
+        report.seconds = monotonic() - start
+        return report
+    rows = _judge(report, history, packages, inputs, fetcher)
+    progress("rebuild")
+    _rebuild(report, history, packages, rows, inputs, client, folder, processes)
+    report.seconds = monotonic() - start
+    return report
+
+
+def _read_log(client: Client, fetcher: Fetcher, seen: LogReport, executor: Executor) -> tuple[History, int]:
+    """The log up to the entry of the client's release, and how many entries come after that."""
+    policy = Policy.parse(client.target(POLICY_PATH))
+    number, meta = client.snapshot.version, client.timestamp.snapshot_meta
+    release = leaves.Release(f"{number}.snapshot.json", meta.length or 0, (meta.hashes or {}).get("sha256", ""))
+    proof, _ = check_proof(fetcher.fetch(proof_path(number), limits.PROOF_FILE), release, policy)
+    heads = [proof.checkpoint.checkpoint]
+    try:
+        newest = SignedCheckpoint.parse(fetcher.fetch(CHECKPOINT, limits.NOTE_FILE))
+        policy.witnessed(newest)
+        heads.append(newest.checkpoint)
+    except MissingError:
+        pass
+    entries = read_entries(fetcher, max(head.size for head in heads), executor)
+    for head in heads:
+        check_root(entries, head)
+    return read_history(list(parse_entries(entries[: proof.index + 1]))), len(entries) - proof.index - 1
+
+
+def _check_program(version: str, results: int) -> None:
+    """Other versions make other bytes: a difference would say nothing."""
+    if (version, results) != (builder.__version__, RESULTS_FORMAT):
+        raise VerifierError(
+            f"the release was made with terbit {version}, and this is {builder.__version__}: install that version to audit it"
+        )
+
+
+def _tell_history(report: Report, history: History, fetcher: Fetcher) -> None:
+    cut = history.cuts[-1]
+    names = ("definition", "content", "templates", "trust", "signers", "builder", "results")
+    report.inputs = {name: str(value) for name in names if (value := getattr(cut, name)) is not None}
+    report.refused = [(one.package, one.rules) for one in history.refused]
+    report.redacted = [(one.file, one.authority) for one in history.redacted]
+    logged = {one.file: one for one in history.releases}
+    for made in history.cuts:
+        file = logged.get(f"{made.release}.snapshot.json")
+        if file is None:
+            continue  # its number was used up, and nothing came of it
+        kept = True
+        try:
+            data = fetcher.fetch(f"metadata/{file.file}", limits.SNAPSHOT_METADATA)
+            if (len(data), hashlib.sha256(data).hexdigest()) != (file.length, file.sha256):
+                report.problems.append(f"metadata/{file.file} is not the snapshot that was logged")
+        except MissingError:
+            kept = False
+        changed = tuple(changed_inputs(history.cuts, made.release))
+        report.releases.append(Release(made.release, made.time, changed, kept))
+
+
+def _read_packages(report: Report, history: History, fetcher: Fetcher, executor: Executor) -> list[Package]:
+    withheld = {(one.package, one.file) for one in history.redacted}
+    redacted = [frozenset(file for package, file in withheld if package == one.package) for one in history.packages]
+    packages = []
+    for found in executor.map(partial(read_package, fetcher), history.packages, redacted, chunksize=16):
+        report.problems += found.problems
+        report.withheld += found.withheld
+        if found.package is not None:
+            packages.append(found.package)
+    report.packages = len(history.packages)
+    report.official = sum(one.signature is not None for one in history.packages)
+    report.operator = report.packages - report.official
+    return packages
+
+
+def _judge(
+    report: Report, history: History, packages: Sequence[Package], inputs: Inputs, fetcher: Fetcher
+) -> dict[str, Rows]:
+    """Every rule asked again of every package, in the log's order; the rows that they come to."""
+    definition = inputs.definition
+    allowed = _AllowedSigners(fetcher)
+    for number, (leaf, package) in enumerate(zip(history.packages, packages, strict=True), 1):
+        record = record_of(leaf, package)
+        around = allowed.of(history.signers_around(number)) if leaf.signature is not None else []
+        if leaf.received is not None and not history.is_between(number, leaf.received):
+            report.problems.append(
+                f"package {leaf.package} was judged at {leaf.received}, not between the cuts around it"
+            )
+        report.problems += [
+            f"package {leaf.package}: {what}" for what in objections(package, record, definition, around)
+        ]
+    rows = {contest.id: Rows(contest) for contest in definition.election.contests}
+    for verdicts in replay(packages, rows, definition, 0):
+        report.rows += sum(verdict.rows for verdict in verdicts)
+        report.problems += [
+            f"package {verdict.package.name} was accepted against a rule: {broken}"
+            for verdict in verdicts
+            for broken in verdict.broken
+        ]
+    return rows
+
+
+class _AllowedSigners:
+    """The files of officials that releases name, each read once, from the objects that are named by their hash."""
+
+    def __init__(self, fetcher: Fetcher) -> None:
+        self._fetcher = fetcher
+        self._known: dict[str, AllowedSigners] = {}
+
+    def of(self, hashes: Sequence[str]) -> list[AllowedSigners]:
+        for sha256 in hashes:
+            if sha256 not in self._known:
+                data = self._fetcher.fetch(f"targets/trust/{sha256}.allowed_signers", limits.TARGET_FILE)
+                if hashlib.sha256(data).hexdigest() != sha256:
+                    raise VerificationError(f"targets/trust/{sha256}.allowed_signers is not what it is named by")
+                self._known[sha256] = AllowedSigners.parse(data)
+        return [self._known[sha256] for sha256 in hashes]
+
+
+def _rebuild(
+    report: Report,
+    history: History,
+    packages: Sequence[Package],
+    rows: dict[str, Rows],
+    inputs: Inputs,
+    client: Client,
+    folder: Path,
+    processes: int,
+) -> None:
+    try:
+        ledger = lay_out_ledger(folder, history, packages)
+        site = Site(inputs, ledger, make_tallies(rows, inputs.definition, ledger.cuts))
+        rebuilt = rebuild(inputs, site, folder, processes)
+    except BuilderError as error:
+        report.problems.append(f"the site cannot be made again from the logged inputs: {error}")
+        return
+    listed = published(client, report.changes)
+    report.files = sum(map(len, rebuilt.roles.values()))
+    for number, change in enumerate(differences(listed, rebuilt)):
+        where = parting(change, client, rebuilt) if number < PARTINGS_SHOWN else ""
+        report.changes.append(Change(change.path, change.what, change.published, change.rebuilt, where))

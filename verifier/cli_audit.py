@@ -1,0 +1,80 @@
+"""`terbit-verify audit`: the release made again from the logged inputs, and compared byte by byte."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from verifier.cli_trust import TrustOptions, now_option, trust_options
+from verifier.errors import VerificationError, VerifierError
+from verifier.printable import say
+from verifier.reports import write_whole
+
+__all__ = ["audit"]
+
+
+@click.command("audit")
+@click.argument("place", metavar="URL|DIR")
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as a page, too.")
+@click.option("--json", "as_json", is_flag=True, help="Write the report as JSON.")
+@click.option("--processes", type=click.IntRange(1, 64), help="How many build. Default: one for each processor.")
+@trust_options
+@now_option
+def audit(
+    *, place: str, html: Path | None, as_json: bool, processes: int | None, trust: TrustOptions, now: datetime | None
+) -> None:
+    """Rebuild the release at URL or in DIR from the logged inputs, and compare every byte.
+
+    Reads the whole log and every package, asks every rule and every official's signature again, and builds the site with the
+    same program. Whatever was published and does not follow from that is named. A mirror's folder will do, offline.
+
+    \b
+    Example:
+      terbit-verify audit https://example.org/pemilu-2019 --root-sha256 9f86d0…
+      terbit-verify audit mirror/public --html audit.html
+
+    Exit status: 0 everything follows from the inputs, 1 could not be audited, 2 usage, 4 it does not, 5 expired.
+    """
+    from verifier.cli import _collection_paused, _executor, _locate, _reported, _write_json
+
+    with _reported(as_json), tempfile.TemporaryDirectory(prefix="terbit-audit-") as folder:
+        try:
+            from verifier.audit.report import as_json as report_as_json
+            from verifier.audit.report import html_page, lines
+            from verifier.audit.run import audit as run_audit
+        except ImportError as error:
+            raise VerifierError(
+                f"an audit builds the site, for which {error.name} is missing: pip install terbit"
+            ) from None
+        from verifier.client import Client
+        from verifier.log import check_log
+
+        place, fetcher, _ = _locate(place)
+        count = processes or os.cpu_count() or 1
+        with _executor(place) as executor, _collection_paused():
+            store, found = trust.find(place, fetcher)
+            client = Client(fetcher, found.state, now or datetime.now(UTC), found.root)
+            client.refresh()
+            store.remember(place, found)
+            seen = check_log(client, fetcher, found.state)
+            if seen is None:
+                raise VerificationError("this site has no log: without one nothing says what its inputs were")
+            report = run_audit(client, fetcher, seen, executor, Path(folder), place, count, _say)
+        if html is not None:
+            write_whole(html, html_page(report))
+    if as_json:
+        _write_json(report_as_json(report))
+    else:
+        for line in lines(report):
+            say(line)
+    sys.exit(report.exit_code)
+
+
+def _say(stage: str) -> None:
+    if sys.stderr.isatty():
+        say(f"{stage} …", err=True)
