@@ -6,10 +6,14 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import builder
+from builder.errors import PackageError
 from builder.ledger import Ledger
-from builder.rows import Rows, load_rows, save_rows
+from builder.recap import parse_rows, row_columns
+from builder.rows import Rows, load_rows, package_text, save_rows
 from tests.builder.elections import line, make_cuts, make_package, small_election
 
 SMALL = small_election()
@@ -95,3 +99,40 @@ def test_cache_of_another_ledger(tmp_path: Path) -> None:
     saved(tmp_path)
     other = deliver(tmp_path / "other", "9", "2")
     assert votes(load_rows(other, SMALL, tmp_path / "cache")) == [("2", 10, 2), ("9", 10, 1)]
+
+
+CELLS = len(row_columns(SMALL.election.contests[0]))
+ENDS = (
+    b"",
+    b"\n",
+    b'"a"\n',
+    b"\xff\n",
+    b"\xef\xbb\xbf",
+    b"\r\n",
+    b"111,9",
+    b"\0\n",
+    b"," * (CELLS - 2) + b"\n",
+    b"," * CELLS + b"\n",
+)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.one_of(st.just(b""), st.sampled_from(ENDS))), min_size=1, max_size=4))
+def test_parsed_at_once(files: list[tuple[int, bytes]]) -> None:
+    """Packages parsed together give the rows that each gives alone, and are refused if one of them is malformed."""
+    contest = SMALL.election.contests[0]
+    packages = []
+    for number, (count, end) in enumerate(files, 1):
+        rows = "".join(line(SMALL, "111", str(station), votes_1=number) for station in range(count))
+        package = make_package(SMALL, rows)
+        package.files = {**package.files, "rows.csv": package.rows + end}
+        packages.append((number, package))
+    try:
+        alone = pl.concat([package_text([pair], contest) for pair in packages])
+        plain = pl.concat([parse_rows(package, contest) for _, package in packages])
+    except PackageError:
+        with pytest.raises(PackageError):
+            package_text(packages, contest)
+    else:
+        together = package_text(packages, contest)
+        assert together.equals(alone)
+        assert together.select(plain.columns).equals(plain)
