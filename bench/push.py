@@ -1,4 +1,5 @@
-"""The figures of bench/README.md about object storage: 20,000 files of 2 KB to SeaweedFS, beside rclone and the server's own ceiling.
+"""The figures of bench/README.md about object storage: 20,000 files of 2 KB to SeaweedFS, beside rclone and the server's own ceiling, which is
+measured twice: with bare PUTs (no signature, condition or checksum), and with the very requests that we send, signed beforehand.
 
     python bench/push.py [--files 20000] [--runs 3]
 
@@ -6,6 +7,8 @@ Needs the development dependencies (SeaweedFS, rclone) and, for the ceiling, `wr
 """
 
 import argparse
+import base64
+import hashlib
 import os
 import random
 import shutil
@@ -18,19 +21,40 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from publish.config import TargetConfig
 from publish.targets import TIMESTAMP, Alias
-from publish.targets.bucket import Bucket, open_store
+from publish.targets.bucket import open_bucket
 from publish.targets.s3 import S3Target
 from tests.storage import BUCKET, Server, seaweedfs
+from verifier.headers import cache_control, content_type
 
 SIZE, CHANGED = 2_000, 200
-CEILING = f"""
-local n, id = 0, 0
-local body = string.rep("x", {SIZE})
-function setup(thread) thread:set("id", id); id = id + 1 end
-function request() n = n + 1; return wrk.format("PUT", "/ceiling/" .. id .. "/" .. n, nil, body) end
+CEILING_SECONDS, CEILING_FILES = 3, 36_000  # more than any server takes in that time on one machine
+BODY = b"x" * SIZE
+# Each of wrk's threads sends every second line of a file: path, and headers as name, value, name, value …
+CEILING = """
+local count = 0
+function setup(thread) thread:set("own", count); count = count + 1 end
+local requests, n, body = {}, 0, string.rep("x", %d)
+function init()
+  local number = 0
+  for line in io.lines("%s") do
+    number = number + 1
+    if number %% 2 == own then
+      local parts, headers = {}, {}
+      for part in line:gmatch("[^\\t]+") do parts[#parts + 1] = part end
+      for at = 2, #parts, 2 do headers[parts[at]] = parts[at + 1] end
+      requests[#requests + 1] = wrk.format("PUT", parts[1], headers, body)
+    end
+  end
+end
+function request() n = n + 1; return requests[n] end
 """
 
 
@@ -57,10 +81,9 @@ def one_run(files: list[tuple[str, bytes]], server: Server, folder: Path, second
         work()
         seconds.setdefault(name, []).append(time.perf_counter() - start)
 
-    store = open_store(BUCKET, endpoint=server.url, region="us-east-1", path_style=True, profile=None)
     target = S3Target(
         "bench",
-        Bucket(lambda: store, "ours/", "e"),
+        open_bucket(TargetConfig(bucket=BUCKET, endpoint=server.url, prefix="ours/"), "e"),
         known=folder / "known",
         clock=lambda: datetime.now(UTC),
         owner="bench",
@@ -71,8 +94,12 @@ def one_run(files: list[tuple[str, bytes]], server: Server, folder: Path, second
         timed("terbit, nothing changed (3 requests)", lambda: nothing_new(target))
         timed(f"terbit, {CHANGED} changed, with aliases", lambda: changed(target, files[:CHANGED]))
     timed("rclone copy --transfers 32, files", lambda: rclone(files, server, folder))
-    if rate := ceiling(server, folder):
-        seconds.setdefault("the server's ceiling (wrk), files", []).append(len(files) / rate)
+    server.client().create_bucket(Bucket="ceiling")
+    paths = [path for path, _ in make_files(CEILING_FILES, 0)]
+    kinds = {"bare": [[f"/ceiling/{path}"] for path in paths], "our requests": list(signed(server, paths))}
+    for name, lines in kinds.items():
+        if rate := ceiling(server, folder, lines):
+            seconds.setdefault(f"the server's ceiling (wrk, {name}), files", []).append(len(files) / rate)
 
 
 def nothing_new(target: S3Target) -> None:
@@ -118,15 +145,33 @@ def rclone(files: list[tuple[str, bytes]], server: Server, folder: Path) -> None
     subprocess.run([str(word) for word in words], check=True)
 
 
-def ceiling(server: Server, folder: Path) -> float | None:
-    """Anonymous PUTs a second of the same size, without checksum or condition; None without wrk."""
+def signed(server: Server, paths: list[str]) -> Iterator[list[str]]:
+    """Lines for wrk with the headers that our own PUTs have: condition, checksum, types, signature."""
+    digest = hashlib.sha256(BODY)
+    auth = S3SigV4Auth(Credentials(server.access_key, server.secret_key), "s3", "us-east-1")
+    for path in paths:
+        headers = {
+            "If-None-Match": "*",
+            "x-amz-checksum-sha256": base64.b64encode(digest.digest()).decode(),
+            "x-amz-content-sha256": digest.hexdigest(),
+            "Content-Type": content_type(path),
+            "Cache-Control": cache_control(path),
+        }
+        request = AWSRequest("PUT", f"{server.url}/{BUCKET}/wrk/{path}", headers=headers, data=BODY)
+        auth.add_auth(request)
+        names = (*headers, "X-Amz-Date", "Authorization")
+        yield [f"/{BUCKET}/wrk/{path}", *(part for name in names for part in (name, request.headers[name]))]
+
+
+def ceiling(server: Server, folder: Path, lines: list[list[str]]) -> float | None:
+    """PUTs a second of files of the same size, each written once; None without wrk."""
     wrk = shutil.which("wrk")
     if wrk is None:
         return None
-    server.client().create_bucket(Bucket="ceiling")
-    script = folder / "put.lua"
-    script.write_text(CEILING)
-    words = [wrk, "-t2", "-c64", "-d6s", "-s", str(script), server.url]
+    script, requests = folder / "put.lua", folder / "requests"
+    requests.write_text("".join("\t".join(line) + "\n" for line in lines))
+    script.write_text(CEILING % (SIZE, requests))
+    words = [wrk, "-t2", "-c64", f"-d{CEILING_SECONDS}s", "-s", str(script), server.url]
     told = subprocess.run(words, check=True, capture_output=True, text=True).stdout
     if "Non-2xx" in told:
         raise RuntimeError(f"the server refused wrk's requests:\n{told}")
