@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +31,10 @@ from verifier.printable import PrintableGroup, say
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    from verifier.client import Client
     from verifier.fetcher import Fetcher
+    from verifier.files import Failure
+    from verifier.log import LogReport
     from verifier.site import SiteReport
 
 __all__ = ["main"]
@@ -70,11 +74,27 @@ main.add_command(witness)
 @click.option("--key", help="The public key, RW….")
 @click.option("--key-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its minisign.pub.")
 @click.option("--any-name", is_flag=True, help="Accept a file under another name than it was signed for.")
+@click.option(
+    "--proof",
+    metavar="URL|DIR",
+    help="Instead of a signature: check at a site that the file is in its newest release, and that release in the public log.",
+)
+@trust_options
 @click.option("--json", "as_json", is_flag=True, help="Write the outcome as JSON.")
+@now_option
 def check_file(
-    *, file: Path, signature: Path | None, key: str | None, key_file: Path | None, any_name: bool, as_json: bool
+    *,
+    file: Path,
+    signature: Path | None,
+    key: str | None,
+    key_file: Path | None,
+    any_name: bool,
+    proof: str | None,
+    trust: TrustOptions,
+    as_json: bool,
+    now: datetime | None,
 ) -> None:
-    """Check one results file and its minisign signature.
+    """Check one results file and its minisign signature, or with --proof, that it is what everybody is shown now.
 
     The signature also names the file's path, election and release; they must be what the file itself says, and
     FILE must have the signed name.
@@ -82,7 +102,15 @@ def check_file(
     \b
     Example:
       terbit-verify file 1101012001.json --key RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3
+      terbit-verify file 1101012001.json --proof https://example.org/pemilu-2019 --root-sha256 9f86d0…
     """
+    if proof is not None:
+        if key is not None or key_file is not None or signature is not None:
+            raise click.UsageError(
+                "--proof takes the keys from the site's root of trust: leave out --key, --key-file and --signature"
+            )
+        _check_proof(file, proof, trust, now or datetime.now(UTC), as_json=as_json)
+        return
     from verifier.errors import FormatError
     from verifier.formats.minisign import PublicKey
     from verifier.results_signature import check_results, read_signature
@@ -111,7 +139,33 @@ def check_file(
     else:
         click.echo(f"Checked: {comment.file} of election {comment.election}, release {comment.release}")
         click.echo(f"Signed by key {public.name}, for the release of {_time(comment.timestamp)}")
-        click.echo("Not checked: whether a newer release has changed it (terbit-verify site)")
+        click.echo("Not checked: whether a newer release has changed it (--proof, or terbit-verify site)")
+
+
+def _check_proof(file: Path, place: str, trust: TrustOptions, now: datetime, *, as_json: bool) -> None:
+    """The whole client algorithm for one file."""
+    place, fetcher, _ = _locate(place)
+    with _reported(as_json):
+        from verifier.client import Client
+        from verifier.log import check_log
+        from verifier.results_signature import results_path
+
+        data = _read(file, limits.RESULTS_FILE)
+        store, found = trust.find(place, fetcher)
+        client = Client(fetcher, found.state, now, found.root)
+        client.refresh()
+        store.remember(place, found)
+        logged = check_log(client, fetcher, found.state)
+        path = results_path(data)
+        client.compare(path, data)
+        release = client.snapshot.version
+    if as_json:
+        _write_json({"verified": True, "file": path, "release": release, "log": _log_as_json(logged)})
+    else:
+        click.echo(
+            f"Checked: {path} is in release {release}, signed as current until {_time(client.timestamp.expires)}"
+        )
+        click.echo(f"Log: {logged.told}" if logged else "Log: this site has none, so others may be told another story")
 
 
 @main.command("site")
@@ -152,6 +206,7 @@ def check_whole_site(
             client = Client(fetcher, found.state, now or datetime.now(UTC), found.root)
             client.refresh()
             store.remember(place, found)
+            logged, failures = _check_log(client, fetcher, found.state, whole=not objects_only)
             report = check_site(
                 client,
                 fetcher,
@@ -162,12 +217,38 @@ def check_whole_site(
                 folder=None if objects_only or "://" in place else Path(place),
                 progress=progress,
             )
+    report = replace(report, failures=(*failures, *report.failures))
     if as_json:
-        _write_json(_report_as_json(report))
+        _write_json({**_report_as_json(report), "log": _log_as_json(logged)})
     else:
         around = domain is not None and not objects_only and not election_only
-        _write_report(place, report, aliases=not objects_only, signatures=signatures, around=around)
+        _write_report(place, report, logged, aliases=not objects_only, signatures=signatures, around=around)
     sys.exit(report.exit_code)
+
+
+def _check_log(client: Client, fetcher: Fetcher, state: Path, *, whole: bool) -> tuple[LogReport | None, list[Failure]]:
+    """That the release is in the log, and with `whole`, that the log's own files are right."""
+    from verifier.files import Failure
+    from verifier.log import check_log
+    from verifier.public_log import check_public_log
+
+    try:
+        report = check_log(client, fetcher, state)
+    except VerifierError as error:
+        return None, [Failure.of("log", error)]
+    return report, check_public_log(fetcher, report.policy, report.checkpoint) if report and whole else []
+
+
+def _log_as_json(report: LogReport | None) -> dict[str, object] | None:
+    if report is None:
+        return None
+    return {
+        "origin": report.origin,
+        "size": report.size,
+        "index": report.index,
+        "witnesses": dict(report.witnesses),
+        "required": report.policy.quorum is not None,
+    }
 
 
 def _locate(place: str) -> tuple[str, Fetcher, Fetcher | None]:
@@ -299,7 +380,9 @@ def _report_as_json(report: SiteReport) -> dict[str, object]:
     }
 
 
-def _write_report(place: str, report: SiteReport, *, aliases: bool, signatures: bool, around: bool) -> None:
+def _write_report(
+    place: str, report: SiteReport, logged: LogReport | None, *, aliases: bool, signatures: bool, around: bool
+) -> None:
     for path in report.unlisted[:UNLISTED_SHOWN]:
         say(f"UNSIGNED {path}: no signed list names it, nobody vouches for it")
     if len(report.unlisted) > UNLISTED_SHOWN:
@@ -320,5 +403,6 @@ def _write_report(place: str, report: SiteReport, *, aliases: bool, signatures: 
     click.echo(f"Checked: {', '.join(checked)}")
     unsigned = "latest.json and files that no list names, which nobody signs"
     click.echo(f"Not checked: {', '.join([*left_out, unsigned])}")
+    click.echo(f"Log: {logged.told}" if logged else "Log: none checked")
     count = len(report.failures)
     click.echo(f"NOT what was published: {count} failures" if count else "Everything checked is what was published")

@@ -225,6 +225,14 @@ class Client:
         """The verified bytes of a TUF target."""
         return self.fetch_target(self.find(path))
 
+    def compare(self, path: str, data: bytes) -> None:
+        """Return if `data` are the verified bytes of the TUF target `path`; else VerificationError."""
+        target = self.find(path)
+        try:
+            target.verify_length_and_hashes(data)
+        except exceptions.LengthOrHashMismatchError:
+            raise VerificationError(f"this is not {path} as it is published now: its bytes differ") from None
+
     def fetch_target(self, target: TargetFile) -> bytes:
         """The verified bytes of a TUF target that `find` returned."""
         if target.length > limits.TARGET_FILE:

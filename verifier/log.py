@@ -35,15 +35,33 @@ SEEN = "log"  # in the client's state: one file for each checkpoint that it has 
 
 @dataclass(frozen=True)
 class LogReport:
-    """Where the release stands: entry `index` of the log `origin`, which had `size` entries; which witnesses saw that, and when (Unix
-    seconds), of how many that the policy names. `required`: the policy asks for a quorum, and it was reached."""
+    """Where the release stands: entry `index` of the tree of `checkpoint`; which witnesses of `policy` saw that, and when (Unix seconds)."""
 
-    origin: str
     index: int
-    size: int
+    checkpoint: SignedCheckpoint
+    policy: Policy
     witnesses: Mapping[str, int]
-    known: int
-    required: bool
+
+    @property
+    def origin(self) -> str:
+        return self.checkpoint.checkpoint.origin
+
+    @property
+    def size(self) -> int:
+        """Number of entries that the log had."""
+        return self.checkpoint.checkpoint.size
+
+    @property
+    def told(self) -> str:
+        """In words, for people."""
+        seen = (
+            f"{len(self.witnesses)} of {len(self.policy.witnesses)} witnesses"
+            if self.policy.witnesses
+            else "no witness"
+        )
+        names = f" ({', '.join(self.witnesses)})" if self.witnesses else ""
+        text = f"entry {self.index} of {self.size} in the log {self.origin}, seen by {seen}{names}"
+        return text if self.policy.quorum else f"{text}; none is required, so others may be told another story"
 
 
 def proof_path(release: int) -> str:
@@ -87,8 +105,7 @@ def check_log(client: "Client", fetcher: Fetcher, state: Path) -> LogReport | No
     seen = _Seen(state / SEEN, state / "evidence")
     seen.check(proof.checkpoint, fetcher)
     seen.remember(proof.checkpoint)
-    head = proof.checkpoint.checkpoint
-    return LogReport(head.origin, proof.index, head.size, times, len(policy.witnesses), policy.quorum is not None)
+    return LogReport(proof.index, proof.checkpoint, policy, times)
 
 
 class _Seen:

@@ -12,7 +12,7 @@ from verifier.errors import FormatError, VerificationError
 from verifier.formats import strict_json
 from verifier.formats.minisign import PublicKey, Signature, TrustedComment, verify
 
-__all__ = ["MinisignKeys", "check_results", "read_signature"]
+__all__ = ["MinisignKeys", "check_results", "read_signature", "results_path"]
 
 RESULTS_FORMAT = "terbit-results-1"
 KEYS_FORMAT = "terbit-minisign-1"
@@ -76,12 +76,7 @@ def check_results(data: bytes, signature: Signature, comment: TrustedComment, ke
     VerificationError where they differ, FormatError if a correctly signed file is not a results file.
     """
     verify(key, data, signature)
-    try:
-        head = msgspec.convert(strict_json.loads(data, "the results file"), _ResultsHead)
-    except msgspec.ValidationError as error:
-        raise FormatError(f"the results file: {error}") from None
-    if head.format != RESULTS_FORMAT:
-        raise FormatError(f"the results file has format {head.format!r}; this version reads {RESULTS_FORMAT}")
+    head = _read_head(data)
     for name, signed, written in (
         ("sha256", comment.sha256, hashlib.sha256(data).hexdigest()),
         ("file", comment.file, head.path),
@@ -90,3 +85,18 @@ def check_results(data: bytes, signature: Signature, comment: TrustedComment, ke
     ):
         if signed != written:
             raise VerificationError(f"its signature is for {name} {signed}, but the file says {written}")
+
+
+def results_path(data: bytes) -> str:
+    """The path that a results file, whose bytes are not verified, says it has; FormatError if it is none."""
+    return _read_head(data).path
+
+
+def _read_head(data: bytes) -> _ResultsHead:
+    try:
+        head = msgspec.convert(strict_json.loads(data, "the results file"), _ResultsHead)
+    except msgspec.ValidationError as error:
+        raise FormatError(f"the results file: {error}") from None
+    if head.format != RESULTS_FORMAT:
+        raise FormatError(f"the results file has format {head.format!r}; this version reads {RESULTS_FORMAT}")
+    return head
