@@ -217,12 +217,12 @@ def check_whole_site(
                 folder=None if objects_only or "://" in place else Path(place),
                 progress=progress,
             )
-    report = replace(report, failures=(*failures, *report.failures))
+    report = replace(report, failures=(*failures, *report.failures), log=logged)
     if as_json:
-        _write_json({**_report_as_json(report), "log": _log_as_json(logged)})
+        _write_json(_report_as_json(report))
     else:
         around = domain is not None and not objects_only and not election_only
-        _write_report(place, report, logged, aliases=not objects_only, signatures=signatures, around=around)
+        _write_report(place, report, aliases=not objects_only, signatures=signatures, around=around)
     sys.exit(report.exit_code)
 
 
@@ -377,12 +377,11 @@ def _report_as_json(report: SiteReport) -> dict[str, object]:
             for failure in report.failures
         ],
         "unlisted": list(report.unlisted),
+        "log": _log_as_json(report.log),
     }
 
 
-def _write_report(
-    place: str, report: SiteReport, logged: LogReport | None, *, aliases: bool, signatures: bool, around: bool
-) -> None:
+def _write_report(place: str, report: SiteReport, *, aliases: bool, signatures: bool, around: bool) -> None:
     for path in report.unlisted[:UNLISTED_SHOWN]:
         say(f"UNSIGNED {path}: no signed list names it, nobody vouches for it")
     if len(report.unlisted) > UNLISTED_SHOWN:
@@ -403,6 +402,6 @@ def _write_report(
     click.echo(f"Checked: {', '.join(checked)}")
     unsigned = "latest.json and files that no list names, which nobody signs"
     click.echo(f"Not checked: {', '.join([*left_out, unsigned])}")
-    click.echo(f"Log: {logged.told}" if logged else "Log: none checked")
+    click.echo(f"Log: {report.log.told}" if report.log else "Log: none checked")
     count = len(report.failures)
     click.echo(f"NOT what was published: {count} failures" if count else "Everything checked is what was published")

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from verifier.client import Client
     from verifier.delegation import SignedRole
+    from verifier.log import LogReport
 
 __all__ = ["KEYS_PATH", "ROLES_WITHOUT_RESULTS", "SiteReport", "check_site", "signed_file"]
 
@@ -46,7 +47,7 @@ PACKAGES_BATCH_SIZE = 16
 class SiteReport:
     """What was checked: `release` (the snapshot's version), signed as current until `expires`; numbers of `roles`,
     `files`, `length` (bytes of them), minisign `signatures` and recap `packages`; every failure; and paths that are
-    there though no signed list names them, of which nothing else is known."""
+    there though no signed list names them, of which nothing else is known; where the release stands in the `log`."""
 
     release: int
     expires: datetime
@@ -57,6 +58,7 @@ class SiteReport:
     packages: int
     failures: tuple[Failure, ...]
     unlisted: tuple[str, ...] = ()
+    log: LogReport | None = None
 
     @property
     def exit_code(self) -> int:
