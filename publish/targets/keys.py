@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_plus, urlsplit
 from xml.etree import ElementTree
 
 import urllib3
@@ -66,7 +66,8 @@ class Keys:
         """All keys that begin with `prefix`, a page at a time; with `delimiter` those one level down, and the prefixes of deeper ones."""
         more: dict[str, str] = {}
         while True:
-            asked = {"Bucket": self._name, "Prefix": prefix, "Delimiter": delimiter, "EncodingType": "url", **more}
+            level = {"Delimiter": delimiter} if delimiter else {}
+            asked = {"Bucket": self._name, "Prefix": prefix, "EncodingType": "url", **level, **more}
             with self._failing(prefix):
                 url = self._client.generate_presigned_url("list_objects_v2", asked, SIGNED_SECONDS)
                 answer = self._pool.request("GET", url, preload_content=False)
@@ -115,14 +116,14 @@ def _read(root: ElementTree.Element, tag: Callable[[str], str], prefix: str) -> 
     """The keys and prefixes of one page (Amazon S3 API Reference, "ListObjectsV2"; names are URL-encoded as asked)."""
     keys = [
         Key(
-            unquote(_text(one, tag("Key"))),
+            unquote_plus(_text(one, tag("Key"))),
             int(_text(one, tag("Size"))),
             one.findtext(tag("ETag")) or "",
             int(datetime.fromisoformat(_text(one, tag("LastModified"))).timestamp()),
         )
         for one in root.iter(tag("Contents"))
     ]
-    prefixes = [unquote(_text(one, tag("Prefix"))) for one in root.iter(tag("CommonPrefixes"))]
+    prefixes = [unquote_plus(_text(one, tag("Prefix"))) for one in root.iter(tag("CommonPrefixes"))]
     return [one for one in keys if one.key.startswith(prefix)], [one for one in prefixes if one.startswith(prefix)]
 
 

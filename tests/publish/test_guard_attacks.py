@@ -323,10 +323,10 @@ def test_keys_that_are_one_file_at_the_server(storage: Server, tmp_path: Path) -
     """Where a server maps odd keys to files, taking them away leaves our own files."""
     place = Place(tmp_path, storage, "folders")
     right = place.files()
-    for name in ("targets/", "ppwp/1101/", "x\x01/", "nl\ny.html", "\x7f", ""):
+    for name in ("targets/", "ppwp/1101/", "x\x01/", "nl\ny.html", "\x7f", "a b+c%2F.html", ""):
         place.client.put_object(Bucket=BUCKET, Key=f"folders/uji/{name}", Body=EVIL)
     told = {one.path for one in place.guard()}
-    assert {"targets/", "ppwp/1101/", "nl\\ny.html", "\\x7f"} <= told
+    assert {"targets/", "ppwp/1101/", "nl\\ny.html", "\\x7f", "a b+c%2F.html"} <= told
     place.guard()
     assert every_key(storage, "folders").keys() == {f"folders/{path}" for path in right if path.startswith("uji/")} | {
         "folders/uji/.terbit-probe"
