@@ -149,6 +149,8 @@ def _check_file(batch: Batch, file: SignedFile, failures: list[Failure]) -> byte
     except GaveUpError:
         raise
     except VerifierError as error:
+        if isinstance(error, MissingError) and is_pack(file.path):
+            return None
         failures.append(Failure.of(path, error))
         if isinstance(error, StalledError):  # whoever stalls an object stalls its alias too: one wait is enough
             return None

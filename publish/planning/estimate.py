@@ -12,9 +12,11 @@ from publish.release.draft import Draft, DraftState
 from publish.release.flow import Flow
 from publish.release.gone import gone_paths
 from publish.release.hints import DOMAIN_HINTS
+from publish.release.packs import PACK_LENGTH
 from publish.release.push import SNAPSHOT
 from publish.release.record import Base
 from publish.workspace import Workspace
+from verifier.formats import ustar
 
 __all__ = ["Load", "estimate"]
 
@@ -54,7 +56,11 @@ def estimate(flow: Flow, name: str, base: Base, draft: Draft) -> Load:
     replaced, _ = gone_paths(base.store, draft, state, workspace.ledger.cuts)
     gone = [*replaced, *(f"{path}.minisig" for path in replaced if path.endswith(".json"))]
     size = sum(entry.length for entry in files) + len(signed) * MINISIGN_BYTES
-    once = [*_package_sizes(workspace, base, state), *_metadata_sizes(flow, base, state, listed)]
+    packages, metadata = [*_package_sizes(workspace, base, state)], [*_metadata_sizes(flow, base, state, listed)]
+    sizes = [*(entry.length for entry in files), *[MINISIGN_BYTES] * len(signed), *packages, *metadata]
+    packed = sum(ustar.size_of("", size) for size in sizes)
+    # All of it lies in packs, too: publish/release/packs.py.
+    once = [*packages, *metadata, *[PACK_LENGTH] * (packed // PACK_LENGTH), packed % PACK_LENGTH]
     target, aliases = workspace.config.targets[name], [*(entry.path for entry in files), *signed, *gone]
     hints = [DOMAIN_HINTS[entry.path] for entry in files if entry.path in DOMAIN_HINTS]
     # Aliases on a disk are links; each object, alias, pointer and hint of a bucket is one PUT. The timestamp is read first.

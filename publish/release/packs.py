@@ -41,7 +41,7 @@ def write_packs(site: Site, draft: Draft, state: DraftState) -> dict[str, tuple[
     shutil.rmtree(draft.packs, ignore_errors=True)
     draft.packs.mkdir()
     found = [*_changed(site, draft, state), *_metadata(draft, state.release), *_packages(site.ledger, state.release)]
-    pieces = sorted(one for one in found if ustar.size_of(one.length) < PACK_LENGTH and ustar.fits(one.path))
+    pieces = sorted(one for one in found if ustar.size_of(one.path, one.length) < PACK_LENGTH)
     listed = {}
     for number, part in enumerate(_split(pieces), 1):
         name = f"{state.release}-{number}.tar"
@@ -113,7 +113,7 @@ def _split(pieces: Iterable[_Piece]) -> Iterator[list[_Piece]]:
     share: list[_Piece] = []
     length = len(ustar.END)
     for piece in pieces:
-        size = ustar.size_of(piece.length)
+        size = ustar.size_of(piece.path, piece.length)
         if length + size > PACK_LENGTH:
             yield share
             share, length = [], len(ustar.END)

@@ -32,7 +32,7 @@ from verifier.mirror.upstreams import Upstreams
 from verifier.mirror.verify import verify
 
 LATER = NIGHT + minutes(5)
-TIMESTAMP, NEXT_ROOT = "metadata/timestamp.json", "metadata/2.root.json"
+TIMESTAMP, NEXT_ROOT, CHECKPOINT = "metadata/timestamp.json", "metadata/2.root.json", "log/checkpoint"
 
 
 @contextmanager
@@ -94,8 +94,14 @@ def origin(published: Path, tmp_path: Path) -> Iterator[Origin]:
 
 def immutable(folder: Path) -> set[str]:
     """Paths that never change: objects, signatures, packages, versioned metadata."""
-    parts = ("targets/", "packages/", "metadata/")
-    return {path for path in tree(folder) if path.startswith(parts) and path != TIMESTAMP}
+    parts = ("targets/", "packages/", "metadata/", "log/")
+    return {path for path in tree(folder) if path.startswith(parts) and path not in {TIMESTAMP, CHECKPOINT}}
+
+
+def one(origin: Origin, pattern: str) -> str:
+    """The only object of a name like that."""
+    (found,) = origin.public.glob(f"targets/{pattern}")
+    return found.relative_to(origin.public).as_posix()
 
 
 def check_whole(folder: Path, now: datetime) -> int:
@@ -125,7 +131,10 @@ def test_the_first_sync_brings_everything(origin: Origin) -> None:
     del theirs["latest.json"], ours["latest.json"]
     assert ours == theirs
     assert outcome.complete.release == check_whole(origin.folder, NIGHT) == 1
-    assert sorted(origin.asked) == sorted(immutable(origin.public) - {"metadata/1.root.json"} | {TIMESTAMP, NEXT_ROOT})
+    # Whatever results, pages and packages there are comes in one pack; what must be checked before comes by itself.
+    pack, policy = one(origin, "packs/*.tar"), one(origin, "trust/*.tlog-policy.txt")
+    metadata = {path for path in immutable(origin.public) if path.startswith(("metadata/", "log/"))}
+    assert sorted(origin.asked) == sorted(metadata - {"metadata/1.root.json"} | {pack, policy, TIMESTAMP, NEXT_ROOT})
     for path in origin.folder.glob("public/uji/ppwp/**/*.json*"):
         assert path.stat().st_nlink >= 2, path
     hint = json.loads((origin.folder / "public" / "uji" / "latest.json").read_bytes())
@@ -133,15 +142,35 @@ def test_the_first_sync_brings_everything(origin: Origin) -> None:
 
 
 def test_catching_up_costs_what_changed(origin: Origin) -> None:
-    """After one station's correction a mirror asks for the timestamp, the next root, the snapshot, changed roles and changed files."""
+    """After one station's correction a mirror asks for the timestamp, the next root, the snapshot with its proof, one list, one pack and the log's new tiles."""
     origin.sync()
     before = immutable(origin.public)
     origin.correct()
     origin.sync(LATER)
     new = immutable(origin.public) - before
-    assert sorted(origin.asked) == sorted(new | {TIMESTAMP, NEXT_ROOT})
-    assert len(origin.asked) < len(before) / 2
+    assert len(new) > 20
+    packed = {path for path in new if path.startswith(("targets/", "packages/", "metadata/2.ppwp"))}
+    (pack,) = (path for path in packed if path.startswith("targets/packs/"))
+    assert sorted(origin.asked) == sorted(new - packed | {pack, TIMESTAMP, NEXT_ROOT})
     assert check_whole(origin.folder, LATER) == 2
+
+
+def test_catching_up_over_releases(origin: Origin) -> None:
+    """A mirror that missed releases asks for one list and one pack of each, and for no file by itself."""
+    origin.sync()
+    for number in range(1, 4):
+        deliver(origin.workspace, {"one": correction(station=number)})
+        publish(origin.workspace, NIGHT + minutes(5 * number))
+    origin.sync(NIGHT + minutes(15))
+    asked = [path for path in origin.asked if not path.startswith("log/")]
+    packs, lists = (
+        [path for path in asked if "/packs/" in path],
+        [path for path in asked if path.endswith(".site.json")],
+    )
+    assert (len(packs), len(lists)) == (3, 3)
+    others = {TIMESTAMP, NEXT_ROOT, "metadata/4.snapshot.json", "metadata/4.snapshot.json.tlog-proof"}
+    assert set(asked) == {*packs, *lists, *others}
+    assert check_whole(origin.folder, NIGHT + minutes(15)) == 4
 
 
 def test_nothing_new_is_one_request(origin: Origin) -> None:
@@ -152,7 +181,9 @@ def test_nothing_new_is_one_request(origin: Origin) -> None:
     publish(origin.workspace, LATER)
     outcome = origin.sync(LATER)
     assert origin.asked == [TIMESTAMP, NEXT_ROOT]
-    assert outcome.complete.files == sum(1 for _ in origin.public.rglob("targets/**/*.*") if _.suffix != ".minisig")
+    assert outcome.complete.files == sum(
+        1 for _ in origin.public.glob("targets/**/*.*") if _.suffix != ".minisig" and _.parent.name != "packs"
+    )
     assert (origin.folder / "public" / "uji" / TIMESTAMP).read_bytes() == (origin.public / TIMESTAMP).read_bytes()
     origin.sync(LATER)
     assert origin.asked == [TIMESTAMP]
@@ -170,7 +201,7 @@ def test_what_is_not_modified_still_expires(origin: Origin) -> None:
 FAULTS: list[Fault] = [LostRequest(), LostAnswer(), TruncatedAnswer(), Status(503)]
 
 
-@pytest.mark.parametrize(("first", "step"), [(True, 5), (False, 1)], ids=["first sync", "catching up"])
+@pytest.mark.parametrize(("first", "step"), [(True, 1), (False, 1)], ids=["first sync", "catching up"])
 def test_broken_at_any_request(origin: Origin, tmp_path: Path, first: bool, step: int) -> None:
     """Whichever request fails, what is served stays whole, and the next run asks only for what is not there yet."""
     states = [tree(origin.public)]
@@ -180,19 +211,27 @@ def test_broken_at_any_request(origin: Origin, tmp_path: Path, first: bool, step
         states.append(tree(origin.public))
     start = Path(shutil.copytree(origin.folder, tmp_path / "start", symlinks=True))
     origin.sync(LATER)
-    requests, again = len(origin.asked), {TIMESTAMP, NEXT_ROOT}
-    for number in range(1, requests + 1, step):
+    paths, proof = origin.asked, f"metadata/{2 - first}.snapshot.json.tlog-proof"
+    again = {TIMESTAMP, NEXT_ROOT, proof}
+    for number in range(1, len(paths) + 1, step):
         shutil.rmtree(origin.folder)
         shutil.copytree(start, origin.folder, symlinks=True)
         # The second request is for the next root: a truncated "there is none" says the same.
         fault = FAULTS[(number // step + (not first)) % len(FAULTS)]
         origin.proxy.choose = fails_at(len(origin.proxy.requests) + number, fault)
-        with pytest.raises(FetchError):
+        try:
             origin.sync(LATER)
-        # A package's cover is kept only when all that it names is there.
-        fine = {path for at, path in enumerate(origin.asked, 1) if at != number and not path.endswith("recap.toml")}
+            stopped = False
+        except FetchError:
+            stopped = True
+        # Without its pack a release's files come one by one, and its list and the log's tiles are asked for twice.
+        mended = re.match(r"targets/packs/|log/|metadata/\d+\.(site|root)\.json", origin.asked[number - 1])
+        assert stopped or mended, (number, fault)
+        # A package's cover is kept only when all that it names is there, and the log's edge only as a whole.
+        late = ("packages/", "log/")
+        fine = {path for at, path in enumerate(origin.asked, 1) if at != number and not path.startswith(late)}
         if not first:
-            assert check_safe(origin.folder, LATER, *states) == 1
+            assert check_safe(origin.folder, LATER, *states) == (1 if stopped else 2)
         origin.sync(LATER)
         assert set(origin.asked) & fine <= again, (number, fault)
         assert check_whole(origin.folder, LATER) == (1 if first else 2)

@@ -1,51 +1,61 @@
-"""POSIX ustar archives with all metadata zeroed: the same files give the same bytes, and every `tar` reads them.
+"""POSIX tar archives with all metadata zeroed: the same files give the same bytes, and every `tar` reads them.
 
-Format: IEEE Std 1003.1-2017, pax, "ustar Interchange Format"; what is narrower here: docs/formats.md, "Archives".
+Format: IEEE Std 1003.1-2017, pax, "ustar Interchange Format", and "pax Header Block" for long names; what is narrower here: docs/formats.md, "Archives".
 """
 
 import re
 from collections.abc import Callable, Iterable, Iterator
 
 from verifier import limits
-from verifier.errors import FormatError
+from verifier.errors import FormatError, VerifierError
 from verifier.fetcher import check_path
 
-__all__ = ["BLOCK", "END", "Read", "encode", "entries", "fits", "header", "padding", "size_of"]
+__all__ = ["BLOCK", "END", "Read", "encode", "entries", "header", "padding", "size_of"]
 
 BLOCK = 512
 END = bytes(2 * BLOCK)
 NAME, PREFIX, SIZE = 100, 155, 8**11 - 1
-_CHECKSUM = slice(148, 156)
-_BEFORE = b"0000644\0" + b"0000000\0" * 2
-_AFTER = b"0".ljust(101, b"\0") + b"ustar\x0000" + bytes(80)
+_BEFORE = {b"0": b"0000644\0" + b"0000000\0" * 2, b"x": b"0000000\0" * 3}
+_AFTER = bytes(100) + b"ustar\x0000" + bytes(80)
+PAX_NAME = b"././@PaxHeader"
+_RECORD = re.compile(rb"[0-9]{1,3} path=([^\n]+)\n\0*")
 _OCTAL = re.compile(rb"[0-7]{11}\0")
 
 Read = Callable[[int, int], bytes]  # (offset, length) → the archive's bytes there, fewer at its end
 
 
 def header(path: str, length: int) -> bytes:
-    """The block before a file; FormatError for a path or length that the format cannot hold."""
+    """The block before a file, or the three blocks where its name is long; FormatError for what the format cannot hold."""
     name = path.encode()
-    prefix = b""
-    if len(name) > NAME:
-        # The shortest prefix that leaves few enough bytes, as Python's tarfile has it.
-        cut = name.find(b"/", len(name) - NAME - 1)
-        prefix, name = (name[:cut], name[cut + 1 :]) if cut > 0 else (name, b"")
-    if not name or len(prefix) > PREFIX or not 0 <= length <= SIZE:
-        raise FormatError(f"an archive cannot hold {path} with {length} bytes")
+    if len(name) <= NAME:
+        return _block(name, b"", length)
+    # The shortest prefix that leaves few enough bytes, as Python's tarfile has it.
+    cut = name.find(b"/", len(name) - NAME - 1)
+    if 0 < cut <= PREFIX and cut + 1 < len(name):
+        return _block(name[cut + 1 :], name[:cut], length)
+    record = _record(name)
+    extended = _block(PAX_NAME, b"", len(record), b"x") + record + padding(len(record))
+    return extended + _block(path.encode("ascii", "replace")[:NAME], b"", length)
+
+
+def _block(name: bytes, prefix: bytes, length: int, kind: bytes = b"0") -> bytes:
+    if not name or not 0 <= length <= SIZE:
+        raise FormatError(f"an archive cannot hold a file of {length} bytes")
     block = b"".join((
-        name.ljust(NAME, b"\0"), _BEFORE, b"%011o\0" % length, b"%011o\0" % 0, b" " * 8, _AFTER, prefix.ljust(PREFIX, b"\0"), bytes(12),
+        name.ljust(NAME, b"\0"), _BEFORE[kind], b"%011o\0" % length, b"%011o\0" % 0, b" " * 8, kind, _AFTER, prefix.ljust(PREFIX, b"\0"), bytes(12),
     ))  # fmt: skip
     return block[:148] + b"%06o\0 " % sum(block) + block[156:]
 
 
-def fits(path: str) -> bool:
-    """True if an archive can hold a file of this name."""
-    try:
-        header(path, 0)
-    except FormatError:
-        return False
-    return True
+def _record(name: bytes) -> bytes:
+    """The extended header that says the whole name; it begins with its own length in decimal."""
+    rest = len(b" path=\n") + len(name)
+    length = rest + len(str(rest))
+    length += len(str(rest + len(str(length)))) - len(str(rest))
+    record = b"%d path=%s\n" % (length, name)
+    if len(record) > BLOCK:
+        raise FormatError("an archive cannot hold a name as long as that")
+    return record
 
 
 def padding(length: int) -> bytes:
@@ -53,9 +63,10 @@ def padding(length: int) -> bytes:
     return bytes(-length % BLOCK)
 
 
-def size_of(length: int) -> int:
-    """How many bytes a file of `length` bytes takes in an archive."""
-    return BLOCK + length + -length % BLOCK
+def size_of(path: str, length: int) -> int:
+    """About how many bytes a file takes in an archive, and never too few."""
+    blocks = 1 if len(path.rpartition("/")[2].encode()) <= NAME else 3
+    return blocks * BLOCK + length + -length % BLOCK
 
 
 def encode(files: Iterable[tuple[str, bytes]]) -> Iterator[bytes]:
@@ -77,8 +88,10 @@ def entries(read: Read, size: int) -> Iterator[tuple[str, int, int]]:
         block = read(offset, BLOCK)
         if block == END[:BLOCK]:
             break
+        if block[156:157] == b"x":
+            block += read(offset + BLOCK, 2 * BLOCK)
         path, length = _parse(block, offset)
-        offset += BLOCK
+        offset += len(block)
         end = offset + length
         if read(end, -length % BLOCK) != padding(length) or end + -length % BLOCK > size - len(END):
             raise FormatError(f"the archive ends within {path}, or has something else than zeros after it")
@@ -96,14 +109,16 @@ def entries(read: Read, size: int) -> Iterator[tuple[str, int, int]]:
 
 def _parse(block: bytes, offset: int) -> tuple[str, int]:
     """Path and length in a header that is byte for byte what we would write: no links, folders, devices, other fields."""
-    told = block[124:136]
-    if len(block) == BLOCK and _OCTAL.fullmatch(told):
-        name, prefix = block[:NAME].rstrip(b"\0"), block[345:500].rstrip(b"\0")
+    last = block[-BLOCK:]
+    name, prefix, told = last[:NAME].rstrip(b"\0"), last[345:500].rstrip(b"\0"), last[124:136]
+    if len(block) > BLOCK and (record := _RECORD.fullmatch(block[BLOCK : 2 * BLOCK])):
+        name, prefix = record[1], b""
+    if len(last) == BLOCK and _OCTAL.fullmatch(told):
         length = int(told[:11], 8)
         try:
             path = check_path((prefix + b"/" + name if prefix else name).decode())
-        except UnicodeDecodeError:
-            path = ""
-        if path and header(path, length) == block:
-            return path, length
+            if header(path, length) == block:
+                return path, length
+        except (UnicodeDecodeError, VerifierError):
+            pass
     raise FormatError(f"the archive has at byte {offset} something else than the header of a plain file")

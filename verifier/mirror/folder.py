@@ -119,10 +119,14 @@ class Folder:
             _write(self.root / "complete.json", msgspec.json.encode(complete), self.root / "complete.json.new")
             (self.root / "under-way").unlink(missing_ok=True)
 
+    def fetch(self, path: str, max_length: int) -> bytes:
+        """A public file: see verifier.fetcher.Fetcher."""
+        return self._fetcher.fetch(path, max_length)
+
     def read(self, path: str, sha256: str | None = None, max_length: int = limits.TARGET_FILE) -> bytes | None:
         """A public file's bytes, None if it is not there, or has not this SHA-256."""
         try:
-            data = self._fetcher.fetch(path, max_length)
+            data = self.fetch(path, max_length)
         except VerifierError:
             return None
         return data if sha256 is None or hashlib.sha256(data).hexdigest() == sha256 else None

@@ -46,6 +46,7 @@ class MetadataSource:
         self._folder, self._upstreams, self._upstream, self._budget = folder, upstreams, upstream, budget
         self.timestamp = timestamp
         self.replacing: dict[str, bytes] = {}
+        self._log_files: dict[str, bytes] = {}
         self._named = {one.path: one for role, one in named_metadata(timestamp).items() if role == "snapshot"}
 
     def fetch(self, path: str, max_length: int) -> bytes:
@@ -54,6 +55,10 @@ class MetadataSource:
             return self.timestamp
         if path.endswith(".root.json"):
             return self._upstream.fetch(path, max_length)
+        if path.startswith("targets/"):
+            return self._object(path, max_length)
+        if path.endswith(".tlog-proof") or path.startswith("log/"):
+            return self._log_file(path, max_length)
         if path not in self._named:
             raise MissingError(f"{path} is named by no metadata")
         data = self._right(self._named[path], max_length)
@@ -62,6 +67,21 @@ class MetadataSource:
             # A root or timestamp that only a snapshot names is none, and must not lie where one is looked for.
             self._named |= {one.path: one for role, one in roles.items() if role not in NOT_IN_A_SNAPSHOT}
         return data
+
+    def _object(self, path: str, max_length: int) -> bytes:
+        sha256 = path.rpartition("/")[2].partition(".")[0]
+        data = self._folder.read(path, sha256, max_length)
+        if data is None:
+            self._budget.take(max_length)
+            data = self._upstreams.fetch(path, max_length, right_bytes(sha256))
+            self._folder.put(path, data)
+        return data
+
+    def _log_file(self, path: str, max_length: int) -> bytes:
+        """Nothing names these by hash: the check of the log says whether they are right (verifier/log.py)."""
+        if path not in self._log_files:
+            self._log_files[path] = self._upstream.fetch(path, max_length)
+        return self._log_files[path]
 
     def fetch_linked(self, path: str, other: str, max_length: int) -> tuple[bytes, bool]:
         """See verifier.fetcher.Fetcher."""

@@ -18,8 +18,11 @@ from verifier import limits
 from verifier.client import Client
 from verifier.errors import FormatError, StaleError, VerificationError, VerifierError
 from verifier.files import SignedFile, is_pack, object_path
+from verifier.formats.tlog_proof import LogProof
+from verifier.log import CHECKPOINT, check_log, proof_path
 from verifier.mirror.budget import Budget
 from verifier.mirror.folder import TIMESTAMP, Complete, Folder
+from verifier.mirror.log import bring_log
 from verifier.mirror.metadata import Listed, MetadataSource, claimed_version, listed_files, named_metadata
 from verifier.mirror.packs import open_packs
 from verifier.mirror.transfer import Transfer
@@ -80,17 +83,21 @@ def sync(
             source = MetadataSource(folder, upstreams, offer.upstream, offer.timestamp, budget)
             client = Client(source, folder.state, now)
             client.refresh()
+            run = _Run(folder, upstreams, source, client, budget, progress)
+            known = last if last and not full and run.is_served() else None
+            if known is None:
+                run.check_log()
         except VerifierError as error:
             offer.upstream.failed()
             errors.append(error)
             problems.append(f"{offer.upstream.place}: {error}")
             continue
         etags = {one.upstream.place: one.etag for one in offers if one.timestamp == offer.timestamp and one.etag}
-        run = _Run(folder, upstreams, source, client, budget, progress)
-        same_release = last if last and not full and run.heartbeat() else None
-        if same_release is None:
+        if known is None:
             run.release(broken_off=last is None, full=full)
-        complete = run.complete(now, etags, same_release)
+        else:
+            run.heartbeat()
+        complete = run.complete(now, etags, known)
         folder.end(complete)
         return Outcome(complete, budget.files, tuple(problems))
     raise worst(errors)
@@ -141,15 +148,22 @@ class _Run:
         self._files: dict[str, SignedFile] = {}
         self._results: set[str] = set()
         self._unchanged: set[str] = set()
+        self._proof: bytes | None = None
 
-    def heartbeat(self) -> bool:
+    def is_served(self) -> bool:
         """True if only the timestamp is new: the release is the one that is served."""
         served = self._folder.read(TIMESTAMP)
-        if served is None or named_metadata(served) != named_metadata(self._source.timestamp):
-            return False
+        return served is not None and named_metadata(served) == named_metadata(self._source.timestamp)
+
+    def check_log(self) -> None:
+        """Check that the release is in the log, if the site has one, as every client does; the mirror's state remembers it."""
+        if check_log(self._client, self._source, self._folder.state) is not None:
+            self._proof = self._source.fetch(proof_path(self._client.snapshot.version), limits.PROOF_FILE)
+
+    def heartbeat(self) -> None:
+        """Serve the new timestamp of the same release."""
         self._folder.begin()
         self._commit()
-        return True
 
     def release(self, *, broken_off: bool, full: bool) -> None:
         """Bring in what is new. `broken_off`: what an earlier run left is half done."""
@@ -170,6 +184,9 @@ class _Run:
             packages = transfer.files([(file, file.path in self._results) for file in new], keys)
             named = sorted((name.decode(), signature.decode()) for name, signature in packages)
             transfer.packages(named, thorough=broken_off or full)
+            if self._proof is not None:
+                signed = LogProof.parse(self._proof).checkpoint
+                bring_log(self._folder, self._upstreams, self._source.fetch, self._budget, executor, signed, full=full)
         self._commit()
         self._link(self._files.values() if broken_off else new)
         self._replace_gone()
@@ -232,6 +249,9 @@ class _Run:
                 self._folder.put(path, data)
         for path, data in self._source.replacing.items():
             self._folder.put(path, data)
+        if self._proof is not None:
+            self._folder.put(proof_path(self._client.snapshot.version), self._proof)
+            self._folder.put(CHECKPOINT, LogProof.parse(self._proof).checkpoint.encode())
         self._folder.settle()
         self._folder.put_durably(TIMESTAMP, self._source.timestamp)
         # A hint that nobody signs; of what it says at the publisher's, this much is in verified metadata.

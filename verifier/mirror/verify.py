@@ -10,7 +10,11 @@ from verifier import limits
 from verifier.client import Client
 from verifier.errors import VerifierError
 from verifier.fetcher import DirectoryFetcher
+from verifier.formats.tiles import Tile
+from verifier.formats.tlog_proof import LogProof
+from verifier.log import check_log, proof_path
 from verifier.mirror.folder import Folder
+from verifier.mirror.log import check_tiles, read_edge
 from verifier.site import SiteReport, check_site
 
 __all__ = ["verify"]
@@ -31,4 +35,17 @@ def verify(
     with tempfile.TemporaryDirectory() as state:
         client = Client(fetcher, Path(state), now, root)
         client.refresh()
+        if check_log(client, fetcher, Path(state)) is not None:
+            _check_tiles(client, fetcher)
         return check_site(client, fetcher, executor, signatures=True, folder=folder.public, progress=progress)
+
+
+def _check_tiles(client: Client, fetcher: DirectoryFetcher) -> None:
+    """Check every tile and entry of the log that the release's proof leads to."""
+    proof = LogProof.parse(fetcher.fetch(proof_path(client.snapshot.version), limits.PROOF_FILE))
+
+    def get(tile: Tile, check: Callable[[bytes], None]) -> None:
+        check(fetcher.fetch(f"log/{tile.path}", limits.TARGET_FILE))
+
+    edge = read_edge(fetcher.fetch, proof.checkpoint)
+    check_tiles(edge, 0, get, lambda tile: fetcher.fetch(f"log/{tile.path}", limits.TARGET_FILE))
