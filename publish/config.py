@@ -333,6 +333,7 @@ def parse_config(data: bytes, file: str, processors: int) -> Config:
         }
     except BuilderError as error:
         raise ConfigError(_in_words(error)) from None
+    places = _targets(targets, file) or {"public": TargetConfig(folder=read.public)}
     return Config(
         content=Path(read.content),
         templates=Path(read.templates) if read.templates else None,
@@ -343,11 +344,11 @@ def parse_config(data: bytes, file: str, processors: int) -> Config:
         keys=Path(read.keys),
         workers=read.workers or min(processors, limits.WORKERS_COUNT),
         roles=_roles(tables, file),
-        targets=_targets(targets, file) or {"public": TargetConfig(folder=read.public)},
+        targets=places,
         guard=read.guard,
         ask=read.ask,
         log=read.log,
-        exchange=_exchange(read.exchange, targets, file),
+        exchange=_exchange(read.exchange, places, file),
     )
 
 

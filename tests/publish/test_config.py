@@ -40,7 +40,7 @@ def test_comments_of_the_default_text_show_the_defaults():
     kept = [
         line
         for line in DEFAULT_CONFIG_TEXT.splitlines()
-        if " = " in line or line.startswith(("# [roles.", "# [targets.", "# [guard", "# [ask"))
+        if " = " in line or line.startswith(("# [roles.", "# [targets.", "# [exchange", "# [log", "# [guard", "# [ask"))
     ]
     text = "\n".join(line.removeprefix("# ") for line in kept).replace('templates = "templates"', "")
     text, _, bucket = text.partition("[targets.bucket]")
@@ -52,7 +52,7 @@ def test_comments_of_the_default_text_show_the_defaults():
 def test_keys_are_offline_or_online():
     """The offline keys are those of root, targets and trust; all others and minisign's are online."""
     assert DEFAULT.offline_keys == ("root-1", "root-2", "root-3")
-    assert DEFAULT.online_keys == ("site", "results", "snapshot", "timestamp", "minisign")
+    assert DEFAULT.online_keys == ("site", "results", "snapshot", "timestamp", "minisign", "log")
 
 
 def test_shard_falls_back_to_its_group_then_to_results():
@@ -149,3 +149,18 @@ def test_file_on_disk_is_read(tmp_path):
     config = load_config(tmp_path / "terbit.toml")
     assert config.public == Path("/srv/public")
     assert config.workers >= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[exchange]\n", "either a folder or a bucket"),
+        ('[exchange]\nfolder = "x"\nbucket = "hasil"\n', "either a folder or a bucket"),
+        ('[targets.a]\nfolder = "x"\n[exchange]\nfolder = "x/"\n', "must not lie in targets.a"),
+        ('[exchange]\nfolder = "public"\n', "must not lie in targets.public"),
+    ],
+)
+def test_a_draft_never_waits_in_public(text: str, problem: str):
+    """The exchange is one place, and none that is published."""
+    with pytest.raises(ConfigError, match=problem):
+        parse(text)
