@@ -1,6 +1,6 @@
 // Bytes and their spellings: UTF-8, hexadecimal and base64, each read in one spelling only.
 
-import { FormatError } from "./errors.js";
+import { FormatError, malformed } from "./errors.js";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -18,7 +18,7 @@ export function text(data, what) {
 export const hex = (data) => Array.from(data, (byte) => byte.toString(16).padStart(2, "0")).join("");
 
 export function fromHex(digits, what) {
-  if (typeof digits !== "string" || digits.length % 2 || /[^0-9a-f]/i.test(digits)) throw new FormatError(`${what} is not hexadecimal`);
+  malformed(typeof digits !== "string" || digits.length % 2 || /[^0-9a-f]/i.test(digits), `${what} is not hexadecimal`);
   return Uint8Array.from({ length: digits.length / 2 }, (_, index) => parseInt(digits.slice(2 * index, 2 * index + 2), 16));
 }
 
@@ -32,8 +32,8 @@ export function fromBase64(spelt, what, size) {
   } catch {
     throw new FormatError(`${what} is not base64`);
   }
-  if (base64(data) !== spelt) throw new FormatError(`${what} is not canonical base64`);
-  if (size !== undefined && data.length !== size) throw new FormatError(`${what} has ${data.length} bytes, expected ${size}`);
+  malformed(base64(data) !== spelt, `${what} is not canonical base64`);
+  malformed(size !== undefined && data.length !== size, `${what} has ${data.length} bytes, expected ${size}`);
   return data;
 }
 

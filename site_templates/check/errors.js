@@ -25,3 +25,12 @@ export class StaleError extends VerifierError {
 export class FetchError extends VerifierError {
   static code = "fetch";
 }
+
+// What is wrong with a file's form, or with what it says, if `wrong`.
+export function malformed(wrong, message) {
+  if (wrong) throw new FormatError(message);
+}
+
+export function refuted(wrong, message) {
+  if (wrong) throw new VerificationError(message);
+}

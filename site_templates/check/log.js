@@ -1,6 +1,6 @@
 // A release is in the log, enough witnesses saw that, and the log's past is the one that was seen before (docs/formats.md, "Log").
 
-import { VerificationError } from "./errors.js";
+import { refuted } from "./errors.js";
 import { hex, text, utf8 } from "./bytes.js";
 import { sha256 } from "./hash.js";
 import { LIMITS } from "./limits.js";
@@ -47,7 +47,7 @@ export async function checkLog(client, store, fetch) {
   if (!spelt) return null;
   const policy = await parsePolicy(spelt);
   const data = await fetch(`metadata/${client.release}.snapshot.json.tlog-proof`, LIMITS.proof);
-  if (!data) throw new VerificationError(`release ${client.release} has no log proof, though the offline keys name a log for it`);
+  refuted(!data, `release ${client.release} has no log proof, though the offline keys name a log for it`);
   const proof = parseProof(data);
   const times = await checkPolicy(policy, proof.checkpoint);
   await checkEntry(proof, await releaseEntry(client.release, client.snapshotBytes));

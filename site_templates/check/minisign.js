@@ -1,6 +1,6 @@
 // minisign: public keys and prehashed signatures (https://jedisct1.github.io/minisign/), in the one spelling that stock minisign writes.
 
-import { FormatError, VerificationError } from "./errors.js";
+import { malformed, refuted } from "./errors.js";
 import { blake2b } from "./blake2b.js";
 import { concat, fromBase64, hex, text, utf8 } from "./bytes.js";
 import { verifyEd25519 } from "./ed25519.js";
@@ -12,13 +12,13 @@ const TRUSTED = "trusted comment: ";
 const FIRST_LINE = `${UNTRUSTED}signature from minisign secret key`;
 
 function capped(data, cap, what) {
-  if (data.length > cap) throw new FormatError(`${what} has ${data.length} bytes, at most ${cap} are allowed`);
+  malformed(data.length > cap, `${what} has ${data.length} bytes, at most ${cap} are allowed`);
   return text(data, what);
 }
 
 // Comments reach screens: no control characters and no direction marks.
 function checkPrintable(comment, what) {
-  if (/[\p{C}\p{Z}]/u.test(comment.replace(/[ \t]/g, ""))) throw new FormatError(`the comment of ${what} has characters that cannot be shown`);
+  malformed(/[\p{C}\p{Z}]/u.test(comment.replace(/[ \t]/g, "")), `the comment of ${what} has characters that cannot be shown`);
 }
 
 // The key id as minisign prints it.
@@ -29,9 +29,9 @@ export function parsePublicKey(data) {
   const what = "the public key";
   const rows = capped(data, LIMITS.publicKey, what).replace(/\n$/, "").split("\n");
   if (rows.length === 2 && rows[0].startsWith(UNTRUSTED)) checkPrintable(rows.shift(), what);
-  if (rows.length !== 1) throw new FormatError(`${what} is one line, or a comment and that line`);
+  malformed(rows.length !== 1, `${what} is one line, or a comment and that line`);
   const raw = fromBase64(rows[0], what, 42);
-  if (raw[0] !== 0x45 || raw[1] !== 0x64) throw new FormatError(`${what} is not an Ed25519 key of minisign`);
+  malformed(raw[0] !== 0x45 || raw[1] !== 0x64, `${what} is not an Ed25519 key of minisign`);
   return { id: raw.subarray(2, 10), key: raw.subarray(10) };
 }
 
@@ -39,9 +39,9 @@ export function parsePublicKey(data) {
 export function parseSignatureFile(data) {
   const what = "the signature file";
   const rows = capped(data, LIMITS.minisign, what).split("\n");
-  if (rows.length !== 5 || rows[4] || rows[0] !== FIRST_LINE || !rows[2].startsWith(TRUSTED)) throw new FormatError(`${what} is not what minisign writes`);
+  malformed(rows.length !== 5 || rows[4] || rows[0] !== FIRST_LINE || !rows[2].startsWith(TRUSTED), `${what} is not what minisign writes`);
   const raw = fromBase64(rows[1], "the signature", 74);
-  if (raw[0] !== 0x45 || raw[1] !== 0x44) throw new FormatError("the signature is not prehashed Ed25519 (ED)");
+  malformed(raw[0] !== 0x45 || raw[1] !== 0x44, "the signature is not prehashed Ed25519 (ED)");
   const comment = rows[2].slice(TRUSTED.length);
   checkPrintable(comment, what);
   return { id: raw.subarray(2, 10), signature: raw.subarray(10), comment, whole: fromBase64(rows[3], "the signature of the trusted comment", 64) };
@@ -49,9 +49,9 @@ export function parseSignatureFile(data) {
 
 // Returns if `publicKey` signed `data` and the trusted comment.
 export async function verifyMinisign(publicKey, data, { id, signature, comment, whole }) {
-  if (hex(id) !== hex(publicKey.id)) throw new VerificationError(`signed by key ${keyName(id)}, not by key ${keyName(publicKey.id)}`);
-  if (!(await verifyEd25519(publicKey.key, signature, blake2b(data)))) throw new VerificationError("the file is not what this key signed");
-  if (!(await verifyEd25519(publicKey.key, whole, concat(signature, utf8(comment))))) throw new VerificationError("the trusted comment is not what this key signed");
+  refuted(hex(id) !== hex(publicKey.id), `signed by key ${keyName(id)}, not by key ${keyName(publicKey.id)}`);
+  refuted(!(await verifyEd25519(publicKey.key, signature, blake2b(data))), "the file is not what this key signed");
+  refuted(!(await verifyEd25519(publicKey.key, whole, concat(signature, utf8(comment)))), "the trusted comment is not what this key signed");
 }
 
 const COMMENT = /^timestamp:(0|[1-9][0-9]{0,11})\tfile:([a-z0-9-]+(?:\/[a-z0-9]{1,21}){1,2}\.json)\telection:([a-z0-9-]+)\trelease:([1-9][0-9]{0,8})\tsha256:([0-9a-f]{64})$/;
@@ -59,7 +59,7 @@ const COMMENT = /^timestamp:(0|[1-9][0-9]{0,11})\tfile:([a-z0-9-]+(?:\/[a-z0-9]{
 // What the trusted comment of a results file binds: {timestamp, file, election, release, sha256}.
 export function parseTrustedComment(comment) {
   const found = COMMENT.exec(comment);
-  if (!found) throw new FormatError("the trusted comment is not timestamp, file, election, release and sha256");
+  malformed(!found, "the trusted comment is not timestamp, file, election, release and sha256");
   const [, timestamp, file, election, release, sha256] = found;
   return { timestamp: Number(timestamp), file, election, release: Number(release), sha256 };
 }

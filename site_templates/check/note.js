@@ -1,6 +1,6 @@
 // Signed notes, verifier keys, checkpoints and cosignatures, each in one spelling only (C2SP signed-note, tlog-checkpoint, tlog-cosignature).
 
-import { FormatError, VerificationError } from "./errors.js";
+import { malformed, refuted } from "./errors.js";
 import { concat, fromBase64, hex, text, utf8 } from "./bytes.js";
 import { verifyEd25519 } from "./ed25519.js";
 import { sha256 } from "./hash.js";
@@ -15,40 +15,40 @@ export const MOST = 2n ** 63n;
 
 // An integer from 0 to 2^63 - 1, as BigInt.
 export function decimal(spelt, what) {
-  if (!/^(0|[1-9][0-9]{0,18})$/.test(spelt) || BigInt(spelt) >= MOST) throw new FormatError(`${what} is not a decimal integer from 0 to 2^63 - 1`);
+  malformed(!/^(0|[1-9][0-9]{0,18})$/.test(spelt) || BigInt(spelt) >= MOST, `${what} is not a decimal integer from 0 to 2^63 - 1`);
   return BigInt(spelt);
 }
 
 // UTF-8 of at most `cap` bytes without control characters other than LF.
 export function lines(data, cap, what) {
-  if (data.length > cap) throw new FormatError(`${what} has ${data.length} bytes, at most ${cap} are allowed`);
+  malformed(data.length > cap, `${what} has ${data.length} bytes, at most ${cap} are allowed`);
   const whole = text(data, what);
-  if (/[\x00-\x09\x0b-\x1f]/.test(whole)) throw new FormatError(`${what} has control characters`);
+  malformed(/[\x00-\x09\x0b-\x1f]/.test(whole), `${what} has control characters`);
   return whole;
 }
 
 function checkName(name) {
-  if (NO_NAME.test(name) || utf8(name).length > LIMITS.keyName) throw new FormatError("a key's name is empty, too long, or has a space or plus sign");
+  malformed(NO_NAME.test(name) || utf8(name).length > LIMITS.keyName, "a key's name is empty, too long, or has a space or plus sign");
 }
 
 // {name, kind, key, id}; keys of types that we cannot verify are read, and never count.
 export async function parseVerifierKey(spelt) {
   const [name, id, ...rest] = spelt.split("+");
-  if (spelt.length > LIMITS.verifierKey || !rest.length) throw new FormatError("a verifier key is <name>+<8 hex digits>+<base64>");
+  malformed(spelt.length > LIMITS.verifierKey || !rest.length, "a verifier key is <name>+<8 hex digits>+<base64>");
   const raw = fromBase64(rest.join("+"), "the verifier key");
   checkName(name);
   const [kind, key] = [raw[0], raw.subarray(1)];
-  if (!key.length || ([ED25519, COSIGNATURE_V1].includes(kind) && key.length !== 32)) throw new FormatError(`the key of ${name} has ${key.length} bytes`);
-  if (hex((await sha256(concat(utf8(`${name}\n`), raw))).subarray(0, 4)) !== id) throw new FormatError(`the key ID of ${name} is not that of its key`);
+  malformed(!key.length || ([ED25519, COSIGNATURE_V1].includes(kind) && key.length !== 32), `the key of ${name} has ${key.length} bytes`);
+  malformed(hex((await sha256(concat(utf8(`${name}\n`), raw))).subarray(0, 4)) !== id, `the key ID of ${name} is not that of its key`);
   return { name, kind, key, id };
 }
 
 function parseSignature(line) {
   const [name, spelt, ...more] = line.slice(DASH.length).split(" ");
-  if (!line.startsWith(DASH) || spelt === undefined || more.length) throw new FormatError("a signature line is an em dash, a name and base64");
+  malformed(!line.startsWith(DASH) || spelt === undefined || more.length, "a signature line is an em dash, a name and base64");
   checkName(name);
   const raw = fromBase64(spelt, "a note's signature");
-  if (raw.length < 5) throw new FormatError(`the signature of ${name} is too short`);
+  malformed(raw.length < 5, `the signature of ${name} is too short`);
   return { name, id: hex(raw.subarray(0, 4)), signature: raw.subarray(4) };
 }
 
@@ -56,16 +56,16 @@ function parseSignature(line) {
 export function parseNote(data) {
   const whole = lines(data, LIMITS.note, "the note");
   const end = whole.lastIndexOf("\n\n");
-  if (end < 0 || !whole.endsWith("\n") || whole.endsWith("\n\n")) throw new FormatError("a note is a text, an empty line and signature lines");
+  malformed(end < 0 || !whole.endsWith("\n") || whole.endsWith("\n\n"), "a note is a text, an empty line and signature lines");
   const signatures = whole.slice(end + 2, -1).split("\n").map(parseSignature);
-  if (signatures.length > LIMITS.noteSignatures) throw new FormatError("a note has too many signatures");
+  malformed(signatures.length > LIMITS.noteSignatures, "a note has too many signatures");
   return { text: whole.slice(0, end + 1), signatures };
 }
 
 const linesOf = (note, key) => note.signatures.filter(({ name, id }) => name === key.name && id === key.id);
 
 async function check(key, message, signature) {
-  if (!(await verifyEd25519(key.key, signature, utf8(message)))) throw new VerificationError(`a signature by ${key.name} does not hold`);
+  refuted(!(await verifyEd25519(key.key, signature, utf8(message))), `a signature by ${key.name} does not hold`);
 }
 
 // Whether `key` signed the text. A line of its that does not hold spoils the whole note.
@@ -79,8 +79,8 @@ export async function signedBy(note, key) {
 export function parseHead(head) {
   const [origin, size, root, ...rest] = head.split("\n");
   const extensions = rest.slice(0, -1);
-  if (!rest.length || rest.at(-1) || !origin || extensions.includes("")) throw new FormatError("a checkpoint is origin, size and root hash, each on a line");
-  if (utf8(origin).length > LIMITS.keyName || extensions.length > LIMITS.checkpointExtensions) throw new FormatError("a checkpoint's origin or extensions are too long");
+  malformed(!rest.length || rest.at(-1) || !origin || extensions.includes(""), "a checkpoint is origin, size and root hash, each on a line");
+  malformed(utf8(origin).length > LIMITS.keyName || extensions.length > LIMITS.checkpointExtensions, "a checkpoint's origin or extensions are too long");
   return { origin, size: decimal(size, "a checkpoint's size"), root: fromBase64(root, "a checkpoint's root hash", 32), extensions };
 }
 
@@ -92,8 +92,8 @@ export function parseCheckpoint(data) {
 
 // Returns if the log that `key` names signed this checkpoint of its own.
 export async function checkLogSignature(checkpoint, key) {
-  if (checkpoint.origin !== key.name) throw new VerificationError(`the checkpoint is of the log ${checkpoint.origin}, not of ${key.name}`);
-  if (!(await signedBy(checkpoint, key))) throw new VerificationError(`the checkpoint is not signed by the key of ${key.name}`);
+  refuted(checkpoint.origin !== key.name, `the checkpoint is of the log ${checkpoint.origin}, not of ${key.name}`);
+  refuted(!(await signedBy(checkpoint, key)), `the checkpoint is not signed by the key of ${key.name}`);
 }
 
 // When `key` last cosigned (Unix seconds, as the witness says); null if it did not. A line of its that does not hold spoils the checkpoint.
@@ -101,9 +101,9 @@ export async function cosignedAt(checkpoint, key) {
   let latest = null;
   if (key.kind !== COSIGNATURE_V1) return latest;
   for (const { signature } of linesOf(checkpoint, key)) {
-    if (signature.length <= 8) throw new VerificationError(`a cosignature by ${key.name} is too short`);
+    refuted(signature.length <= 8, `a cosignature by ${key.name} is too short`);
     const time = new DataView(signature.buffer, signature.byteOffset).getBigUint64(0);
-    if (time >= MOST) throw new VerificationError(`a cosignature by ${key.name} has no proper time`);
+    refuted(time >= MOST, `a cosignature by ${key.name} has no proper time`);
     await check(key, `cosignature/v1\ntime ${time}\n${checkpoint.text}`, signature.subarray(8));
     if (latest === null || time > latest) latest = time;
   }

@@ -1,6 +1,6 @@
 // Trust policies (C2SP tlog-policy): which logs count, which witnesses we know, and how many of them must have seen a checkpoint.
 
-import { FormatError, VerificationError } from "./errors.js";
+import { FormatError, malformed, refuted } from "./errors.js";
 import { text } from "./bytes.js";
 import { LIMITS } from "./limits.js";
 import { COSIGNATURE_V1, ED25519, checkLogSignature, cosignedAt, parseVerifierKey } from "./note.js";
@@ -30,7 +30,7 @@ export async function parsePolicy(data) {
     }
   }
   const { logs, witnesses, groups, quorum } = reader;
-  if (quorum === undefined) throw new FormatError("a policy has a line “quorum”");
+  malformed(quorum === undefined, "a policy has a line “quorum”");
   return { logs, witnesses, groups, quorum: quorum === "none" ? null : quorum };
 }
 
@@ -49,37 +49,37 @@ class Reader {
       this.add(this.witnesses, { name: words[0], key: await this.key(words[1], ED25519) });
     } else if (kind === "group" && words.length >= 3) this.group(...words);
     else if (kind === "quorum" && words.length === 1 && this.quorum === undefined) {
-      if (words[0] !== "none" && !this.free.has(words[0])) throw new FormatError(`the quorum ${words[0]} is not defined above`);
+      malformed(words[0] !== "none" && !this.free.has(words[0]), `the quorum ${words[0]} is not defined above`);
       this.quorum = words[0];
     } else throw new FormatError("must be a log, a witness, a group or, once, the quorum");
   }
 
   add(list, one) {
-    if (list.push(one) > LIMITS.policyLines) throw new FormatError("too many lines of a kind");
+    malformed(list.push(one) > LIMITS.policyLines, "too many lines of a kind");
   }
 
   async key(spelt, otherKind) {
     const key = await parseVerifierKey(spelt);
-    if (key.kind === otherKind) throw new FormatError(`${key.name} has a key that is not for this`);
+    malformed(key.kind === otherKind, `${key.name} has a key that is not for this`);
     // Under two names one key would count twice; a log that is its own witness witnesses nothing.
     const known = [...this.logs, ...this.witnesses].some((one) => String(one.key.key) === String(key.key));
-    if (known) throw new FormatError(`the public key of ${key.name} is in the policy already`);
+    malformed(known, `the public key of ${key.name} is in the policy already`);
     return key;
   }
 
   define(name) {
-    if (name === "none" || this.free.has(name)) throw new FormatError(`the name ${name} is taken`);
+    malformed(name === "none" || this.free.has(name), `the name ${name} is taken`);
     this.free.set(name, true);
   }
 
   group(name, threshold, ...members) {
     for (const member of members) {
-      if (!this.free.get(member)) throw new FormatError(`${member} is not defined above, or is a member already`);
+      malformed(!this.free.get(member), `${member} is not defined above, or is a member already`);
       this.free.set(member, false);
     }
     this.define(name);
     const count = { all: members.length, any: 1 }[threshold] ?? (/^[1-9][0-9]{0,3}$/.test(threshold) ? Number(threshold) : 0);
-    if (count < 1 || count > members.length) throw new FormatError(`the group ${name} needs all, any, or some of its members`);
+    malformed(count < 1 || count > members.length, `the group ${name} needs all, any, or some of its members`);
     this.add(this.groups, { name, threshold: count, members });
   }
 }
@@ -94,13 +94,13 @@ export function holds({ witnesses, groups, quorum }, names) {
 // Which witnesses cosigned, and when: {name: seconds}. Refused unless a log of this policy signed, every signature by a known key holds, and they are a quorum.
 export async function checkPolicy(policy, checkpoint) {
   const logs = policy.logs.filter(({ key }) => key.name === checkpoint.origin && checkpoint.signatures.some(({ name, id }) => name === key.name && id === key.id));
-  if (!logs.length) throw new VerificationError(`the checkpoint of ${checkpoint.origin} is not signed by any log that the policy knows`);
+  refuted(!logs.length, `the checkpoint of ${checkpoint.origin} is not signed by any log that the policy knows`);
   for (const { key } of logs) await checkLogSignature(checkpoint, key);
   const times = Object.create(null);
   for (const { name, key } of policy.witnesses) {
     const time = await cosignedAt(checkpoint, key);
     if (time !== null) times[name] = time;
   }
-  if (!holds(policy, Object.keys(times))) throw new VerificationError("too few witnesses saw this checkpoint; others may have been shown another one");
+  refuted(!holds(policy, Object.keys(times)), "too few witnesses saw this checkpoint; others may have been shown another one");
   return times;
 }

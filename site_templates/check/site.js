@@ -1,6 +1,6 @@
 // One check of a Terbit site, with mirrors: TUF and the log from the first place that stands it, files by hash from any place.
 
-import { FetchError, FormatError, StaleError, VerificationError, VerifierError } from "./errors.js";
+import { FetchError, StaleError, VerificationError, VerifierError, malformed, refuted } from "./errors.js";
 import { concat } from "./bytes.js";
 import { parseJson } from "./json.js";
 import { LIMITS } from "./limits.js";
@@ -44,7 +44,7 @@ async function readAll(reader, maxLength, path) {
     const { done, value } = await reader.read();
     if (done) return concat(...parts);
     length += value.length;
-    if (length > maxLength) throw new VerificationError(`${path} is longer than the ${maxLength} bytes that it may have`);
+    refuted(length > maxLength, `${path} is longer than the ${maxLength} bytes that it may have`);
     parts.push(value);
   }
 }
@@ -53,7 +53,7 @@ async function readAll(reader, maxLength, path) {
 function parseMirrors(data) {
   const { format, mirrors } = Object(parseJson(data, MIRRORS_PATH));
   const proper = (url) => typeof url === "string" && /^https?:\/\/[^\s?#]+\/$/.test(url);
-  if (format !== "terbit-mirrors-1" || !Array.isArray(mirrors) || !mirrors.every(proper)) throw new FormatError(`${MIRRORS_PATH} is no list of mirrors`);
+  malformed(format !== "terbit-mirrors-1" || !Array.isArray(mirrors) || !mirrors.every(proper), `${MIRRORS_PATH} is no list of mirrors`);
   return mirrors.slice(0, LIMITS.mirrors);
 }
 
@@ -84,7 +84,7 @@ class Release {
     for (const base of this.order) {
       try {
         const data = await this.get(base, path, cap);
-        if (!data) throw new VerificationError(`${path} is missing at ${base}, though signed metadata names it`);
+        refuted(!data, `${path} is missing at ${base}, though signed metadata names it`);
         await check(data);
         this.sources.set(path, base);
         return data;

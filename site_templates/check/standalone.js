@@ -1,7 +1,7 @@
 // The checker in one file: a results file, its signature, a public key; and, if they are there, the log's proof of its release. No network.
 
 import { hex, utf8 } from "./bytes.js";
-import { FormatError, VerificationError, VerifierError } from "./errors.js";
+import { VerifierError, malformed, refuted } from "./errors.js";
 import { sha256 } from "./hash.js";
 import { parseJson } from "./json.js";
 import { releaseEntry } from "./log.js";
@@ -26,8 +26,8 @@ const kindOf = (name) => KINDS.find(([, pattern]) => pattern.test(name))?.[0];
 async function readKey(typed, file) {
   const fingerprint = typed.replace(/\s/g, "").toLowerCase();
   if (!/^[0-9a-f]{64}$/.test(fingerprint)) return parsePublicKey(utf8(typed.trim()));
-  if (!file) throw new FormatError("the fingerprint needs the file minisign.pub beside it");
-  if (hex(await sha256(file.data)) !== fingerprint) throw new VerificationError("minisign.pub is not the key with this fingerprint");
+  malformed(!file, "the fingerprint needs the file minisign.pub beside it");
+  refuted(hex(await sha256(file.data)) !== fingerprint, "minisign.pub is not the key with this fingerprint");
   return parsePublicKey(file.data);
 }
 
@@ -37,10 +37,10 @@ async function checkResults({ data }, { data: signed }, key) {
   await verifyMinisign(key, data, signature);
   const comment = parseTrustedComment(signature.comment);
   const { format, election, path, release } = Object(parseJson(data, "the results file"));
-  if (format !== "terbit-results-1") throw new FormatError("the file is signed, but is no results file");
+  malformed(format !== "terbit-results-1", "the file is signed, but is no results file");
   const written = { file: path, election, release, sha256: hex(await sha256(data)) };
   for (const [name, value] of Object.entries(written)) {
-    if (comment[name] !== value) throw new VerificationError(`the signature is for ${name} ${comment[name]}, but the file says ${value}`);
+    refuted(comment[name] !== value, `the signature is for ${name} ${comment[name]}, but the file says ${value}`);
   }
   return { ...comment, key: keyName(key.id) };
 }
@@ -58,9 +58,9 @@ async function checkProof({ name, data }, { data: proofData }, { data: policyDat
 async function checkListed(snapshot, role, data, path) {
   const name = role.name.replace(/^\d+\./, "");
   const promised = parseJson(snapshot.data, "the snapshot").signed?.meta?.[name];
-  if (promised?.hashes?.sha256 !== hex(await sha256(role.data))) throw new VerificationError(`${role.name} is not of this snapshot`);
+  refuted(promised?.hashes?.sha256 !== hex(await sha256(role.data)), `${role.name} is not of this snapshot`);
   const listed = parseJson(role.data, role.name).signed?.targets?.[path];
-  if (listed?.hashes?.sha256 !== hex(await sha256(data))) throw new VerificationError(`${role.name} does not list this file`);
+  refuted(listed?.hashes?.sha256 !== hex(await sha256(data)), `${role.name} does not list this file`);
   return { listed: true };
 }
 

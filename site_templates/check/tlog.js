@@ -1,6 +1,6 @@
 // The transparency log: RFC 6962's tree, proofs in files (C2SP tlog-proof), and tiles (C2SP tlog-tiles). Sizes and positions are BigInt.
 
-import { FormatError, VerificationError } from "./errors.js";
+import { malformed, refuted } from "./errors.js";
 import { concat, fromBase64, same, utf8 } from "./bytes.js";
 import { sha256 } from "./hash.js";
 import { LIMITS } from "./limits.js";
@@ -12,22 +12,22 @@ const nodeHash = (left, right) => sha256(concat(Uint8Array.of(1), left, right));
 // Each hash of a proof from node `position` of a row that ends at `last`, and whether it stands on the left (RFC 9162, 2.1.3.2).
 function climb(position, last, proof) {
   const steps = proof.map((sibling) => {
-    if (last === 0n) throw new VerificationError("a proof of the log is too long");
+    refuted(last === 0n, "a proof of the log is too long");
     const left = (position & 1n) === 1n || position === last;
     while (left && position && !(position & 1n)) [position, last] = [position >> 1n, last >> 1n];
     [position, last] = [position >> 1n, last >> 1n];
     return { sibling, left };
   });
-  if (last) throw new VerificationError("a proof of the log is too short");
+  refuted(last, "a proof of the log is too short");
   return steps;
 }
 
 // Returns if the entry with hash `leaf` is entry `index` of the tree.
 export async function verifyInclusion(leaf, index, size, root, proof) {
-  if (index < 0n || index >= size) throw new VerificationError(`there is no entry ${index} in a tree of ${size}`);
+  refuted(index < 0n || index >= size, `there is no entry ${index} in a tree of ${size}`);
   let known = leaf;
   for (const { sibling, left } of climb(index, size - 1n, proof)) known = await (left ? nodeHash(sibling, known) : nodeHash(known, sibling));
-  if (!same(known, root)) throw new VerificationError(`the entry is not entry ${index} of the log`);
+  refuted(!same(known, root), `the entry is not entry ${index} of the log`);
 }
 
 // The old and the new root hash that a proof leads to, 0 < `oldSize` < `size` (RFC 9162, 2.1.4.2).
@@ -46,29 +46,29 @@ async function follow(oldSize, oldRoot, size, proof) {
 
 // Returns if the tree of `size` entries has that of `oldSize` as its beginning.
 export async function verifyConsistency(oldSize, oldRoot, size, root, proof) {
-  if (oldSize < 0n || oldSize > size) throw new VerificationError(`the log was cut from ${oldSize} entries to ${size}`);
+  refuted(oldSize < 0n || oldSize > size, `the log was cut from ${oldSize} entries to ${size}`);
   const empty = await sha256(new Uint8Array());
-  if ((!oldSize && !same(oldRoot, empty)) || (!size && !same(root, empty))) throw new VerificationError("an empty log has another root hash");
+  refuted((!oldSize && !same(oldRoot, empty)) || (!size && !same(root, empty)), "an empty log has another root hash");
   let follows = !proof.length && (!oldSize || same(oldRoot, root));
   if (oldSize && oldSize < size) {
     const [old, now] = await follow(oldSize, oldRoot, size, proof);
     follows = old && same(old, oldRoot) && same(now, root);
   }
-  if (!follows) throw new VerificationError("the log's past was changed");
+  refuted(!follows, "the log's past was changed");
 }
 
 // A log proof: {index, hashes, checkpoint}; nothing is verified.
 export function parseProof(data) {
   const [head, ...rest] = lines(data, LIMITS.proof, "the log proof").split("\n\n");
   const [header, ...spelt] = head.split("\n");
-  if (header !== "c2sp.org/tlog-proof@v1" || !rest.length) throw new FormatError("this is no log proof of version 1");
+  malformed(header !== "c2sp.org/tlog-proof@v1" || !rest.length, "this is no log proof of version 1");
   if (spelt[0]?.startsWith("extra ")) {
     const extra = fromBase64(spelt.shift().slice(6), "a log proof's extra data");
-    if (!extra.length || extra.length > LIMITS.proofExtra) throw new FormatError("a log proof has no proper extra data");
+    malformed(!extra.length || extra.length > LIMITS.proofExtra, "a log proof has no proper extra data");
   }
-  if (!spelt[0]?.startsWith("index ")) throw new FormatError("a log proof has a line “index <number>”");
+  malformed(!spelt[0]?.startsWith("index "), "a log proof has a line “index <number>”");
   const index = decimal(spelt.shift().slice(6), "a log proof's index");
-  if (spelt.length > LIMITS.treeProof) throw new FormatError("a log proof has too many hashes");
+  malformed(spelt.length > LIMITS.treeProof, "a log proof has too many hashes");
   return { index, hashes: spelt.map((line) => fromBase64(line, "a log proof's hash", 32)), checkpoint: parseCheckpoint(utf8(rest.join("\n\n"))) };
 }
 
@@ -93,7 +93,7 @@ async function readNode(level, index, size, read) {
   const rest = (size >> (8n * tileLevel)) - (tile << 8n);
   const width = rest < 256n ? rest : 256n;
   const data = await read(tilePath(tileLevel, tile, width), 32 * Number(width));
-  if (!data || data.length !== 32 * Number(width)) throw new VerificationError("a tile of the log is missing or cut");
+  refuted(!data || data.length !== 32 * Number(width), "a tile of the log is missing or cut");
   const at = Number(first & 255n);
   let row = Array.from({ length: 1 << Number(height) }, (_, i) => data.subarray(32 * (at + i), 32 * (at + i + 1)));
   while (row.length > 1) row = await Promise.all(row.filter((_, i) => i % 2 === 0).map((left, i) => nodeHash(left, row[2 * i + 1])));

@@ -1,6 +1,6 @@
 // The TUF client (TUF specification 1.0, 5 "Detailed client workflow"), with bytes and clock given from outside.
 
-import { FetchError, FormatError, StaleError, VerificationError } from "./errors.js";
+import { FetchError, StaleError, malformed, refuted } from "./errors.js";
 import { fromHex, hex, same, utf8 } from "./bytes.js";
 import { verifyEd25519 } from "./ed25519.js";
 import { sha256, sha512 } from "./hash.js";
@@ -16,12 +16,12 @@ const isCount = (value, least) => Number.isSafeInteger(value) && value >= least;
 function checkRole(role, what) {
   const { keyids, threshold } = isObject(role) ? role : {};
   const listed = Array.isArray(keyids) && keyids.every((id) => typeof id === "string") && new Set(keyids).size === keyids.length;
-  if (!listed || !isCount(threshold, 1)) throw new FormatError(`${what} has no proper keyids and threshold`);
+  malformed(!listed || !isCount(threshold, 1), `${what} has no proper keyids and threshold`);
 }
 
 function checkKeys(keys, what) {
   const proper = (key) => isObject(key) && isObject(key.keyval) && [key.keytype, key.scheme, key.keyval.public].every((part) => typeof part === "string");
-  if (!isObject(keys) || !Object.values(keys).every(proper)) throw new FormatError(`${what} has no proper keys`);
+  malformed(!isObject(keys) || !Object.values(keys).every(proper), `${what} has no proper keys`);
 }
 
 function checkDelegations(delegations, what) {
@@ -29,44 +29,44 @@ function checkDelegations(delegations, what) {
   checkKeys(keys, what);
   if (bins !== undefined) {
     checkRole(bins, what);
-    if (roles !== undefined || !isCount(bins.bit_length, 1) || bins.bit_length > 32 || typeof bins.name_prefix !== "string") throw new FormatError(`${what} has no proper hash bins`);
+    malformed(roles !== undefined || !isCount(bins.bit_length, 1) || bins.bit_length > 32 || typeof bins.name_prefix !== "string", `${what} has no proper hash bins`);
     return;
   }
-  if (!Array.isArray(roles)) throw new FormatError(`${what} has no proper delegated roles`);
+  malformed(!Array.isArray(roles), `${what} has no proper delegated roles`);
   const texts = (list) => Array.isArray(list) && list.every((one) => typeof one === "string");
   for (const role of roles) {
     checkRole(role, what);
-    if (typeof role.name !== "string" || !role.name || TOP.includes(role.name)) throw new FormatError(`${what} delegates to a role without a proper name`);
-    if (typeof role.terminating !== "boolean" || texts(role.paths) === texts(role.path_hash_prefixes)) throw new FormatError(`${what} does not say what ${role.name} may speak for`);
+    malformed(typeof role.name !== "string" || !role.name || TOP.includes(role.name), `${what} delegates to a role without a proper name`);
+    malformed(typeof role.terminating !== "boolean" || texts(role.paths) === texts(role.path_hash_prefixes), `${what} does not say what ${role.name} may speak for`);
   }
-  if (new Set(roles.map((role) => role.name)).size !== roles.length) throw new FormatError(`${what} delegates to a role twice`);
+  malformed(new Set(roles.map((role) => role.name)).size !== roles.length, `${what} delegates to a role twice`);
 }
 
 function checkFile(file, what, isTarget) {
   const { version, length, hashes } = isObject(file) ? file : {};
   const sized = isTarget ? isCount(length, 0) : isCount(version, 1) && (length === undefined || isCount(length, 0));
   const hashed = hashes === undefined ? !isTarget : isObject(hashes) && Object.keys(hashes).length && Object.values(hashes).every((hash) => typeof hash === "string");
-  if (!sized || !hashed) throw new FormatError(`${what} lists a file without proper version, length or hashes`);
+  malformed(!sized || !hashed, `${what} lists a file without proper version, length or hashes`);
 }
 
 // Metadata of one type, with the shape that the rest relies on. Nothing is verified.
 function parse(data, type, what) {
   const { signed, signatures } = Object(parseJson(data, what));
-  if (!isObject(signed) || signed._type !== type) throw new VerificationError(`${what} is no metadata of type ${type}`);
+  refuted(!isObject(signed) || signed._type !== type, `${what} is no metadata of type ${type}`);
   const signature = (one) => isObject(one) && typeof one.keyid === "string" && typeof one.sig === "string";
-  if (!Array.isArray(signatures) || !signatures.every(signature)) throw new FormatError(`${what} has no proper signatures`);
-  if (new Set(signatures.map((one) => one.keyid)).size !== signatures.length) throw new FormatError(`${what} has two signatures of one key`);
-  if (!/^1(\.\d+){1,2}$/.test(signed.spec_version) || !isCount(signed.version, 1)) throw new FormatError(`${what} has no proper version`);
-  if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(signed.expires) || Number.isNaN(Date.parse(signed.expires))) throw new FormatError(`${what} has no proper expiry`);
+  malformed(!Array.isArray(signatures) || !signatures.every(signature), `${what} has no proper signatures`);
+  malformed(new Set(signatures.map((one) => one.keyid)).size !== signatures.length, `${what} has two signatures of one key`);
+  malformed(!/^1(\.\d+){1,2}$/.test(signed.spec_version) || !isCount(signed.version, 1), `${what} has no proper version`);
+  malformed(!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(signed.expires) || Number.isNaN(Date.parse(signed.expires)), `${what} has no proper expiry`);
   if (type === "root") {
     checkKeys(signed.keys, what);
     TOP.forEach((name) => checkRole(signed.roles?.[name], what));
   } else {
     const files = type === "targets" ? signed.targets : signed.meta;
-    if (!isObject(files)) throw new FormatError(`${what} lists no files`);
+    malformed(!isObject(files), `${what} lists no files`);
     Object.values(files).forEach((file) => checkFile(file, what, type === "targets"));
   }
-  if (type === "timestamp" && !signed.meta["snapshot.json"]) throw new FormatError(`${what} names no snapshot`);
+  malformed(type === "timestamp" && !signed.meta["snapshot.json"], `${what} names no snapshot`);
   if (type === "targets" && signed.delegations !== undefined) checkDelegations(signed.delegations, what);
   return { signed, signatures, data };
 }
@@ -81,7 +81,7 @@ function covers(pattern, path) {
 export async function checkBytes(data, { length, hashes = {} }, what) {
   let holds = length === undefined || data.length === length;
   for (const [name, digest] of Object.entries(hashes)) holds &&= name in HASHES && hex(await HASHES[name](data)) === digest;
-  if (!holds) throw new VerificationError(`${what} has another length or hash than the signed one: altered, or mixed from two states`);
+  refuted(!holds, `${what} has another length or hash than the signed one: altered, or mixed from two states`);
 }
 
 const passes = (data, promised) => checkBytes(data, promised, "it").then(() => true, () => false);
@@ -123,7 +123,7 @@ export class Client {
       }
     };
     const count = (await Promise.all(signatures.map(holds))).filter(Boolean).length;
-    if (count < role.threshold) throw new VerificationError(`${name} has ${count} good signatures of the ${role.threshold} that it needs`);
+    refuted(count < role.threshold, `${name} has ${count} good signatures of the ${role.threshold} that it needs`);
     this.signers.set(name, { count, threshold: role.threshold });
   }
 
@@ -131,7 +131,7 @@ export class Client {
   async checkKeyids(keys = {}) {
     if (this.stock) return;
     for (const [keyid, { keytype, keyval, scheme }] of Object.entries(keys)) {
-      if (hex(await sha256(canonicalJson({ keytype, keyval, scheme }))) !== keyid) throw new VerificationError(`keyid ${keyid} is not the hash of the key that stands there`);
+      refuted(hex(await sha256(canonicalJson({ keytype, keyval, scheme }))) !== keyid, `keyid ${keyid} is not the hash of the key that stands there`);
     }
   }
 
@@ -143,7 +143,7 @@ export class Client {
 
   async fetchChecked(path, cap, check) {
     const data = await this.fetch(path, cap);
-    if (!data) throw new VerificationError(`${path} is missing, though signed metadata names it`);
+    refuted(!data, `${path} is missing, though signed metadata names it`);
     await check(data);
     return data;
   }
@@ -167,7 +167,7 @@ export class Client {
       const next = parse(data, "root", "root");
       await check(next, trusted);
       await check(next, next);
-      if (next.signed.version !== version) throw new VerificationError(`${version}.root.json has version ${next.signed.version}`);
+      refuted(next.signed.version !== version, `${version}.root.json has version ${next.signed.version}`);
       const keysOf = (root, role) => JSON.stringify([root.signed.roles[role].keyids, root.signed.roles[role].threshold]);
       // New keys end what a thief of the old ones may have pushed far ahead (5.3.11).
       if (["timestamp", "snapshot"].some((role) => keysOf(trusted, role) !== keysOf(next, role))) ["timestamp", "snapshot"].forEach((role) => this.store.delete(role));
@@ -200,9 +200,9 @@ export class Client {
     await this.checkSignatures(found, "timestamp", role, this.root.keys);
     const version = found.signed.version;
     // A thief of the timestamp's key could sign 2^53: whoever has seen that takes every honest timestamp for older.
-    if (!this.stock && version > this.now / 1000 + LIMITS.timestampAheadSeconds) throw new VerificationError(`timestamp version ${version} is a time far ahead`);
+    refuted(!this.stock && version > this.now / 1000 + LIMITS.timestampAheadSeconds, `timestamp version ${version} is a time far ahead`);
     const snapshotOf = (timestamp) => timestamp.signed.meta["snapshot.json"].version;
-    if (old && (version < old.signed.version || snapshotOf(found) < snapshotOf(old))) throw new VerificationError("timestamp rolled back to an older one");
+    refuted(old && (version < old.signed.version || snapshotOf(found) < snapshotOf(old)), "timestamp rolled back to an older one");
     this.timestamp = old?.signed.version === version ? old.signed : found.signed;
     this.checkFresh("timestamp", this.timestamp);
     if (this.timestamp === found.signed) this.store.set("timestamp", data);
@@ -217,17 +217,17 @@ export class Client {
       const data = await this.fetchPromised(`metadata/${this.prefix(promised.version)}snapshot.json`, promised, LIMITS.snapshot);
       found = parse(data, "snapshot", "snapshot");
       await this.checkSignatures(found, "snapshot", role, this.root.keys);
-      if (found.signed.version !== promised.version) throw new VerificationError("snapshot has another version than the timestamp says");
+      refuted(found.signed.version !== promised.version, "snapshot has another version than the timestamp says");
     }
     for (const [name, { version }] of Object.entries(old?.signed.meta ?? {})) {
-      if (!(found.signed.meta[name]?.version >= version)) throw new VerificationError(`${name} was removed, or rolled back to an older one`);
+      refuted(!(found.signed.meta[name]?.version >= version), `${name} was removed, or rolled back to an older one`);
     }
     this.checkFresh("snapshot", found.signed);
     this.snapshot = found.signed;
     this.snapshotBytes = found.data;
     // A final release may last for years: then its snapshot does too, which another key has signed.
     const latest = Math.max(this.now + 1000 * LIMITS.timestampValiditySeconds, Date.parse(this.snapshot.expires));
-    if (!this.stock && Date.parse(this.timestamp.expires) > latest) throw new VerificationError("the timestamp ends long after its snapshot: its key is misused to freeze the site");
+    refuted(!this.stock && Date.parse(this.timestamp.expires) > latest, "the timestamp ends long after its snapshot: its key is misused to freeze the site");
     this.store.set("snapshot", found.data);
   }
 
@@ -238,14 +238,14 @@ export class Client {
     const known = this.roles.get(name);
     if (known?.role === role) return known.signed;
     const promised = this.snapshot.meta[`${name}.json`];
-    if (!promised) throw new VerificationError(`the snapshot does not name the role ${name}`);
+    refuted(!promised, `the snapshot does not name the role ${name}`);
     let found = await this.stored(name, role, keys);
     if (found?.signed.version !== promised.version || !(await passes(found.data, promised))) {
       const path = `metadata/${this.prefix(promised.version)}${encodeURIComponent(name)}.json`;
       const data = await this.fetchPromised(path, promised, LIMITS.targets);
       found = parse(data, "targets", name);
       await this.checkSignatures(found, name, role, keys);
-      if (found.signed.version !== promised.version) throw new VerificationError(`${name} has another version than the snapshot says`);
+      refuted(found.signed.version !== promised.version, `${name} has another version than the snapshot says`);
     }
     await this.checkKeyids(found.signed.delegations?.keys);
     this.checkFresh(name, found.signed);
