@@ -76,7 +76,7 @@ def check_proof(data: bytes, release: Release, policy: Policy) -> tuple[LogProof
         proof.check(release.encode())
     except VerificationError:
         raise VerificationError(
-            f"the log proof is not of this {release.file}: another release's proof was put in its place, or this one was never logged"
+            f"REPLAY: the log proof is not of this {release.file}; another release's was put in its place, or this one was never logged"
         ) from None
     return proof, times
 
@@ -128,9 +128,6 @@ class _Seen:
                     signed,
                 )
         elif new.size < old.size:
-            earlier = self._read(new.size)
-            if earlier is not None and earlier.checkpoint == new:
-                self._refuse("REPLAY: an old checkpoint of the log is shown for a new release", newest, signed)
             self._refuse(f"TRUNCATION: the log had {old.size} entries and now shows {new.size}", newest, signed)
         else:
             self._check_growth(newest, signed, fetcher)

@@ -41,6 +41,7 @@ ELSEWHERE = {
     "apply": "publish.cli.plan:apply_command",
     "reconcile": "publish.cli.reconcile:reconcile",
     "recap": "publish.cli.recap:recap",
+    "recover": "publish.cli.recover:recover",
     "doctor": "publish.cli.doctor:doctor",
     "rebuild-and-sign": "publish.cli.second:rebuild_and_sign",
 }

@@ -34,6 +34,7 @@ from publish.targets import TIMESTAMP, Seen
 from publish.targets.open import open_exchange, open_targets
 from publish.translog.append import ask_witnesses, log_release
 from publish.translog.log import Log
+from publish.translog.witnesses import remembered
 from publish.workspace import Workspace
 from verifier.errors import VerifierError
 from verifier.log import CHECKPOINT
@@ -388,7 +389,7 @@ class Flow:
             self._show_log()
 
     def _check_log(self) -> None:
-        """The public log comes first: whoever goes on behind it forks it."""
+        """What the public and the witnesses have seen comes first: whoever goes on behind it forks the log."""
         for name in self.bases:
             try:
                 seen = self.targets[name].read(CHECKPOINT)
@@ -396,6 +397,9 @@ class Flow:
                 self._fail(name, error)
                 continue
             self.log.check_public(seen.data if seen else None, name)
+        origin, seconds = self.keyring.log_key.name, self.workspace.config.log.seconds
+        for name, data in remembered(self.keyring.policy, origin, seconds).items():
+            self.log.check_public(data, f"the witness {name}")
 
     def _show_log(self) -> None:
         self._each(self.bases, b"", lambda push: push.log_alone())

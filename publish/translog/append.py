@@ -1,6 +1,5 @@
 """A release into the log and past the witnesses, up to the proof that every client asks for."""
 
-from builder import durable
 from builder.ledger import Ledger
 from publish.errors import PendingError
 from publish.signing.repository import RoleFile
@@ -25,10 +24,9 @@ def log_release(log: Log, ledger: Ledger, snapshot: RoleFile, policy: Policy, se
     """
     log.append(ledger, snapshot)
     entry = release_entry(snapshot)
-    file = log.proof_file(entry)
     asked = ask_witnesses(log, policy, seconds)
     try:
-        data = file.read_bytes()
+        data = log.proof_file(entry).read_bytes()
         check_proof(data, entry, policy)
     except (FileNotFoundError, VerifierError):
         cosigned = policy.witnessed(asked.signed)
@@ -41,8 +39,7 @@ def log_release(log: Log, ledger: Ledger, snapshot: RoleFile, policy: Policy, se
             ) from None
         data = log.prove(log.release_index(), asked.signed).encode()
         check_proof(data, entry, policy)
-        file.parent.mkdir(exist_ok=True)
-        durable.write_file(file, data)
+        log.keep_proof(entry, data)
     return data, asked
 
 

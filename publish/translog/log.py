@@ -6,7 +6,7 @@ checkpoint leaves this machine only after that. A stop before it leaves tiles th
 the next run goes on from. State is the tree's right edge: an append costs what is appended.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -127,6 +127,40 @@ class Log:
                 f"{where} shows another log of {head.size} entries, signed with our key: two publishers, or an old copy. To go on, {RECOVER}"
             )
 
+    def check_continued(self, entries: Sequence[bytes], where: str) -> None:
+        """Refuse a log that is not this one, gone on. LogError as `check_public`."""
+        if self.size > len(entries):
+            raise LogError(
+                f"the log here has {self.size} entries, and {where} shows {len(entries)}: nothing to recover there"
+            )
+        edge, _ = RightEdge().append(entries[: self.size])
+        if self._state and edge.root() != self.signed.checkpoint.root:
+            raise LogError(
+                f"{where} shows another log than the one here, signed with our key: keep both, and find out why"
+            )
+
+    def adopt(
+        self,
+        entries: Sequence[bytes],
+        signed: SignedCheckpoint,
+        releases: Sequence[tuple[int, Release]],
+        records: int,
+        end: str,
+    ) -> None:
+        """Take over a log that was checked, with the ledger that follows from it; `releases` are indices and entries of all of them."""
+        edge, start = RightEdge(), 0
+        # There was a checkpoint after each release: whoever has one may ask for the partial tiles that it needs.
+        for stop in [*(index + 1 for index, _ in releases), len(entries)]:
+            edge, files = edge.append(entries[start:stop])
+            self._write_tiles(files)
+            start = stop
+        assert edge.root() == signed.checkpoint.root
+        index, release = releases[-1] if releases else (-1, None)
+        number = int(release.file.partition(".")[0]) if release else 0
+        own = SignedCheckpoint(signed.checkpoint, signed.note.lines_of(self._key))
+        self._write_state(_State(own.encode().decode(), records, end, number, index, release.sha256 if release else ""))
+        self.keep(signed, {})
+
     def append(self, ledger: Ledger, snapshot: RoleFile | None = None) -> None:
         """Log every record that is not in the log yet, then the release of `snapshot`. Nothing to append: nothing is done.
 
@@ -154,14 +188,17 @@ class Log:
 
     def _commit(self, entries: list[bytes], records: int, end: str, release: int, index: int, sha256: str) -> None:
         edge, files = self._edge().append(entries)
-        for path, data in files.items():
-            place = self._directory / path
-            place.parent.mkdir(parents=True, exist_ok=True)
-            durable.write_file(place, data)
+        self._write_tiles(files)
         assert self._ed25519 is not None
         head = Checkpoint(self._key.name, edge.size, edge.root())
         signed = SignedCheckpoint(head, (sign(head.encode(), self._key, self._ed25519),))
         self._write_state(_State(signed.encode().decode(), records, end, release, index, sha256))
+
+    def _write_tiles(self, files: Mapping[str, bytes]) -> None:
+        for path, data in files.items():
+            place = self._directory / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            durable.write_file(place, data)
 
     def _spend(self) -> None:
         assert self._state is not None
@@ -179,6 +216,11 @@ class Log:
     def proof_file(self, release: Release) -> Path:
         """Where the proof of a release is kept: whoever was shown it must be shown the same one again."""
         return self._directory / "proofs" / f"{release.sha256}.tlog-proof"
+
+    def keep_proof(self, release: Release, data: bytes) -> None:
+        file = self.proof_file(release)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        durable.write_file(file, data)
 
     def files(self, since: int) -> Iterator[tuple[str, bytes]]:
         """The tiles that a copy with the first `since` entries lacks, as (path in the election's folder, bytes).

@@ -6,11 +6,13 @@ down or hostile costs its own cosignature and no more than the time limit.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Thread
 from time import monotonic
+from typing import TypeVar
 
 from publish.errors import LogError
 from verifier import limits
@@ -23,10 +25,10 @@ from verifier.formats.tlog_policy import Policy, Witness
 from verifier.formats.tlog_witness import AddCheckpoint, parse_cosignatures, parse_size
 from verifier.http_fetcher import HttpFetcher
 
-__all__ = ["Asked", "ask"]
+__all__ = ["Asked", "ask", "remembered"]
 
 ADD_CHECKPOINT = "add-checkpoint"
-CONFLICT = 409
+CONFLICT, UNPROCESSABLE = 409, 422
 
 
 @dataclass(frozen=True)
@@ -49,48 +51,65 @@ def ask(policy: Policy, signed: SignedCheckpoint, node: merkle.Node, sizes: Mapp
     missing = [one for one in policy.witnesses if one.url and one.name not in there]
     known, failed = dict(sizes), {one.name: f"no answer within {seconds:g} seconds" for one in missing}
     lines: dict[str, SignatureLine] = {}
-    for name, answer in _answers(missing, signed, node, known, seconds):
-        if isinstance(answer, VerifierError):
-            failed[name] = str(answer)
-        elif isinstance(answer, LogError):
-            raise answer
-        else:
+    work = partial(_ask, signed=signed, node=node, known=known, seconds=seconds)
+    for name, answer in _answers(missing, work, seconds):
+        if isinstance(answer, SignatureLine):
             lines[name], known[name] = answer, signed.checkpoint.size
             del failed[name]
+        else:
+            failed[name] = str(answer)
     ordered = [lines[one.name] for one in policy.witnesses if one.name in lines]
     return Asked(SignedCheckpoint(signed.checkpoint, (*signed.signatures, *ordered)), known, failed)
 
 
-_Answer = tuple[str, SignatureLine | VerifierError | LogError]
+def remembered(policy: Policy, origin: str, seconds: float) -> dict[str, bytes]:
+    """The newest checkpoint of the log `origin` that each witness shows, by its name; what cannot be had in time is left out."""
+    asked = [one for one in policy.witnesses if one.url]
+    work = partial(_remembered, origin=origin, seconds=seconds)
+    return {name: found for name, found in _answers(asked, work, seconds) if isinstance(found, bytes)}
+
+
+def _remembered(witness: Witness, origin: str, seconds: float) -> bytes:
+    fetcher = HttpFetcher(witness.url or "", connections=1, timeout=seconds, total=seconds)
+    return fetcher.fetch(_place(origin), limits.NOTE_FILE)
+
+
+T = TypeVar("T")
 
 
 def _answers(
-    witnesses: Sequence[Witness], signed: SignedCheckpoint, node: merkle.Node, known: Mapping[str, int], seconds: float
-) -> list[_Answer]:
+    witnesses: Sequence[Witness], work: Callable[[Witness], T], seconds: float
+) -> list[tuple[str, T | VerifierError]]:
     """What came within the time limit. Whoever has not answered by then is not waited for, also not at the program's end."""
-    queue: SimpleQueue[_Answer] = SimpleQueue()
+    queue: SimpleQueue[tuple[str, T | VerifierError | LogError]] = SimpleQueue()
 
-    def work(witness: Witness) -> None:
+    def one(witness: Witness) -> None:
         try:
-            queue.put((witness.name, _ask(witness, signed, node, known.get(witness.name, 0), seconds)))
+            queue.put((witness.name, work(witness)))
         except (VerifierError, LogError) as error:
             queue.put((witness.name, error))
 
     for witness in witnesses:
-        Thread(target=work, args=(witness,), daemon=True).start()
-    found: list[_Answer] = []
+        Thread(target=one, args=(witness,), daemon=True).start()
+    found: list[tuple[str, T | VerifierError]] = []
     end = monotonic() + seconds
     while len(found) < len(witnesses):
         try:
-            found.append(queue.get(timeout=max(end - monotonic(), 0)))
+            name, answer = queue.get(timeout=max(end - monotonic(), 0))
         except Empty:
             break
+        if isinstance(answer, LogError):
+            raise answer
+        found.append((name, answer))
     return found
 
 
-def _ask(witness: Witness, signed: SignedCheckpoint, node: merkle.Node, old: int, seconds: float) -> SignatureLine:
+def _ask(
+    witness: Witness, signed: SignedCheckpoint, node: merkle.Node, known: Mapping[str, int], seconds: float
+) -> SignatureLine:
     fetcher = HttpFetcher(witness.url or "", connections=1, timeout=seconds, total=seconds)
-    status, answer = _add_checkpoint(fetcher, signed, node, min(old, signed.checkpoint.size))
+    old = min(known.get(witness.name, 0), signed.checkpoint.size)
+    status, answer = _add_checkpoint(fetcher, signed, node, old)
     if status == CONFLICT:
         size = parse_size(answer)
         if size > signed.checkpoint.size:
@@ -99,6 +118,10 @@ def _ask(witness: Witness, signed: SignedCheckpoint, node: merkle.Node, old: int
                 "Restore the newest one, or rebuild it from what is public: terbit recover URL"
             )
         status, answer = _add_checkpoint(fetcher, signed, node, size)
+    if status == UNPROCESSABLE:
+        raise VerificationError(
+            f"{witness.url} says that this log does not continue the one that it has cosigned (HTTP 422)"
+        )
     if status == 200:
         return _line(witness, signed, parse_cosignatures(answer))
     return _line(witness, signed, _left(witness, fetcher, signed, status))
@@ -112,9 +135,8 @@ def _add_checkpoint(fetcher: HttpFetcher, signed: SignedCheckpoint, node: merkle
 
 def _left(witness: Witness, fetcher: HttpFetcher, signed: SignedCheckpoint, status: int) -> tuple[SignatureLine, ...]:
     """The cosignatures that a witness without a server has left for us."""
-    place = f"{hashlib.sha256(signed.checkpoint.origin.encode()).hexdigest()}/checkpoint"
     try:
-        found = SignedCheckpoint.parse(fetcher.fetch(place, limits.NOTE_FILE))
+        found = SignedCheckpoint.parse(fetcher.fetch(_place(signed.checkpoint.origin), limits.NOTE_FILE))
     except VerifierError as error:
         raise FetchError(f"{witness.url} answered HTTP {status}; {error}") from None
     if found.checkpoint != signed.checkpoint:
@@ -122,6 +144,11 @@ def _left(witness: Witness, fetcher: HttpFetcher, signed: SignedCheckpoint, stat
             f"{witness.url} answered HTTP {status}, and has left a cosignature of {found.checkpoint.size} entries, not of these {signed.checkpoint.size}"
         )
     return found.signatures
+
+
+def _place(origin: str) -> str:
+    """Where a witness shows what it cosigned last (tlog-witness, "Monitoring")."""
+    return f"{hashlib.sha256(origin.encode()).hexdigest()}/checkpoint"
 
 
 def _line(witness: Witness, signed: SignedCheckpoint, lines: tuple[SignatureLine, ...]) -> SignatureLine:

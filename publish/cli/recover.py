@@ -1,0 +1,49 @@
+"""`terbit recover`: ledger and log from what is public."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from publish.cli.options import directory_option, json_option
+from verifier.printable import say
+
+__all__ = ["recover"]
+
+CONNECTIONS = 8
+
+
+@click.command()
+@click.argument("place", metavar="URL|DIR")
+@directory_option
+@json_option
+def recover(place: str, directory: Path, as_json: bool) -> None:
+    """Rebuild the ledger and the public log from the election's public tree at URL or DIR (with its /<election>/ at the end).
+
+    For when the publisher's machine is lost, or its ledger is an old backup. Needs terbit.toml, content/ and keys/ from a backup. Take the place with the newest
+    release, best one that a stranger cannot write: a mirror. Every package is checked against the log, and the log against its key. What is here already
+    must be the beginning of what is there.
+
+    Example:  terbit recover https://hasil.example.id/pemilu-2029
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    from publish.signing.keyring import Keyring
+    from publish.translog.recover import recover as recover_from
+    from publish.workspace import Workspace
+    from verifier.fetcher import DirectoryFetcher
+    from verifier.http_fetcher import HttpFetcher
+
+    workspace = Workspace(directory.resolve())
+    fetcher = HttpFetcher(place) if "://" in place else DirectoryFetcher(Path(place))
+    with workspace.lock(), ThreadPoolExecutor(CONNECTIONS) as executor:
+        done = recover_from(workspace, fetcher, place, Keyring(workspace), executor)
+    if as_json:
+        click.echo(msgspec.json.encode(done))
+    say(
+        f"The ledger has {done.packages} packages, and the log {done.entries} entries up to release {done.release}; {done.new_records} records were new here. "
+        "Next: terbit publish",
+        err=True,
+    )

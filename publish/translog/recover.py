@@ -1,0 +1,145 @@
+"""Ledger and log rebuilt from a public tree, for a publisher whose machine is gone. Keys, `terbit.toml` and content come from a backup.
+
+Nothing there is believed: the log has the signature of our own key, its entries lead to that checkpoint's root, and each package has the hash that its
+entry names. What the log says in its order is the ledger (docs/formats.md, "Ledger", "Log"), byte for byte. What is here already must be its beginning.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+
+from builder import durable
+from builder import limits as builder_limits
+from builder.errors import BuilderError
+from builder.inputs import archive_names, read_archive
+from builder.ledger import Cut, PackageRecord, Record, RedactedRecord, RefusedRecord, RootRecord
+from builder.recap import COVER, SIGNATURE, Package, parse_cover, parse_package
+from publish.errors import LogError
+from publish.release.lineage import Lineage
+from publish.signing.keyring import Keyring
+from publish.translog.log import Log
+from publish.workspace import Workspace
+from verifier import limits
+from verifier.audit.log import check_root, parse_entries, read_entries
+from verifier.errors import VerifierError
+from verifier.fetcher import Fetcher
+from verifier.formats import leaves
+from verifier.formats.checkpoint import SignedCheckpoint
+from verifier.log import CHECKPOINT, proof_path
+
+__all__ = ["Recovered", "recover"]
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """What ledger and log have now, and how much of it was new here."""
+
+    entries: int
+    packages: int
+    release: int
+    new_records: int
+
+
+def recover(workspace: Workspace, fetcher: Fetcher, place: str, keyring: Keyring, executor: Executor) -> Recovered:
+    """Bring ledger and log to what `place` shows.
+
+    Raises:
+        LogError: what is here is not the beginning of what is there, or something there is missing or not what was logged. Nothing was changed.
+        VerifierError: the log there is not ours, or cannot be read.
+    """
+    signed = SignedCheckpoint.parse(fetcher.fetch(CHECKPOINT, limits.NOTE_FILE))
+    keyring.policy.witnessed(signed)
+    entries = read_entries(fetcher, signed.checkpoint.size, executor)
+    check_root(entries, signed.checkpoint)
+    log = Log(workspace.log, keyring.log_key)
+    log.check_continued(entries, place)
+    logged = list(parse_entries(entries))
+    named = [leaf for leaf in logged if isinstance(leaf, leaves.Package)]
+    packages = list(executor.map(partial(_package, fetcher), named))
+    records = _records(logged, packages)
+    ledger = workspace.ledger
+    with ledger.lock():
+        known = len(ledger.records)
+        if ledger.records != records[:known]:
+            raise LogError(
+                f"the ledger here is not the beginning of the one that {place} shows: somebody went on from an old copy, or this is another election. "
+                "Move it away, and run this again to have what is public"
+            )
+        _keep_archives(workspace, fetcher, [one for one in records if isinstance(one, Cut)])
+        ledger.follow(records[known:], [one for one in packages if one.name not in ledger])
+    releases = [(index, leaf) for index, leaf in enumerate(logged) if isinstance(leaf, leaves.Release)]
+    lineage = Lineage(ledger.directory)
+    for _, release in releases:
+        lineage.add(int(release.file.partition(".")[0]), release.sha256)
+    log.adopt(entries, signed, releases, len(records), ledger.end)
+    for _, release in releases:
+        _keep_proof(log, fetcher, release)
+    return Recovered(len(entries), len(packages), log.release, len(records) - known)
+
+
+def _package(fetcher: Fetcher, leaf: leaves.Package) -> Package:
+    folder = f"packages/{leaf.package}"
+    try:
+        cover = parse_cover(fetcher.fetch(f"{folder}/{COVER}", builder_limits.COVER_FILE), folder)
+        names = {COVER, cover.rows.file, *(scan.file for scan in cover.scans)}
+        if leaf.signature is not None:
+            names.add(SIGNATURE)
+        package = parse_package(names, lambda name, cap: fetcher.fetch(f"{folder}/{name}", cap), folder)
+    except (VerifierError, BuilderError) as error:
+        raise LogError(f"package {leaf.package} cannot be had: {error}; try another mirror") from None
+    if package.name != leaf.package:
+        raise LogError(f"{folder}/{COVER} is another one than was logged; try another mirror")
+    return package
+
+
+def _records(logged: Sequence[leaves.Leaf], packages: Sequence[Package]) -> list[Record]:
+    found = {package.name: package for package in packages}
+    records: list[Record] = []
+    for leaf in logged:
+        match leaf:
+            case leaves.Package():
+                cover, rows = found[leaf.package].cover, found[leaf.package].rows.count(b"\n") - 1
+                records.append(
+                    PackageRecord(
+                        leaf.package, cover.contest, cover.series, rows, leaf.signature, leaf.signer, leaf.received
+                    )
+                )
+            case leaves.Refused():
+                records.append(RefusedRecord(leaf.package, leaf.rules, leaf.signature, leaf.signer))
+            case leaves.Inputs():
+                records.append(
+                    Cut(
+                        leaf.release, leaf.time, leaf.packages, leaf.definition, leaf.content, leaf.templates,
+                        leaf.trust, leaf.builder, leaf.results, leaf.signers,
+                    )
+                )  # fmt: skip
+            case leaves.Root():
+                records.append(RootRecord(leaf.file, leaf.length, leaf.sha256))
+            case leaves.Redacted():
+                records.append(RedactedRecord(leaf.package, leaf.file, leaf.authority))
+    return records
+
+
+def _keep_archives(workspace: Workspace, fetcher: Fetcher, cuts: Sequence[Cut]) -> None:
+    """What releases were made from: the next one lists it, too."""
+    for name in archive_names(cuts):
+        path = workspace.ledger.directory / "inputs" / name
+        if path.exists():
+            continue
+        try:
+            data = fetcher.fetch(f"inputs/{name}", 2 * builder_limits.INPUTS_ARCHIVE)
+            read_archive(data, name.partition(".")[0], name)
+        except (VerifierError, BuilderError) as error:
+            raise LogError(f"inputs/{name} cannot be had: {error}; try another mirror") from None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        durable.write_file(path, data)
+
+
+def _keep_proof(log: Log, fetcher: Fetcher, release: leaves.Release) -> None:
+    """The proof that was shown: another one under its name would look like tampering."""
+    try:
+        data = fetcher.fetch(proof_path(int(release.file.partition(".")[0])), limits.PROOF_FILE)
+    except VerifierError:
+        return  # it was logged, and stopped before it was public
+    log.keep_proof(release, data)
