@@ -115,6 +115,9 @@ SPECIAL = {
         "needs rows", first=rf"printf '{ROWS}\n1101,,1,,1,2,3,,,,,,,,,,\n' > rows.csv"
     ),
     "terbit publish --attest imports": Special("needs imports", first="mkdir imports"),
+    "terbit rebuild-and-sign --watch 5": Special(
+        "needs another machine, and goes on until it is stopped: tests/publish/test_second.py runs it", instead="true"
+    ),
     "minisign -Vm 1101.json -p minisign.pub": Special("needs what the text says to download", first=DOWNLOAD),
 }
 
