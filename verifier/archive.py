@@ -34,7 +34,7 @@ class ArchiveFetcher:
 
     def check(self) -> None:
         """Look through the archive now; raises as said above."""
-        _ = self._places
+        _ = self._places, self.folder
 
     def __contains__(self, path: str) -> bool:
         return self._name(path) in self._places

@@ -20,9 +20,11 @@ import click
 
 from verifier import limits
 from verifier.cli_audit import audit
+from verifier.cli_bundle import bundle, import_command
 from verifier.cli_compare import compare
 from verifier.cli_mirror import mirror
 from verifier.cli_monitor import monitor
+from verifier.cli_receipt import receipt
 from verifier.cli_trust import TrustOptions, now_option, trust_options
 from verifier.cli_witness import witness
 from verifier.errors import VerificationError, VerifierError
@@ -60,9 +62,12 @@ def main() -> None:
 
 
 main.add_command(audit)
+main.add_command(bundle)
 main.add_command(compare)
+main.add_command(import_command)
 main.add_command(mirror)
 main.add_command(monitor)
+main.add_command(receipt)
 main.add_command(witness)
 
 

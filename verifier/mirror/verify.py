@@ -17,7 +17,7 @@ from verifier.mirror.folder import Folder
 from verifier.mirror.log import check_tiles, read_edge
 from verifier.site import SiteReport, check_site
 
-__all__ = ["verify"]
+__all__ = ["first_root", "verify"]
 
 
 def verify(
@@ -27,17 +27,22 @@ def verify(
 
     The mirror's own state is left out: while a run is under way it may know a newer release than the one that is whole.
     """
-    roots = sorted(folder.state.glob("root_history/*.root.json"), key=lambda file: int(file.name.partition(".")[0]))
-    if not roots:
-        raise VerifierError(f"{folder.state} holds no root; make the mirror anew with terbit-verify mirror init")
     fetcher = DirectoryFetcher(folder.public)
-    root = DirectoryFetcher(roots[0].parent).fetch(roots[0].name, limits.ROOT_METADATA)
+    root = first_root(folder)
     with tempfile.TemporaryDirectory() as state:
         client = Client(fetcher, Path(state), now, root)
         client.refresh()
         if check_log(client, fetcher, Path(state)) is not None:
             _check_tiles(client, fetcher)
         return check_site(client, fetcher, executor, signatures=True, folder=folder.public, progress=progress)
+
+
+def first_root(folder: Folder) -> bytes:
+    """The first root that the mirror trusts."""
+    roots = sorted(folder.state.glob("root_history/*.root.json"), key=lambda file: int(file.name.partition(".")[0]))
+    if not roots:
+        raise VerifierError(f"{folder.state} holds no root; make the mirror anew with terbit-verify mirror init")
+    return DirectoryFetcher(roots[0].parent).fetch(roots[0].name, limits.ROOT_METADATA)
 
 
 def _check_tiles(client: Client, fetcher: DirectoryFetcher) -> None:
