@@ -1,4 +1,4 @@
-"""`terbit recap`: what an official does: make a package of a CSV, and sign it."""
+"""`terbit recap`: what an official does: make a package of a CSV, and sign it; and what he gets for it: a receipt."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import click
 
+from publish.cli.options import directory_option
 from verifier.printable import say
 
 __all__ = ["recap"]
@@ -98,6 +99,36 @@ def pack(
     durable.write_file(output, zip_package(files))
     click.echo(package.name)
     say(f"{output}: hand it in as it is", err=True)
+
+
+@recap.command()
+@click.argument("package", type=click.Path(exists=True, path_type=Path))
+@directory_option
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The receipt to write."
+)
+def receipt(*, package: Path, directory: Path, output: Path) -> None:
+    """Write the sender's receipt for PACKAGE as it was handed in: a proof that it is in the public log, accepted or refused.
+
+    He checks it with terbit-verify receipt, and keeps it: it holds whatever becomes of the package here.
+
+    Example:  terbit recap receipt 1101.zip -o 1101.receipt
+    """
+    from builder import durable
+    from builder.errors import PackageError
+    from builder.recap import read_hand_in
+    from publish.signing.keyring import Keyring
+    from publish.translog.log import Log
+    from publish.translog.receipt import make_receipt
+    from publish.workspace import Workspace
+
+    hand_in = read_hand_in(package)
+    if hand_in is None:
+        raise PackageError("is no package: a folder with recap.toml, or a zip", file=package, rule="readable")
+    workspace = Workspace(directory.resolve())
+    proof = make_receipt(Log(workspace.log, Keyring(workspace).log_key), hand_in.name)
+    durable.write_file(output, proof.encode())
+    say(f"{output}: entry {proof.index} of the log", err=True)
 
 
 def _read(path: Path, cap: int) -> bytes:

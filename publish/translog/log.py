@@ -22,7 +22,7 @@ from verifier.formats import merkle
 from verifier.formats.checkpoint import Checkpoint, SignedCheckpoint, check_log_signature
 from verifier.formats.leaves import Release
 from verifier.formats.note import VerifierKey, sign
-from verifier.formats.tiles import HEIGHT, WIDTH, RightEdge, Tile, node_reader, tiles_between
+from verifier.formats.tiles import ENTRIES, HEIGHT, WIDTH, RightEdge, Tile, node_reader, parse_bundle, tiles_between
 from verifier.formats.tlog_proof import LogProof
 
 __all__ = ["Log", "logged_size", "tiles_on_disk"]
@@ -207,6 +207,12 @@ class Log:
     def prove(self, index: int, signed: SignedCheckpoint) -> LogProof:
         """That entry `index` is in the tree of `signed`, this log's newest checkpoint with what witnesses added."""
         return LogProof(index, merkle.inclusion_proof(index, self.size, self.node), signed)
+
+    def entries(self) -> Iterator[bytes]:
+        """Every entry, in order."""
+        for tile in tiles_between(0, self.size):
+            if tile.level == ENTRIES:
+                yield from parse_bundle(self._read_tile(tile), tile.width)
 
     def release_index(self) -> int:
         """Index of the entry of the newest release."""

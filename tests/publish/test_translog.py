@@ -23,6 +23,7 @@ from tests.election import NIGHT, correction, minutes
 from tests.publish.workspace import deliver, make_workspace, publish, tree
 from tests.verifier.formats.tlog import LOG, WITNESS, signer
 from verifier.audit.log import check_root, parse_entries, read_entries
+from verifier.cli import main as terbit_verify
 from verifier.client import Client
 from verifier.errors import VerificationError
 from verifier.fetcher import DirectoryFetcher
@@ -90,6 +91,37 @@ def test_a_refusal_is_logged_though_nothing_else_is_new(workspace: Path) -> None
     (record,) = [one for one in Ledger(workspace / "ledger").records if isinstance(one, RefusedRecord)]
     assert logged(workspace)[-1].package == record.package  # type: ignore[attr-defined]
     assert check(workspace, workspace / "state", minutes(6)) is not None
+
+
+def test_the_sender_holds_a_receipt(workspace: Path, tmp_path: Path) -> None:
+    """THREATS 28: whoever handed in holds a proof of what became of it, which stands though the publisher drops the package; it fits no other one."""
+    files = correction()
+    deliver(
+        workspace,
+        {"good": files, "bad": {**files, "rows.csv": files["rows.csv"] + b"x\n"}, "other": correction("110102", 1)},
+    )
+    shutil.copytree(workspace / "inbox", tmp_path / "sent")
+    publish(workspace, NIGHT + minutes(5))
+    policy = election(workspace) / "trust" / "tlog-policy.txt"
+    for name in ("good", "other"):
+        sent, kept = tmp_path / "sent" / name, tmp_path / f"{name}.receipt"
+        done = CliRunner().invoke(terbit, ["recap", "receipt", str(sent), "-C", str(workspace), "-o", str(kept)])
+        assert done.exit_code == 0, done.output
+    shutil.copyfile(policy, tmp_path / "policy.txt")
+    shutil.rmtree(workspace)  # the operator has never heard of it
+    told = CliRunner().invoke(
+        terbit_verify,
+        [
+            "receipt",
+            str(tmp_path / "good.receipt"),
+            str(tmp_path / "sent" / "good" / "recap.toml"),
+            "--json",
+            f"--policy={tmp_path / 'policy.txt'}",
+        ],
+    )
+    assert told.exit_code == 0, told.output
+    wrong = ["receipt", str(tmp_path / "good.receipt"), str(tmp_path / "sent" / "other" / "recap.toml")]
+    assert CliRunner().invoke(terbit_verify, [*wrong, f"--policy={tmp_path / 'policy.txt'}"]).exit_code == 4
 
 
 # --- an append, failing at each of its writes -------------------------------------------------------------------------
