@@ -182,7 +182,7 @@ def _pattern(paths: Sequence[str], base: str, election: str) -> str:
     exact = f"^{re.escape(base)}({'|'.join(re.escape(quote(path)) for path in paths)})$"
     if len(exact) <= BAN_LENGTH:
         return exact
-    immutable = r"(targets|packages)/|metadata/[1-9]"
+    immutable = r"(targets|packages|log/tile)/|metadata/[1-9]"
     own = [re.escape(quote(path)) for path in paths if not path.startswith(f"{election}/")]
     return f"^{re.escape(base)}({'|'.join([f'{re.escape(election)}/(?!{immutable}).*', *own])})$"
 

@@ -19,6 +19,7 @@ from publish.progress import Stages
 from publish.release.draft import Draft, object_path
 from publish.signing.keys import read_secret_file
 from publish.workspace import Workspace
+from verifier.log import CHECKPOINT
 from verifier.printable import say
 
 __all__ = ["Purger", "open_purgers"]
@@ -44,7 +45,7 @@ class Purger:
 
     def release(self, draft: Draft, more: Iterable[str], timestamp: int) -> None:
         """Forget what a draft changed and `more` (relative to the election's folder), all of which is shown now under this version of the timestamp."""
-        changed = [*_aliases(draft), *more, *POINTERS]
+        changed = [*_aliases(draft), *more, *POINTERS, CHECKPOINT]
         self._forget(asked_as(self._place.election, changed), str(timestamp))
 
     def renew(self, timestamp: int) -> None:
