@@ -5,6 +5,7 @@ against what the reader made himself.
 """
 
 import hashlib
+import re
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ POLL_SECONDS = 0.5
 
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 FileName = Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,15}\.[a-z0-9-]+\.json\Z")]
+_LIST = re.compile(r"[1-9][0-9]{0,15}\.[a-z0-9-]+\.json")
 PathName = Annotated[
     str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?\Z", max_length=256)
 ]
@@ -55,7 +57,7 @@ class Shared(_Part, frozen=True):
     @property
     def metadata(self) -> list[str]:
         """Names of the metadata that wait for signatures."""
-        return [path.removeprefix("metadata/") for path in self.files if path.startswith("metadata/")]
+        return [name for path in self.files if _LIST.fullmatch(name := path.removeprefix("metadata/"))]
 
     @property
     def is_whole(self) -> bool:

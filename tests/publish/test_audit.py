@@ -24,6 +24,9 @@ from verifier.audit.history import read_history
 from verifier.cli import main
 from verifier.formats import leaves
 from verifier.formats.leaves import Leaf
+from verifier.mirror.init import init
+from verifier.mirror.sync import sync
+from verifier.mirror.upstreams import Upstreams
 
 LATER = NIGHT + minutes(5)
 
@@ -88,6 +91,15 @@ def test_a_copy_passes_offline(site: Published, tmp_path: Path) -> None:
     root = shutil.copy(site.root, tmp_path / "root.json")
     shutil.rmtree(site.folder)
     assert audit(copy, Path(root)).exit_code == 0
+
+
+def test_a_mirror_passes(site: Published, tmp_path: Path) -> None:
+    """What a mirror keeps is enough for an audit."""
+    mirror = init(tmp_path / "mirror", [str(site.public)], None, site.root, None)
+    with mirror.lock():
+        sync(mirror, Upstreams(mirror.settings.upstreams), LATER)
+    done = audit(tmp_path / "mirror" / "public", site.root)
+    assert done.exit_code == 0, done.output
 
 
 def _insider(change: Callable[[str, bytes], bytes]) -> Callable[..., Iterator[object]]:

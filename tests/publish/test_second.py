@@ -15,7 +15,7 @@ from builder.pack import read_pack, write_pack
 from builder.site import Site, entry_of
 from publish.cli.keys import create_keys
 from publish.cli.main import terbit
-from publish.errors import PendingError, SigningError
+from publish.errors import PendingError, PublishError, SigningError
 from publish.progress import Stages
 from publish.release.flow import Flow
 from publish.release.second import Outcome, SecondSigner
@@ -24,6 +24,7 @@ from publish.targets.local import LocalTarget
 from publish.workspace import Workspace
 from tests.election import NIGHT, correction, minutes, write_definition
 from tests.publish.workspace import deliver, publish, tree
+from tests.storage import BUCKET, Server, seaweedfs
 from verifier.client import Client
 from verifier.fetcher import DirectoryFetcher
 from verifier.site import check_site
@@ -348,6 +349,62 @@ def test_stopped_anywhere_both_go_on(pair: Pair, monkeypatch: pytest.MonkeyPatch
         if (pair.publisher / "public" / "uji" / "latest.json").exists():
             break
     assert pair.check() == 1
+
+
+def test_a_bucket_does_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exchange may be a private prefix of a bucket, where the publisher's machine and the second signer's meet."""
+    for name, value in Server("").environment().items():
+        monkeypatch.setenv(name, value)
+    with seaweedfs(tmp_path / "weed") as server:
+        place = f'bucket = "{BUCKET}"\nendpoint = "{server.url}"\nprefix = "private/"'
+        pair = Pair(tmp_path, CONFIG.replace('folder = "../exchange"', place))
+        deliver(pair.publisher)
+        pair.release()
+        held = server.keys(prefix="private/")
+        assert any(key.endswith("uji/draft/1/draft.json") for key in held)
+    assert pair.check() == 1
+
+
+@pytest.mark.parametrize("roles", ["results", "snapshot", "site"])
+def test_any_role_may_want_two(tmp_path: Path, roles: str) -> None:
+    """A second signature may be asked for on the results alone, or on any other online role."""
+    parts = {part.partition("]")[0]: f"\n[{part}" for part in CONFIG.split("\n[")[1:]}
+    pair = Pair(tmp_path, f"workers = 1{parts[f'roles.{roles}']}{parts['exchange']}")
+    deliver(pair.publisher)
+    pair.release()
+    assert pair.check() == 1
+
+
+@pytest.mark.parametrize("signature", ["", "zz" * 64, "00" * 64, "00" * 70_000])
+def test_what_is_no_signature_counts_for_nothing(pair: Pair, signature: str) -> None:
+    """Whatever stands where a signature belongs, it is no signature or it is one."""
+    pair.hold()
+    pair.sign()
+    (answer,) = pair.exchange.glob("draft/1/signatures/*.json")
+    told = json.loads(answer.read_bytes())
+    told["signatures"] = {name: dict.fromkeys(one, signature) for name, one in told["signatures"].items()}
+    answer.write_text(json.dumps(told))
+    with pytest.raises(SigningError, match="needs 2"):
+        publish(pair.publisher)
+
+
+@pytest.mark.parametrize("path", ["draft/current.json", "draft/1/draft.json"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"format":"terbit-draft-1","release":0}',
+        b'{"format":"terbit-draft-1","release":1,"files":{"../../x":[1,""]}}',
+    ],
+)
+def test_an_exchange_full_of_junk_is_told(pair: Pair, path: str, data: bytes) -> None:
+    """What is no draft is refused with its place."""
+    pair.hold()
+    (pair.exchange / path).write_bytes(data)
+    with pytest.raises(PublishError, match=path):
+        pair.sign()
 
 
 def test_the_command_line(pair: Pair) -> None:
