@@ -100,13 +100,13 @@ SPECIAL = {
     "terbit-verify compare tallies.csv ADDRESS-OF-THE-SITE --all --html report.html --csv differences.csv": Special(
         "tells what the tallies leave out", code=1
     ),
-    "terbit-verify monitor ADDRESS-OF-THE-SITE mirror/public/contoh-2029 --root-sha256 ROOT-FINGERPRINT": Special(
-        "mirrors do not carry the log yet",
-        instead="terbit-verify monitor ADDRESS-OF-THE-SITE --root-sha256 ROOT-FINGERPRINT",
+    "terbit recap receipt 1101.zip -o 1101.receipt": Special(
+        "needs a package that came in",
+        first="cp -r ledger/packages/$(ls ledger/packages | head -n 1) 1101; cp public/contoh-2029/trust/tlog-policy.txt .",
+        instead="terbit recap receipt 1101 -o 1101.receipt",
     ),
-    "terbit-verify monitor ADDRESS-OF-THE-SITE mirror/public/contoh-2029 --all --html score.html": Special(
-        "mirrors do not carry the log yet",
-        instead="terbit-verify monitor ADDRESS-OF-THE-SITE --all --html score.html",
+    "terbit recover https://hasil.example.id/pemilu-2029": Special(
+        "needs the address", instead="terbit recover public/contoh-2029"
     ),
     "ssh-keygen -t ed25519-sk -f petugas-1101": Special(
         "needs a hardware key", instead="ssh-keygen -q -t ed25519 -N '' -f petugas-1101"
