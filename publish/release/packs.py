@@ -22,7 +22,7 @@ from verifier.formats import ustar
 __all__ = ["PACK_LENGTH", "write_packs"]
 
 # Small enough to be held in memory and sent in one request over a poor line, large enough for one release to need few.
-PACK_LENGTH = 64_000_000
+PACK_LENGTH = 80_000_000
 OPEN_FILES = 64
 SITE, TRUST, SNAPSHOT = "site", "trust", "snapshot"
 

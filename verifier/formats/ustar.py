@@ -72,9 +72,7 @@ def size_of(path: str, length: int) -> int:
 def encode(files: Iterable[tuple[str, bytes]]) -> Iterator[bytes]:
     """The parts of an archive of `files`, whose paths come in ascending order of their UTF-8 bytes."""
     for path, data in files:
-        yield header(path, len(data))
-        yield data
-        yield padding(len(data))
+        yield b"".join((header(path, len(data)), data, padding(len(data))))
     yield END
 
 
