@@ -68,12 +68,12 @@ class SecondSigner:
         before = self.exchange.answer(shared.release, keyids[0])
         if before is not None and before.draft == shared.sha256 and not (again and before.differs):
             return None
-        self.keyring.check()
         follower = Follower(self.workspace, self.keyring.trust, self.places, self.now)
         with self.stages.stage("follow"):
             differences = follower.follow(self.exchange.fetch(shared, RECORDS), shared.release)
         signatures: dict[str, dict[str, str]] = {}
         if not differences:
+            self.keyring.check()
             workers = Workers(self.workspace.directory, self.workspace.config.workers)
             try:
                 signatures, differences = _Rebuild(self, shared, workers).compare()

@@ -271,6 +271,23 @@ def test_other_inputs_are_named(pair: Pair) -> None:
     assert pair.check(NIGHT + minutes(1)) == 1
 
 
+def test_another_definition_or_trust_is_named(pair: Pair) -> None:
+    """What the offline keys have signed must be the same on both machines, and the refusal says what to copy."""
+    offline = [f"--key={pair.publisher}/keys/offline/root-{number}.key" for number in (1, 2)]
+    with (pair.publisher / "content" / "election.toml").open("a") as file:
+        file.write("# changed\n")
+    assert CliRunner().invoke(terbit, ["keys", "refresh", "-C", str(pair.publisher)]).exit_code == 3
+    assert CliRunner().invoke(terbit, ["sign", "-C", str(pair.publisher), "--yes", *offline]).exit_code == 0
+    pair.hold()
+    found = pair.sign()
+    assert found is not None
+    assert [line.partition(":")[0] for line in found.differences] == ["definition", "trust"]
+    for name in ("content", "keys/metadata", "keys/trust"):
+        shutil.copytree(pair.publisher / name, pair.second / name, dirs_exist_ok=True)
+    pair.release(NIGHT + minutes(1))
+    assert pair.check(NIGHT + minutes(1)) == 1
+
+
 def test_a_package_that_breaks_a_rule_is_not_followed(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """THREATS 19: what a compromised intake let through is judged again."""
     with monkeypatch.context() as broken:
