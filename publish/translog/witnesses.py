@@ -14,7 +14,6 @@ from threading import Thread
 from time import monotonic
 from typing import TypeVar
 
-from publish.errors import LogError
 from verifier import limits
 from verifier.errors import FetchError, VerificationError, VerifierError
 from verifier.formats import merkle
@@ -42,11 +41,7 @@ class Asked:
 
 
 def ask(policy: Policy, signed: SignedCheckpoint, node: merkle.Node, sizes: Mapping[str, int], seconds: float) -> Asked:
-    """Ask every witness with an address that has not cosigned `signed` yet. `sizes`: what each had cosigned, as far as known.
-
-    Raises:
-        LogError: a witness has seen more of this log than there is: this is an old copy.
-    """
+    """Ask every witness with an address that has not cosigned `signed` yet. `sizes`: what each had cosigned, as far as known."""
     there = policy.witnessed(signed)
     missing = [one for one in policy.witnesses if one.url and one.name not in there]
     known, failed = dict(sizes), {one.name: f"no answer within {seconds:g} seconds" for one in missing}
@@ -81,12 +76,12 @@ def _answers(
     witnesses: Sequence[Witness], work: Callable[[Witness], T], seconds: float
 ) -> list[tuple[str, T | VerifierError]]:
     """What came within the time limit. Whoever has not answered by then is not waited for, also not at the program's end."""
-    queue: SimpleQueue[tuple[str, T | VerifierError | LogError]] = SimpleQueue()
+    queue: SimpleQueue[tuple[str, T | VerifierError]] = SimpleQueue()
 
     def one(witness: Witness) -> None:
         try:
             queue.put((witness.name, work(witness)))
-        except (VerifierError, LogError) as error:
+        except VerifierError as error:
             queue.put((witness.name, error))
 
     for witness in witnesses:
@@ -95,12 +90,9 @@ def _answers(
     end = monotonic() + seconds
     while len(found) < len(witnesses):
         try:
-            name, answer = queue.get(timeout=max(end - monotonic(), 0))
+            found.append(queue.get(timeout=max(end - monotonic(), 0)))
         except Empty:
             break
-        if isinstance(answer, LogError):
-            raise answer
-        found.append((name, answer))
     return found
 
 
@@ -113,9 +105,9 @@ def _ask(
     if status == CONFLICT:
         size = parse_size(answer)
         if size > signed.checkpoint.size:
-            raise LogError(
-                f"the witness {witness.name} has cosigned {size} entries of this log, and here are {signed.checkpoint.size}: this is an old copy. "
-                "Restore the newest one, or rebuild it from what is public: terbit recover URL"
+            # Its bare word must not stop a publisher; the checkpoint that it shows, which has our own signature, does (`remembered`).
+            raise VerificationError(
+                f"{witness.url} says that it has cosigned {size} entries of this log, and here are {signed.checkpoint.size}"
             )
         status, answer = _add_checkpoint(fetcher, signed, node, size)
     if status == UNPROCESSABLE:

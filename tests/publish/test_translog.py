@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from publish.translog.log import Log
 from publish.workspace import Workspace
 from tests.election import NIGHT, correction, minutes
 from tests.publish.workspace import deliver, make_workspace, publish, tree
-from tests.verifier.formats.tlog import LOG, WITNESS, signer
+from tests.verifier.formats.tlog import LOG, WITNESS, signer, verifier_key
 from verifier.audit.log import check_root, parse_entries, read_entries
 from verifier.cli import main as terbit_verify
 from verifier.client import Client
@@ -30,7 +31,7 @@ from verifier.fetcher import DirectoryFetcher
 from verifier.formats import merkle
 from verifier.formats.checkpoint import Checkpoint, SignedCheckpoint
 from verifier.formats.leaves import Inputs, Package, Release, Root
-from verifier.formats.note import sign
+from verifier.formats.note import COSIGNATURE_V1, sign
 from verifier.formats.tiles import RightEdge, node_reader
 from verifier.formats.tlog_proof import LogProof
 from verifier.log import CHECKPOINT, LogReport, check_log, proof_path
@@ -484,3 +485,57 @@ def test_recover_believes_nothing(workspace: Path, tmp_path: Path, what: str) ->
     assert done.exit_code != 0
     after = tree(lost / "ledger", leave_out=("lock",)) if (lost / "ledger").exists() else {}
     assert after == before
+
+
+@contextmanager
+def answering(status: int, body: bytes) -> Iterator[str]:
+    """A hostile witness that answers all requests alike."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_GET()
+
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+HOSTILE = {
+    "a size that cannot be": (409, b"9000000000000000000\n"),
+    "junk": (200, b"\xff" * 1000),
+    "foreign lines": (200, "— stranger.example/w AAAAAAAA\n".encode() * 3),
+    "a lie about a fork": (422, b""),
+    "too much": (200, b"x" * 1_000_000),
+}
+
+
+@pytest.mark.parametrize(("status", "body"), HOSTILE.values(), ids=HOSTILE.keys())
+def test_one_hostile_witness_stops_nobody(workspace: Path, tmp_path: Path, status: int, body: bytes) -> None:
+    """THREATS 14: whatever one witness answers costs its own cosignature; where the others are a quorum, the release goes out."""
+    with witness(workspace, tmp_path / "saksi") as server, answering(status, body) as hostile:
+        policy = workspace / "keys" / "tlog-policy.txt"
+        other = verifier_key(11, "jahat.example/w", COSIGNATURE_V1)
+        policy.write_text(
+            policy.read_text().replace("quorum none\n", f"witness jahat {other.encode()} {hostile}\nquorum none\n")
+        )
+        ask_for(workspace, server.url)
+        assert publish(workspace, NIGHT + minutes(5))[1]["release"] == 2
+    report = check(workspace, workspace / "state", minutes(6))
+    assert report is not None
+    assert list(report.witnesses) == ["saksi"]
