@@ -1,6 +1,6 @@
 """The log's speed: 10,000 entries appended to a log of a million, and the proof of any entry from tiles.
 
-    python bench/log.py [--size 1000000]
+python bench/log.py [--size 1000000]
 """
 
 import argparse

@@ -102,7 +102,9 @@ def _shown(workspace: Workspace, name: str, expected: Expected, keys: Sequence[P
 
     where = f"target {name}"
     try:
-        seen = next(target for target in open_targets(workspace, lambda text: None) if target.name == name).read(TIMESTAMP)
+        seen = next(target for target in open_targets(workspace, lambda text: None) if target.name == name).read(
+            TIMESTAMP
+        )
     except TargetError as error:
         return Finding("fail", where, str(error), f"mend that, then: terbit reconcile {name}")
     return judge_shown(where, seen.data if seen else b"", expected, keys)

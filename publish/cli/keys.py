@@ -264,7 +264,13 @@ def create_keys(
     given = passphrases or Passphrases(None, None)
     origin = workspace.config.log_origin(definition.election.id)
     return initialize(
-        store, given, definition.election.groups, trust_files(workspace.inputs), now=now, random=os.urandom, origin=origin
+        store,
+        given,
+        definition.election.groups,
+        trust_files(workspace.inputs),
+        now=now,
+        random=os.urandom,
+        origin=origin,
     )
 
 

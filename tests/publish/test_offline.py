@@ -116,7 +116,9 @@ def test_offline_keys_can_be_made_elsewhere(tmp_path):
 def test_passphrases_close_the_keys_they_are_for(tmp_path):
     """Online keys take the online passphrase."""
     store = KeyStore(tmp_path / "keys", config())
-    ceremony.initialize(store, Passphrases(None, b"open"), GROUPS, DEFINITION, now=NOW, random=os.urandom, origin=ORIGIN)
+    ceremony.initialize(
+        store, Passphrases(None, b"open"), GROUPS, DEFINITION, now=NOW, random=os.urandom, origin=ORIGIN
+    )
     with pytest.raises(KeyFileError, match="give its passphrase"):
         store.secret("site", store.public("site"), None)
     assert store.secret("site", store.public("site"), b"open").public == store.public("site")

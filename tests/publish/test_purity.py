@@ -54,6 +54,7 @@ def current(workspace: Path) -> dict[str, str]:
     snapshot = json.loads((metadata / f"{release}.snapshot.json").read_text())["signed"]["meta"]
     names = {f"{meta['version']}.{name}" for name, meta in snapshot.items()} | {
         f"{release}.snapshot.json",
+        f"{release}.snapshot.json.tlog-proof",
         "1.root.json",
     }
     kept = tree(workspace / "public", leave_out=CLOCK)
@@ -116,7 +117,7 @@ def test_only_what_changed(tmp_path: Path) -> None:
     }
     assert changed == pages | {"uji/index.html", "uji/latest.json", "uji/log/checkpoint", "uji/metadata/timestamp.json"}
     added = {path.rsplit("/", 1)[1] for path in set(after) - set(before) if "/metadata/" in path}
-    assert added == {"2.ppwp.json", "2.ppwp-1101.json", "2.site.json", "2.snapshot.json"}
+    assert added == {"2.ppwp.json", "2.ppwp-1101.json", "2.site.json", "2.snapshot.json", "2.snapshot.json.tlog-proof"}
 
 
 def test_template_upgrade(copy: Path) -> None:
@@ -140,7 +141,13 @@ def test_content_change(copy: Path) -> None:
     publish(copy, NIGHT + minutes(10))
     after = tree(copy / "public")
     changed = {path for path in before if before[path] != after[path]}
-    assert changed == {"uji/tentang.html", "uji/index.html", "uji/latest.json", "uji/log/checkpoint", "uji/metadata/timestamp.json"}
+    assert changed == {
+        "uji/tentang.html",
+        "uji/index.html",
+        "uji/latest.json",
+        "uji/log/checkpoint",
+        "uji/metadata/timestamp.json",
+    }
 
 
 def test_late_package(copy: Path) -> None:
