@@ -18,7 +18,7 @@ __all__ = ["LANGUAGES", "ContentPage", "parse_page", "read_pages"]
 
 LANGUAGES = ("id", "en")
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
-_RESERVED_SLUGS = frozenset(["index", "portal", "gone", "gone-1", "gone-2"])
+_RESERVED_SLUGS = frozenset(["index", "portal", "gone", "gone-1", "gone-2", "gone-3"])
 _ATTRIBUTES = {
     "a": {"href", "title", "hreflang"},
     "img": {"src", "alt", "title", "width", "height"},

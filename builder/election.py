@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -28,6 +28,7 @@ __all__ = [
     "Definition",
     "Election",
     "Kind",
+    "Tile",
     "load_definition",
     "parse_election",
 ]
@@ -62,6 +63,8 @@ Identifier = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*\Z", m
 Count = Annotated[int, msgspec.Meta(ge=0, le=limits.FIGURE)]
 # A link on every page: one with another scheme could run as a script.
 Contact = Annotated[str, msgspec.Meta(pattern=r"^(mailto:|https://)[!-~]+\Z", max_length=limits.NAME_CHARACTERS)]
+Address = Annotated[str, msgspec.Meta(pattern=r"^https://[!-~]+/\Z", max_length=limits.NAME_CHARACTERS)]
+Place = Annotated[int, msgspec.Meta(ge=0, le=limits.TILE_PLACE)]
 
 
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -118,6 +121,15 @@ class Contest(_Part, frozen=True):
         return self.votes + self.fields
 
 
+class Tile(_Part, frozen=True):
+    """One area's place on the map of the contests' top areas: counted from the upper left."""
+
+    area: str
+    column: Place
+    row: Place
+    label: Annotated[str, msgspec.Meta(min_length=1, max_length=4)]
+
+
 class Election(_Part, frozen=True):
     """`election.toml`."""
 
@@ -132,7 +144,11 @@ class Election(_Part, frozen=True):
     parties: tuple[Party, ...] = ()
     station_title: Title = Title(id="TPS", en="Polling station")
     contact: Contact | None = None
+    address: Address | None = None
     test: bool = False
+    languages: tuple[Literal["id", "en"], ...] = ("id",)
+    area_time_zones: dict[str, str] = {}
+    tiles: tuple[Tile, ...] = ()
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -175,7 +191,7 @@ def load_definition(directory: Path) -> Definition:
     path = candidates[0]
     packed = _read(path, limits.AREAS_FILE)
     areas = parse_areas(_unpack(packed, path) if path.suffix == ".gz" else packed, election, path)
-    _check_contest_areas(election, areas, toml_path)
+    _check_named_areas(election, areas, toml_path)
     return Definition(election, areas, {"election.toml": toml, path.name: packed})
 
 
@@ -207,7 +223,11 @@ def _election_problems(election: Election, parties: list[str]) -> Iterator[tuple
         yield f"contest {word!r} stands twice", "contests.id", "duplicate-contest", word
     if word := _repeated(parties):
         yield f"party {word!r} stands twice", "parties.id", "duplicate-party", word
-    for zone in election.time_zones:
+    if election.languages[:1] != ("id",) or _repeated(list(election.languages)):
+        yield "the languages of the pages are id, or id and en", "languages", "languages", ""
+    if word := _repeated([f"column = {tile.column}, row = {tile.row}" for tile in election.tiles]):
+        yield f"two tiles stand at {word}", "tiles", "duplicate-tile", word
+    for zone in (*election.time_zones, *election.area_time_zones.values()):
         if not re.fullmatch(r"[A-Za-z_]+(/[A-Za-z_-]+){0,2}", zone):
             yield f"{zone!r} is not a time zone such as Asia/Jakarta", "time_zones", "time-zone", zone
 
@@ -233,15 +253,14 @@ def _contest_problems(contest: Contest, parties: list[str]) -> Iterator[tuple[st
             yield f"party {party!r} is not in [[parties]]", "contests.candidates.party", "unknown-party", party
 
 
-def _check_contest_areas(election: Election, areas: Areas, file: Path) -> None:
-    for contest in election.contests:
-        if contest.area is not None and contest.area not in areas.index:
-            raise DefinitionError(
-                f"contest {contest.id!r}: area {contest.area!r} is not in {areas.file}",
-                file=file,
-                field="contests.area",
-                rule="unknown-area",
-            )
+def _check_named_areas(election: Election, areas: Areas, file: Path) -> None:
+    named = [(f"contest {one.id!r}", one.area, "contests.area") for one in election.contests if one.area is not None]
+    named += [("area_time_zones", area, "area_time_zones") for area in election.area_time_zones]
+    named += [(f"tile {tile.label!r}", tile.area, "tiles.area") for tile in election.tiles]
+    for what, area, field in named:
+        if area not in areas.index:
+            problem = f"{what}: area {area!r} is not in {areas.file}"
+            raise DefinitionError(problem, file=file, field=field, rule="unknown-area")
 
 
 def _repeated(values: list[str]) -> str | None:

@@ -7,7 +7,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 
 from builder.content import LANGUAGES, read_pages
@@ -17,8 +17,9 @@ from builder.hashing import input_hash
 from builder.inputs import archive_names, kept_archive
 from builder.ledger import Cut, Ledger, PackageRecord
 from builder.mirrors import MIRRORS_FILE, mirrors_list
+from builder.navigation import Navigation
 from builder.pack import Entry
-from builder.pages import GONE_DATA, GONE_PAGES, Pages
+from builder.pages import GONE_DATA, GONE_PAGES, Pages, language_folder
 from builder.recap import Cover
 from builder.results import View, Views, encode_view
 from builder.rows import Rows
@@ -100,7 +101,8 @@ class Site:
         self.inputs, self.ledger, self.tallies = inputs, ledger, tallies
         self.definition, self.cuts = inputs.definition, ledger.cuts
         self.releases = package_releases(self.cuts)
-        self.pages = Pages(inputs.templates, self.definition.election)
+        self._pages = lru_cache(maxsize=None)(partial(Pages, inputs.templates, self.definition.election))
+        self._navigation = Navigation(self.definition)
         self.covers = lru_cache(maxsize=4096)(self._cover)
         self._rows_by_path = lru_cache(maxsize=None)(self._row_paths)
 
@@ -124,10 +126,17 @@ class Site:
         releases = self.tallies[part.contest].areas["release"].gather(list(part.rows)).to_list()
         all_pages = self.pages_release > since
         rows = [row for row, release in zip(part.rows, releases, strict=True) if all_pages or release > since]
-        for view in self.views(part.contest, rows):
+        for row, view in zip(rows, self.views(part.contest, rows), strict=True):
             if view["release"] > since:
                 yield entry_of(view["path"], encode_view(view))
-            yield entry_of(view["path"].removesuffix("json") + "html", self.pages.area_page(view))
+            for language in self.definition.election.languages:
+                yield entry_of(*self._area_page(row, view, language))
+
+    def _area_page(self, row: int, view: View, language: str) -> tuple[str, bytes]:
+        """An area's page in one language, with its path."""
+        around = self._navigation.around(self.tallies[view["contest"]].contest, row)
+        path = f"{language_folder(language)}{view['path'].removesuffix('json')}html"
+        return path, self._pages(language).area_page(view, around)
 
     def views(self, contest: str, rows: Sequence[int]) -> Iterable[View]:
         def time_of(release: int) -> str:
@@ -146,14 +155,19 @@ class Site:
         cut = self.cuts[-1]
         nations = [(contest, self._top_view(contest)) for contest in self.definition.election.contests]
         content = read_pages(self.inputs.content / "pages")
-        yield entry_of("index.html", self.pages.index_page(cut.release, cut.time, nations, content))
-        yield entry_of("portal.html", self.pages.portal_page([self.definition.election]))
+        for language in self.definition.election.languages:
+            front = self._pages(language).index_page(cut.release, cut.time, nations, content)
+            yield entry_of(f"{language_folder(language)}index.html", front)
+        pages = self._pages(LANGUAGES[0])
+        yield entry_of("portal.html", pages.portal_page([self.definition.election]))
         for depth, name in enumerate(GONE_PAGES):
-            yield entry_of(name, self.pages.gone_page(depth))
+            yield entry_of(name, pages.gone_page(depth))
         yield entry_of(GONE_DATA, encode_view({"format": "terbit-gone-1", "election": self.definition.election.id}))
         yield entry_of("schema/results.json", (Path(__file__).parent / "results.schema.json").read_bytes())
+        slugs = {(page.slug, page.language) for page in content}
         for page in content:
-            yield entry_of(page.path, self.pages.content_page(page.slug, page.language, page.html, page.title))
+            languages = [one for one in LANGUAGES if (page.slug, one) in slugs]
+            yield entry_of(page.path, self._pages(page.language).content_page(page, languages))
         templates = self.inputs.template_files
         yield entry_of("sw.js", join_modules(templates, "sw"))
         yield entry_of("assets/periksa.html", standalone_checker(templates))
@@ -170,13 +184,16 @@ class Site:
 
     def render(self, path: str) -> bytes | None:
         """One file by its path, for previews; None if the site has none of that name."""
-        for contest in self.definition.election.contests:
-            if path.startswith(f"{contest.id}/"):
-                row = self._rows_by_path(contest.id).get(path.rsplit(".", 1)[0])
-                if row is None:
-                    return None
-                view = next(iter(self.views(contest.id, [row])))
-                return encode_view(view) if path.endswith(".json") else self.pages.area_page(view)
+        languages = self.definition.election.languages
+        language = next((one for one in languages[1:] if path.startswith(language_folder(one))), languages[0])
+        name, _, kind = path.removeprefix(language_folder(language)).rpartition(".")
+        contest = name.partition("/")[0]
+        if contest in self.tallies:
+            row = self._rows_by_path(contest).get(name)
+            if row is None or kind not in {"json", "html"} or (kind == "json" and language != languages[0]):
+                return None
+            view = next(iter(self.views(contest, [row])))
+            return encode_view(view) if kind == "json" else self._area_page(row, view, language)[1]
         files = self.input_files(0) if path.startswith("inputs/") else self.site_files()
         return next((data for entry, data in files if entry.path == path), None)
 

@@ -21,12 +21,13 @@ from markupsafe import Markup, escape
 from builder import limits
 from builder.errors import ContentError
 
-__all__ = ["TEMPLATE_SUFFIXES", "FastTemplates", "Templates", "Texts", "read_templates", "read_texts"]
+__all__ = ["TEMPLATE_SUFFIXES", "FastTemplates", "Templates", "Texts", "compact_style", "read_templates", "read_texts"]
 
-TEMPLATE_SUFFIXES = frozenset([".html", ".toml"])
+TEMPLATE_SUFFIXES = frozenset([".css", ".html", ".toml"])
 _SEPARATOR = "\x1f"
 _TEXT = re.compile(r"\[\[ ([a-z_]+) \]\]")
 _MACRO = re.compile(r"{% macro ([a-z]\w*)")
+_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 
 Texts = Mapping[str, Any]
 
@@ -69,6 +70,12 @@ def read_texts(sources: Mapping[str, str], language: str) -> Texts:
         raise ContentError(f"not TOML: {error}", file=file, rule="syntax") from error
 
 
+def compact_style(css: str) -> str:
+    """A style sheet without comments and needless space: every page carries it, and the policy names it by its hash."""
+    flat = "".join(line.strip() for line in _COMMENT.sub("", css).split("\n"))
+    return re.sub(r" *([{};,]) *|(?<=:) +", r"\1", flat)
+
+
 def cells(texts: Iterable[str]) -> Markup:
     """Template filter: texts as `<td>` cells. One escape for a row: most of a page is figures."""
     row = str.replace(escape(_SEPARATOR.join(texts)), _SEPARATOR, "<td>")
@@ -78,9 +85,7 @@ def cells(texts: Iterable[str]) -> Markup:
 class Templates:
     """The templates in one language."""
 
-    def __init__(
-        self, sources: Mapping[str, str], language: str, words: Mapping[str, str], *, components: bool = True
-    ) -> None:
+    def __init__(self, sources: Mapping[str, str], language: str, words: Mapping[str, str]) -> None:
         self._sources, self._language, self._words = sources, language, words
         self._macros: dict[str, Callable[..., str]] = {}
         # Whoever audits a site renders with templates that a stranger published: they must not reach beyond their values.
@@ -95,7 +100,7 @@ class Templates:
         )
         self._environment.filters["cells"] = cells
         for name in sorted(sources):
-            if components and name.startswith("components/"):
+            if name.startswith("components/"):
                 self._add_component(name)
 
     def render(self, name: str, values: dict[str, Any]) -> str:
@@ -141,7 +146,7 @@ class Templates:
         if name not in self._sources:
             return None
         # Jinja names the file in tracebacks by the second value: that is how an error finds its line.
-        return put_words(self._sources[name], name, self._language, self._words), name, None
+        return _ready(self._sources, name, self._language, self._words), name, None
 
 
 class FastTemplates:
@@ -159,9 +164,9 @@ class FastTemplates:
 
         self._environment = minijinja.Environment(
             templates={
-                name: ("" if name in macros else imports(source)) + put_words(source, name, language, words)
+                name: ("" if name in macros else imports(source)) + _ready(sources, name, language, words)
                 for name, source in sources.items()
-                if name.endswith(".html")
+                if name.endswith((".html", ".css"))
             },
             filters={"cells": cells},
             auto_escape_callback=lambda _: True,
@@ -184,6 +189,12 @@ class FastTemplates:
             raise ContentError(what, file=error.name or name, line=error.line, rule="template") from error
         except (TypeError, ValueError) as error:
             raise ContentError(str(error), file=name, rule="template") from error
+
+
+def _ready(sources: Mapping[str, str], name: str, language: str, words: Mapping[str, str]) -> str:
+    """A template's source as it is compiled."""
+    source = sources[name]
+    return compact_style(source) if name.endswith(".css") else put_words(source, name, language, words)
 
 
 def put_words(source: str, name: str, language: str, words: Mapping[str, str]) -> str:

@@ -8,14 +8,17 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 from posixpath import splitext
 
-__all__ = ["IMMUTABLE", "SECURITY_HEADERS", "cache_control", "content_type", "headers_for"]
+__all__ = ["IMMUTABLE", "PAGE_STYLES", "SECURITY_HEADERS", "cache_control", "content_type", "headers_for"]
 
+# The style sheet that each page carries (site_templates/assets/terbit.css as builder/templates.py compacts it), the newest first: a mirror that was
+# updated later or earlier than the site still shows it. A site with a style sheet of its own links to it.
 # Nothing inline runs, nothing foreign loads, and a script cannot turn text into markup: that is what stands between a
 # hostile name and a reader, should a template ever fail to escape it. The one Trusted Types policy lets through the
 # address of the checker (site_templates/assets/periksa.js). The checker itself repeats this policy for what it answers
 # with: site_templates/check/headers.js.
+PAGE_STYLES = ("'sha256-OxFH3pqOlzJZOHXnSTGVfdJk4z7ctIv2fkA62HZWDiM='",)
 PAGE_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; worker-src 'self'; "
+    f"default-src 'none'; script-src 'self'; style-src 'self' {' '.join(PAGE_STYLES)}; img-src 'self'; connect-src 'self'; worker-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'; trusted-types terbit"
 )

@@ -1,13 +1,30 @@
-// An unsigned hint that this page has changed since it was loaded: an area's page asks its own JSON, the front page
-// latest.json. Pages are complete without it, and nobody should trust it: who verifies takes the release from signed
-// metadata. Text goes in by textContent alone, so Trusted Types need no policy.
+// Unsigned hints of what is current, from latest.json: whether the page has changed since (then its own results file is asked too), when the next update is due,
+// that one is overdue, or that all stands still. Pages are complete without it, and nobody should trust it: who verifies takes the release from signed
+// metadata. Texts stand in the page and go in by textContent alone, so Trusted Types need no policy.
 "use strict";
-const hint = document.getElementById("newer");
-fetch(hint.dataset.latest, { cache: "no-cache", credentials: "omit" })
-  .then((answer) => (answer.ok ? answer.json() : {}))
-  .then(({ release }) => {
-    if (!Number.isSafeInteger(release) || release <= Number(hint.dataset.release)) return;
-    hint.textContent = hint.dataset.text.replace("{release}", String(release));
-    hint.hidden = false;
-  })
-  .catch(() => {});
+(() => {
+const place = document.getElementById("latest");
+const texts = place.dataset;
+const ask = (path) => fetch(path, { cache: "no-cache", credentials: "omit" }).then((answer) => (answer.ok ? answer.json() : {}));
+const time = (spelt) => new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "long", timeStyle: "short" }).format(new Date(spelt));
+const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "?");
+
+function say(text, values) {
+  place.append(Object.assign(document.createElement("p"), { textContent: fill(text, values) }));
+}
+
+function sayNewer(release) {
+  if (Number.isSafeInteger(release) && release > Number(texts.release)) say(texts.newer, { release });
+}
+
+async function tell() {
+  const { release, expires, frozen } = await ask(texts.latest);
+  if (frozen) say(texts.frozen, { since: time(frozen.since), reason: frozen.reason });
+  if (expires && new Date(expires) < new Date()) say(texts.overdue, { expires: time(expires) });
+  else if (expires) document.getElementById("due").textContent = fill(texts.due, { expires: time(expires) });
+  if (texts.own && release > Number(texts.release)) sayNewer((await ask(texts.own)).release);
+  else sayNewer(release);
+}
+
+tell().catch(() => {});
+})();

@@ -17,7 +17,7 @@ from datetime import datetime
 from verifier import limits
 from verifier.client import Client
 from verifier.errors import FormatError, StaleError, VerificationError, VerifierError
-from verifier.files import SignedFile, is_pack, object_path
+from verifier.files import SignedFile, is_pack, is_results, object_path
 from verifier.formats.tlog_proof import LogProof
 from verifier.log import CHECKPOINT, check_log, proof_path
 from verifier.mirror.budget import Budget
@@ -34,7 +34,7 @@ from verifier.surroundings import unlisted
 __all__ = ["Outcome", "served_version", "sync"]
 
 GONE_DATA = "gone.json"
-GONE_PAGES = ("gone.html", "gone-1.html", "gone-2.html")
+GONE_PAGES = ("gone.html", "gone-1.html", "gone-2.html", "gone-3.html")
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ class _Run:
                 self._files[path] = file
                 if same or listed.get(path) == file.sha256:
                     self._unchanged.add(path)
-                if role.name not in ROLES_WITHOUT_RESULTS and path.endswith(".json"):
+                if role.name not in ROLES_WITHOUT_RESULTS and is_results(path):
                     self._results.add(path)
 
     @property
@@ -271,7 +271,7 @@ class _Run:
     def _replace_gone(self) -> None:
         """Pages and results that no release lists any more make way for those that say so (docs/formats.md)."""
         for path in list(unlisted(self._folder.public, self._files)):
-            name = GONE_PAGES[min(path.count("/"), 2)] if path.endswith(".html") else GONE_DATA
+            name = GONE_PAGES[min(path.count("/"), len(GONE_PAGES) - 1)] if path.endswith(".html") else GONE_DATA
             if not path.endswith((".html", ".json", ".json.minisig")):
                 continue
             if name in self._files and path.count("/") < len(GONE_PAGES):

@@ -1,0 +1,146 @@
+"""What results hold, in the words of one language: a status, a difference, a finding, a revision, a source.
+
+The words are those of `texts/<language>.toml`; what they are about comes from docs/formats.md, "Results".
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
+from typing import Any
+
+from builder.election import Contest, Election, Title
+from builder.figures import Figures, local_date, local_time, share, signed
+from builder.templates import Texts
+
+__all__ = ["HASH_SHOWN", "Results", "Wording"]
+
+Results = Mapping[str, Any]
+
+HASH_SHOWN = 12
+_DIFFERENCES_SHOWN = 4
+
+
+class Wording:
+    """One language's words for an election's results."""
+
+    def __init__(self, texts: Texts, election: Election, language: str) -> None:
+        self.texts, self.words = texts, texts["values"]
+        self.figures = Figures(self.words["none"], texts["calendar"]["group"])
+        self.figure: Callable[[int | None], str] = self.figures.__getitem__
+        self._english = language == "en"
+        self._zones = (election.time_zones[0], election.area_time_zones)
+        self.station = self.title(election.station_title)
+        self.levels = {level.id: self.title(level.title) for level in election.levels}
+        self._local_time = lru_cache(maxsize=4_096)(partial(local_time, calendar=texts["calendar"]))
+        self.station_note: Callable[[str, int | None, str], str] = lru_cache(maxsize=65_536)(self._station_note)
+
+    def title(self, title: Title) -> str:
+        return title.en if self._english else title.id
+
+    def share(self, part: int | None, whole: int | None) -> str:
+        return share(part, whole, self.texts["calendar"]["decimal"])
+
+    def date(self, election: Election) -> str:
+        return local_date(election.date, self.texts["calendar"])
+
+    def time(self, utc: str, areas: Sequence[str] = ()) -> str:
+        """A UTC time as the last of `areas` (codes, from the root down) that has a zone of its own writes it, else in the first zone."""
+        zone, of_area = self._zones
+        if of_area:
+            zone = next((of_area[code] for code in reversed(areas) if code in of_area), zone)
+        return self._local_time(utc, zone)
+
+    def field(self, field: str) -> str:
+        labels, sexes = self.texts["fields"], self.texts["sexes"]
+        base, _, sex = field.rpartition("_")
+        label: str = sexes[sex].format(field=labels[base]) if sex in sexes else labels[field]
+        return label
+
+    def status(self, series: Mapping[str, Any] | None) -> tuple[str, str]:
+        """A series' status as shape and words."""
+        if series is None:
+            return self.texts["shapes"]["pre-election"], self.words["no_recap_short"]
+        return self.texts["shapes"][series["status"]], self.texts["statuses"][series["status"]]
+
+    def recap_note(self, recap: Mapping[str, Any] | None, below: Mapping[str, Any] | None) -> str:
+        """What there is to say about the recap before it is compared."""
+        if recap:
+            return str(self.words["recap_withdrawn"]) if recap["withdrawn"] else ""
+        if not below:
+            return str(self.words["no_recap"])
+        handed_in, expected = self.figure(below["handed_in"]), self.figure(below["expected"])
+        note: str = self.words["no_recap_below"].format(handed_in=handed_in, expected=expected)
+        return note if handed_in == expected else f"{note} {self.words['difference_waits']}"
+
+    def comparison(self, results: Results, contest: Contest) -> str:
+        """Both series' difference in a sentence; "" while they cannot be compared."""
+        steps = results["difference"]
+        if steps is None or None in steps:
+            return ""
+        partial = results["count"]["status"] == "unofficial-partial"
+        if not any(steps):
+            same: str = self.words["same_so_far" if partial else "same"]
+            return same
+        apart = [
+            self.words["difference_of"].format(number=candidate.number, difference=signed(step, self.figures))
+            for candidate, step in zip(contest.candidates, steps, strict=True)
+            if step
+        ]
+        more = [self.words["and_more"].format(count=len(apart) - _DIFFERENCES_SHOWN)] * (
+            len(apart) > _DIFFERENCES_SHOWN
+        )
+        listed = self.words["comma"].join([*apart[:_DIFFERENCES_SHOWN], *more])
+        sentence: str = self.words["different"].format(differences=listed)
+        return f"{sentence} {self.words['count_incomplete']}" if partial else sentence
+
+    def _station_note(self, state: str, revision: int | None, findings: str) -> str:
+        """What stands beside a station: its state in words, its revision if it has been changed, how many findings it has."""
+        parts = [self.words[state]] if state else []
+        if revision is not None and revision > 1:
+            parts.append(self.words["revised"].format(revision=revision))
+        if findings:
+            parts.append(self.words["has_findings"].format(count=findings.count(" ") + 1))
+        return "; ".join(parts)
+
+    def finding(self, finding: Mapping[str, Any]) -> str:
+        """A finding as a sentence with both its figures."""
+        rules, code = self.texts["rules"], finding["rule"]
+        sentence = rules[code]["sentence"] if code in rules else self.words["unknown_rule"]
+        text = sentence.format(rule=code, left=self.figure(finding["left"]), right=self.figure(finding["right"]))
+        whole: str = self.words["finding"].format(series=self.words[finding["series"]].capitalize(), sentence=text)
+        return whole
+
+    def rule(self, code: str) -> str:
+        rules: Mapping[str, Mapping[str, str]] = self.texts["rules"]
+        return rules[code]["label"] if code in rules else code
+
+    def finding_counts(self, counts: Mapping[str, int]) -> list[tuple[str, str]]:
+        ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        return [(self.rule(code), self.figure(times)) for code, times in ordered]
+
+    def revision_title(self, revision: Mapping[str, Any]) -> str:
+        series, number = self.words[revision["series"]], revision["revision"]
+        if revision["station"]:
+            title = self.words["station_revision"].format(
+                station=self.station, number=revision["station"], series=series, revision=number
+            )
+        else:
+            title = self.words["area_revision"].format(series=series.capitalize(), revision=number)
+        return f"{title}, {self.words[revision['state']]}" if revision["state"] else title
+
+    def reason(self, revision: Mapping[str, Any]) -> str:
+        reason: str = self.texts["reasons"].get(revision["reason"], revision["reason"])
+        return self.words["reason_note"].format(reason=reason, note=revision["note"]) if revision["note"] else reason
+
+    def authority(self, signed_by: Mapping[str, Any]) -> str:
+        attestation = self.texts["attestations"].get(signed_by["attestation"], signed_by["attestation"])
+        authority: str = self.words["authority"].format(by=signed_by["by"], attestation=attestation)
+        return authority
+
+    def given(self, text: str) -> str:
+        """A text of a cover, or the words that there is none."""
+        return text or self.words["none_given"]
+
+    def size(self, length: int) -> str:
+        """Bytes as kilobytes: what a download will take."""
+        size: str = self.words["kilobytes"].format(count=self.figure((length + 999) // 1000))
+        return size
