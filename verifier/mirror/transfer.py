@@ -103,7 +103,7 @@ class Transfer:
         if data is None:
             self._budget.take(length)
             data = self._upstreams.fetch(path, length, right_bytes(sha256))
-            self._folder.put(path, data)
+            self._folder.add(path, data)
         return data
 
     def _signature(self, file: SignedFile, data: bytes, keys: MinisignKeys) -> None:
@@ -120,7 +120,7 @@ class Transfer:
         text = self._upstreams.fetch(
             path, limits.MINISIGN_FILE, lambda found: check_signature(found, file.path, data, keys)
         )
-        self._folder.put(path, text)
+        self._folder.add(path, text)
 
     def _package(self, named: tuple[str, str], *, thorough: bool) -> None:
         name, signature = named
