@@ -88,7 +88,7 @@ def init(
             secret = SecretKey.generate(os.urandom)
             passphrase = None if no_passphrase else _passphrase(passphrase_file, new=True)
             write_durably(folder / KEY, secret.encode(passphrase, os.urandom), mode=0o600)
-        key = VerifierKey(name, COSIGNATURE_V1, secret.public)
+        key = VerifierKey(name, COSIGNATURE_V1, secret.public.key)
         if not (folder / POLICY).exists():
             logs = Policy(named.logs, (), (), None).encode()
             write_durably(folder / POLICY, logs if named.logs else NO_LOGS)
@@ -215,7 +215,7 @@ def _store(folder: Path, passphrase_file: Path | None) -> Iterator[WitnessStore]
     from verifier.witness_store import WitnessStore
 
     key, secret = WitnessStore.key_of(folder), _secret(folder, passphrase_file)
-    if secret.public != key.key:
+    if secret.public.key != key.key:
         raise VerifierError(f"{folder / KEY} is not the key of {key.name}; restore it from your backup")
     with WitnessStore(folder, key, secret.sign, lambda: int(time.time())) as store:
         yield store

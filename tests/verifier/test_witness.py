@@ -754,7 +754,7 @@ def test_keys_are_minisigns(tmp_path, passphrase):
     subprocess.run(
         [minisign, "-R", "-s", key, "-p", tmp_path / "pub"], input=typed, check=True, text=True, capture_output=True
     )
-    assert PublicKey.parse((tmp_path / "pub").read_bytes()).key == secret.public
+    assert PublicKey.parse((tmp_path / "pub").read_bytes()) == secret.public
     assert SecretKey.parse(key.read_bytes(), passphrase) == secret
 
 

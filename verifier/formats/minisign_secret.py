@@ -15,9 +15,9 @@ from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
 
 from verifier import limits
 from verifier.errors import FormatError, VerificationError
-from verifier.formats.minisign import KEY_ALGORITHM, KEY_ID_SIZE, KEY_SIZE, UNTRUSTED_PREFIX
+from verifier.formats.minisign import KEY_ALGORITHM, KEY_ID_SIZE, KEY_SIZE, UNTRUSTED_PREFIX, PublicKey, Signature
 
-__all__ = ["SecretKey", "is_encrypted"]
+__all__ = ["OFFLINE_COST", "ONLINE_COST", "ScryptCost", "SecretKey", "is_encrypted"]
 
 KDF_SCRYPT = b"Sc"
 KDF_NONE = b"\0\0"
@@ -25,12 +25,22 @@ CHECKSUM_ALGORITHM = b"B2"
 SALT_SIZE = 32
 SEALED_SIZE = 8 + 64 + 32  # key id, seed and public key, checksum: what the passphrase encrypts
 COMMENT = f"{UNTRUSTED_PREFIX}minisign encrypted secret key"
-# A twentieth of a second and 16 MiB: the key is opened by every run of a cron job.
-OPERATIONS, MEMORY = nacl.pwhash.scrypt.OPSLIMIT_INTERACTIVE, nacl.pwhash.scrypt.MEMLIMIT_INTERACTIVE
-# What `minisign -G` asks for. A damaged file could ask for all memory and for years.
-MOST_OPERATIONS, MOST_MEMORY = nacl.pwhash.scrypt.OPSLIMIT_SENSITIVE, nacl.pwhash.scrypt.MEMLIMIT_SENSITIVE
 _DAMAGED = "the secret key is not minisign's, or it is damaged; restore it from your backup"
 _HEADER = struct.Struct("<2s2s2s32sQQ")
+
+
+@dataclass(frozen=True)
+class ScryptCost:
+    """What one guess at a passphrase costs: libsodium's opslimit, and memory in bytes. It stands in the key file."""
+
+    operations: int
+    memory: int
+
+
+# minisign's own strength: some seconds and 1 GiB. For keys that are opened a few times a year.
+OFFLINE_COST = ScryptCost(nacl.pwhash.scrypt.OPSLIMIT_SENSITIVE, nacl.pwhash.scrypt.MEMLIMIT_SENSITIVE)
+# A twentieth of a second and 16 MiB. For keys that are opened every few minutes on election night.
+ONLINE_COST = ScryptCost(nacl.pwhash.scrypt.OPSLIMIT_INTERACTIVE, nacl.pwhash.scrypt.MEMLIMIT_INTERACTIVE)
 
 
 class _Header(NamedTuple):
@@ -73,29 +83,36 @@ class SecretKey:
         key = cls(key_id=sealed[:8], seed=sealed[8:40])
         # `minisign -G -W` writes no checksum.
         whole = sealed[72:] == _checksum(sealed[:72]) or (header.kdf == KDF_NONE and sealed[72:] == bytes(32))
-        if not whole or key.public != sealed[40:72]:
+        if not whole or key.public.key != sealed[40:72]:
             if header.kdf == KDF_SCRYPT:
                 raise VerificationError("the passphrase of the secret key is wrong")
             raise FormatError(_DAMAGED)
         return key
 
     @property
-    def public(self) -> bytes:
-        """The public key, 32 bytes."""
-        return self._expanded[32:]
+    def public(self) -> PublicKey:
+        return PublicKey(self.key_id, self._expanded[32:])
 
     def sign(self, message: bytes) -> bytes:
         """The Ed25519 signature (64 bytes) of `message`; always the same one for the same message."""
         return crypto_sign(message, self._expanded)[:64]
 
-    def encode(self, passphrase: bytes | None, random: Callable[[int], bytes]) -> bytes:
+    def sign_file(self, data: bytes, trusted_comment: str) -> bytes:
+        """The `.minisig` of a file with the bytes `data`; always the same one for the same arguments."""
+        signature = self.sign(hashlib.blake2b(data).digest())
+        return Signature(
+            self.key_id, signature, trusted_comment, self.sign(signature + trusted_comment.encode())
+        ).encode()
+
+    def encode(self, passphrase: bytes | None, random: Callable[[int], bytes], cost: ScryptCost = ONLINE_COST) -> bytes:
         """The secret-key file; not encrypted if `passphrase` is None. `random` gives the salt."""
-        sealed = self.key_id + self.seed + self.public
+        sealed = self.key_id + self.seed + self.public.key
         sealed += _checksum(sealed)
         if passphrase is None:
             header = _Header(KEY_ALGORITHM, KDF_NONE, CHECKSUM_ALGORITHM, bytes(SALT_SIZE), 0, 0)
         else:
-            header = _Header(KEY_ALGORITHM, KDF_SCRYPT, CHECKSUM_ALGORITHM, random(SALT_SIZE), OPERATIONS, MEMORY)
+            salt = random(SALT_SIZE)
+            header = _Header(KEY_ALGORITHM, KDF_SCRYPT, CHECKSUM_ALGORITHM, salt, cost.operations, cost.memory)
             sealed = _exclusive_or(sealed, passphrase, header)
         return f"{COMMENT}\n{base64.b64encode(_HEADER.pack(*header) + sealed).decode()}\n".encode()
 
@@ -115,7 +132,8 @@ def _parse(data: bytes) -> tuple[_Header, bytes]:
     except (ValueError, struct.error):
         raise FormatError(_DAMAGED) from None
     known = (header.algorithm, header.checksum) == (KEY_ALGORITHM, CHECKSUM_ALGORITHM)
-    affordable = header.operations <= MOST_OPERATIONS and header.memory <= MOST_MEMORY
+    # A damaged cost could ask for all memory and for years.
+    affordable = header.operations <= OFFLINE_COST.operations and header.memory <= OFFLINE_COST.memory
     if not known or not affordable or header.kdf not in {KDF_SCRYPT, KDF_NONE}:
         raise FormatError(_DAMAGED)
     return header, raw[-SEALED_SIZE:]
