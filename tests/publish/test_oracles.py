@@ -1,4 +1,4 @@
-"""What we publish, checked by programs that are not ours: minisign, openssl, signify, sha256sum, python-tuf's client and tuf-js."""
+"""What we publish, checked by programs that are not ours: minisign, openssl, signify, sha256sum, python-tuf's client, tuf-js and Go's note and tlog."""
 
 import base64
 import functools
@@ -18,8 +18,12 @@ import pytest
 from tuf.api.exceptions import RepositoryError
 from tuf.ngclient import Updater
 
+from tests.oracles.tlog import go_tlog
 from tests.programs import require
 from tests.publish.workspace import deliver, make_workspace, publish
+from verifier.formats.tiles import parse_bundle
+from verifier.formats.tlog_policy import Policy
+from verifier.formats.tlog_proof import LogProof
 
 PROJECT = Path(__file__).parents[2]
 VILLAGE = "ppwp/1101/110101"
@@ -258,3 +262,23 @@ def test_tuf_js_refuses(damaged: Path, root: Path, tmp_path: Path) -> None:
         assert "hash" in done.stderr.lower(), done.stderr
         (tmp_path / "other").mkdir()
         assert tuf_js(address, root, tmp_path / "other", ["index.html"]).returncode == 0
+
+
+def test_go_reads_the_published_log(site: Path, tmp_path: Path) -> None:
+    """Go's note package opens the published checkpoint by the published policy's key, and its tlog package has the same root, proof and tile."""
+    proof = LogProof.parse((site / "metadata" / "1.snapshot.json.tlog-proof").read_bytes())
+    head = proof.checkpoint.checkpoint
+    entries = parse_bundle((site / f"log/tile/entries/000.p/{head.size}").read_bytes(), head.size)
+    (log,) = Policy.parse((site / "trust" / "tlog-policy.txt").read_bytes()).logs
+    checkpoint = (site / "log" / "checkpoint").read_bytes()
+    said = go_tlog(tmp_path)(
+        open=[{"note": base64.b64encode(checkpoint).decode(), "vkeys": [log.key.encode()]}],
+        records=[base64.b64encode(entry).decode() for entry in entries],
+        sizes=[head.size],
+        inclusion=[[proof.index, head.size]],
+        tiles=[f"tile/8/0/000.p/{head.size}"],
+    )
+    assert said["open"] == ["signed"]
+    assert said["roots"] == [base64.b64encode(head.root).decode()]
+    assert said["inclusion"] == [[base64.b64encode(one).decode() for one in proof.hashes]]
+    assert base64.b64decode(said["tiles"][0]) == (site / f"log/tile/0/000.p/{head.size}").read_bytes()

@@ -31,6 +31,7 @@ type question struct {
 	Inclusion   [][2]int64 `json:"inclusion"`
 	Consistency [][2]int64 `json:"consistency"`
 	Tiles       []string   `json:"tiles"`
+	Records     [][]byte   `json:"records"`
 }
 
 type answer struct {
@@ -140,11 +141,15 @@ func main() {
 	check(json.NewEncoder(os.Stdout).Encode(said))
 }
 
-// tree answers about the log of the entries "entri 0", "entri 1" and so on.
+// tree answers about the log of the records given, or else of the entries "entri 0", "entri 1" and so on.
 func tree(asked question, said *answer) {
-	var stored hashes
+	records := asked.Records
 	for n := int64(0); n < asked.Entries; n++ {
-		more, err := tlog.StoredHashes(n, []byte(fmt.Sprintf("entri %d", n)), stored)
+		records = append(records, []byte(fmt.Sprintf("entri %d", n)))
+	}
+	var stored hashes
+	for n, record := range records {
+		more, err := tlog.StoredHashes(int64(n), record, stored)
 		check(err)
 		stored = append(stored, more...)
 	}

@@ -4,12 +4,10 @@ import base64
 import itertools
 import json
 import random
-import subprocess
-from pathlib import Path
 
 import pytest
 
-from tests.programs import build_go
+from tests.oracles.tlog import go_tlog
 from tests.verifier.formats.tlog import LOG, VECTORS, WITNESS, grown, signer
 from verifier.errors import FormatError, VerificationError
 from verifier.formats import merkle
@@ -19,7 +17,6 @@ from verifier.formats.encoding import encode_base64
 from verifier.formats.note import ED25519, Note, VerifierKey, sign, signed_by
 from verifier.formats.tiles import Tile, node_reader
 
-SOURCE = Path(__file__).parents[2] / "oracles" / "tlog" / "main.go"
 SIZE = 66_000
 
 # What Go takes and we refuse: it caps nothing at 64 lines or 255 bytes, decodes base64 with spare bits, and looks only
@@ -29,14 +26,7 @@ STRICTER = {"65-signatures", "name-of-256-bytes", "spare-bits", "wrong-signature
 
 @pytest.fixture(scope="module")
 def go(tmp_path_factory):
-    program = tmp_path_factory.mktemp("go") / "tlog"
-    build_go(SOURCE, "golang.org/x/mod/sumdb", program)
-
-    def ask(**question):
-        done = subprocess.run([program], input=json.dumps(question), capture_output=True, text=True, check=True)
-        return json.loads(done.stdout)
-
-    return ask
+    return go_tlog(tmp_path_factory.mktemp("go"))
 
 
 def verdict(data: bytes, vkeys: list[str]) -> str:
