@@ -157,11 +157,11 @@ class Folder:
         """The same, and it is durable at once."""
         name = self._prepare(path)
         with _failing(name):
-            _write(name, data, self._incoming(path))
+            _write(Path(name), data, Path(self._incoming(path)))
 
     def link(self, path: str, source: str) -> None:
         """Let the alias `path` be a hard link to the object `source`, or a copy where there are no links."""
-        name, target = self._prepare(path), self.public / source
+        name, target = self._prepare(path), f"{self.public}/{source}"
         with _failing(name):
             if os.path.lexists(name) and os.path.samestat(os.lstat(name), os.lstat(target)):
                 return
@@ -188,16 +188,17 @@ class Folder:
         with _failing(self.root):
             return shutil.disk_usage(self.root).free
 
-    def _incoming(self, path: str) -> Path:
-        return self.root / "incoming" / f"{hashlib.sha256(path.encode()).hexdigest()}.part"
+    # Text, not Path: a nation has half a million names.
+    def _incoming(self, path: str) -> str:
+        return f"{self.root}/incoming/{hashlib.sha256(path.encode()).hexdigest()}.part"
 
-    def _prepare(self, path: str) -> Path:
+    def _prepare(self, path: str) -> str:
         folder = check_path(path).rpartition("/")[0]
         if folder not in self._made:
             with _failing(self.public / folder):
                 (self.public / folder).mkdir(parents=True, exist_ok=True)
             self._made.add(folder)
-        return self.public / path
+        return f"{self.public}/{path}"
 
 
 def _settings(root: Path) -> Settings:
@@ -235,7 +236,7 @@ def _write(path: Path, data: bytes, temporary: Path) -> None:
 
 
 @contextlib.contextmanager
-def _failing(path: Path) -> Iterator[None]:
+def _failing(path: Path | str) -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -89,7 +89,9 @@ class Transfer:
             return len(part)
 
         done = 0
-        for count in self._executor.map(batch, range(0, len(items), BATCH_SIZE)):
+        # Threads wait for a network well; what lies in packs on the disk they only wait for each other.
+        each = map if self._upstreams.packs else self._executor.map
+        for count in each(batch, range(0, len(items), BATCH_SIZE)):
             done += count
             self._progress(done, len(items))
         if errors:
