@@ -54,6 +54,10 @@ RESERVED_NAMES = frozenset(
         "schema",
         "inputs",
         "packs",
+        "search",
+        "feeds",
+        "data",
+        "embed",
         "en",
     ]
 )

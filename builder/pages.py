@@ -75,7 +75,8 @@ class Pages:
         sources = read_templates(templates) if isinstance(templates, Path) else templates
         texts = read_texts(sources, language)
         self._election, self._language, self._folder = election, language, language_folder(language)
-        self._wording = wording = Wording(texts, election, language)
+        self.language = language
+        self._wording = self.wording = wording = Wording(texts, election, language)
         page_words = texts["page"] | {
             "election_title": wording.title(election.title),
             "station": wording.station,
@@ -182,6 +183,15 @@ class Pages:
             "elections": [(f"{e.id}/index.html", wording.title(e.title), wording.date(e), e.test) for e in newest],
         }
         return self._templates.render("portal.html", values).encode()
+
+    def other_page(
+        self, template: str, path: str, title: str, values: Mapping[str, Any], languages: Sequence[str] = ()
+    ) -> bytes:
+        """A page of another module's making, at `path`; its values come last. `languages`: those in which it is there, each in its folder."""
+        root = "../" * path.count("/")
+        places = self._places(path.removeprefix(self._folder), f"{root}{self._folder}", root, languages)
+        frame = {**self._frame, **places, "head_title": _plain(title)}
+        return self._templates.render(template, {**frame, **values}).encode()
 
     @property
     def _is_one_of_many(self) -> bool:

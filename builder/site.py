@@ -5,28 +5,42 @@ The site is a function of the ledger through one cut, the definition, the conten
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
+from itertools import chain, starmap
 from pathlib import Path
 
 from builder.content import LANGUAGES, read_pages
 from builder.election import Contest, Definition, load_definition
 from builder.errors import ContentError
+from builder.extras import Extras
 from builder.hashing import input_hash
 from builder.inputs import archive_names, kept_archive
 from builder.ledger import Cut, Ledger, PackageRecord
+from builder.letters import LETTERS_NAME
 from builder.mirrors import MIRRORS_FILE, mirrors_list
 from builder.navigation import Navigation
 from builder.pack import Entry
 from builder.pages import GONE_DATA, GONE_PAGES, Pages, language_folder
+from builder.parts import Part, parts
 from builder.recap import Cover
 from builder.results import View, Views, encode_view
 from builder.rows import Rows
 from builder.scripts import join_modules, standalone_checker
 from builder.tally import Tally, definition_cut, package_releases, tally
 
-__all__ = ["Inputs", "Part", "Site", "entry_of", "make_tallies", "packaged_templates", "parts", "read_tree"]
+__all__ = [
+    "Inputs",
+    "Part",
+    "Site",
+    "entry_of",
+    "is_lasting",
+    "make_tallies",
+    "packaged_templates",
+    "parts",
+    "read_tree",
+]
 
 _CONTENT = re.compile(rf"(?:{'|'.join(LANGUAGES)})/[^/]+\.md|{re.escape(MIRRORS_FILE)}")
 
@@ -71,29 +85,6 @@ class Inputs:
         }
 
 
-@dataclass(frozen=True)
-class Part:
-    """What one signing role covers of one contest: rows of areas."""
-
-    role: str
-    contest: str
-    rows: tuple[int, ...]
-
-
-def parts(definition: Definition) -> list[Part]:
-    """All parts, in the order of contests and areas: the areas above the shard level, then each shard."""
-    found = []
-    areas = definition.areas
-    for contest in definition.election.contests:
-        top = areas.index[contest.area] if contest.area else 0
-        by_shard: dict[str, list[int]] = {}
-        for row in range(top, areas.ends[top]):
-            by_shard.setdefault(areas.shards[row], []).append(row)
-        for shard, rows in by_shard.items():
-            found.append(Part(f"{contest.group}-{shard}" if shard else contest.group, contest.id, tuple(rows)))
-    return found
-
-
 class Site:
     """The site at the last of `cuts`. `tallies` hold each contest's figures at that cut."""
 
@@ -103,7 +94,8 @@ class Site:
         self.releases = package_releases(self.cuts)
         self._pages = lru_cache(maxsize=None)(partial(Pages, inputs.templates, self.definition.election))
         self._navigation = Navigation(self.definition)
-        self.covers = lru_cache(maxsize=4096)(self._cover)
+        covers = self.covers = lru_cache(maxsize=4096)(self._cover)
+        self._extras = Extras(self.definition, self.cuts, tallies, covers, self.releases, self.views, self._pages)
         self._rows_by_path = lru_cache(maxsize=None)(self._row_paths)
 
     @cached_property
@@ -121,8 +113,20 @@ class Site:
         latest = self.tallies[part.contest].areas["release"].gather(list(part.rows)).max()
         return max(int(latest), self.pages_release)  # type: ignore[arg-type]
 
-    def area_files(self, part: Part, since: int) -> Iterator[tuple[Entry, bytes]]:
-        """JSON and page of every area of a part that changed after release `since`."""
+    def area_files(
+        self, part: Part, since: int, listed: Mapping[str, tuple[int, str]] | None = None
+    ) -> Iterator[tuple[Entry, bytes]]:
+        """Every file of a part that changed after release `since`. `listed` is what the part's role listed then: a help, see `Extras`."""
+        all_pages = self.pages_release > since
+        if part.results:
+            yield from self._results_files(part, since)
+            if all_pages:
+                yield from starmap(entry_of, self._extras.letters(part))
+        if part.beside:
+            yield from starmap(entry_of, self._extras.part_files(part, since, listed or {}, everything=all_pages))
+
+    def _results_files(self, part: Part, since: int) -> Iterator[tuple[Entry, bytes]]:
+        """JSON and page of every area."""
         releases = self.tallies[part.contest].areas["release"].gather(list(part.rows)).to_list()
         all_pages = self.pages_release > since
         rows = [row for row, release in zip(part.rows, releases, strict=True) if all_pages or release > since]
@@ -144,14 +148,18 @@ class Site:
 
         return Views(self.definition, self.tallies[contest], self.covers, self.releases, time_of).views(rows)
 
-    def input_files(self, since: int) -> Iterator[tuple[Entry, bytes]]:
-        """Content and templates of each cut after release `since`, and not of one before: also files of role `site`."""
+    def lasting_files(self, since: int) -> Iterator[tuple[Entry, bytes]]:
+        """Files of role `site` that stay as they are from release to release (`is_lasting`), if they were made after release `since`: content and
+        templates of each cut, and the search index of the newest one."""
+        if self.pages_release > since:
+            yield from starmap(entry_of, self._extras.lasting_files())
         for name, release in archive_names(self.cuts).items():
             if release > since:
                 yield entry_of(f"inputs/{name}", kept_archive(self.ledger.directory, name))
 
     def site_files(self) -> Iterator[tuple[Entry, bytes]]:
-        """Front page, content pages, assets, schema: files of role `site`."""
+        """Front page, content pages, assets, schema, feeds: files of role `site` that are made for each release."""
+        yield from starmap(entry_of, self._extras.site_files())
         cut = self.cuts[-1]
         nations = [(contest, self._top_view(contest)) for contest in self.definition.election.contests]
         content = read_pages(self.inputs.content / "pages")
@@ -184,6 +192,8 @@ class Site:
 
     def render(self, path: str) -> bytes | None:
         """One file by its path, for previews; None if the site has none of that name."""
+        if (beside := self._beside(path)) is not None:
+            return next((data for name, data in beside if name == path), None)
         languages = self.definition.election.languages
         language = next((one for one in languages[1:] if path.startswith(language_folder(one))), languages[0])
         name, _, kind = path.removeprefix(language_folder(language)).rpartition(".")
@@ -194,8 +204,18 @@ class Site:
                 return None
             view = next(iter(self.views(contest, [row])))
             return encode_view(view) if kind == "json" else self._area_page(row, view, language)[1]
-        files = self.input_files(0) if path.startswith("inputs/") else self.site_files()
+        files = self.lasting_files(0) if is_lasting(path) else self.site_files()
         return next((data for entry, data in files if entry.path == path), None)
+
+    def _beside(self, path: str) -> Iterator[tuple[str, bytes]] | None:
+        """The files among which one that stands beside results would be, by its path; None for any other path."""
+        some = [part for part in parts(self.definition) if f"{part.contest}/" in path]
+        if path.endswith(f"/{LETTERS_NAME}"):
+            return chain.from_iterable(self._extras.letters(part) for part in some if part.results)
+        if path.startswith(("data/", "embed/")):
+            make = partial(self._extras.part_files, since=0, listed={}, everything=True)
+            return chain.from_iterable(make(part) for part in some if part.beside)
+        return None
 
     def _row_paths(self, contest: str) -> dict[str, int]:
         return {self.definition.areas.path(contest, row): row for row in range(len(self.definition.areas))}
@@ -212,6 +232,11 @@ class Site:
 def make_tallies(rows: dict[str, Rows], definition: Definition, cuts: Sequence[Cut]) -> dict[str, Tally]:
     """Figures of every contest at the last of `cuts`."""
     return {name: tally(one, definition, cuts) for name, one in rows.items()}
+
+
+def is_lasting(path: str) -> bool:
+    """True for a file of role `site` that a release goes on listing as it was (`Site.lasting_files`)."""
+    return path.startswith(("inputs/", "search/"))
 
 
 def entry_of(path: str, data: bytes) -> tuple[Entry, bytes]:

@@ -16,6 +16,7 @@ from verifier.fetcher import Fetcher, GaveUpError, MissingError, StalledError
 from verifier.results_signature import MinisignKeys, check_results, read_signature
 
 __all__ = [
+    "BESIDE_RESULTS",
     "Batch",
     "BatchReport",
     "Failure",
@@ -25,6 +26,7 @@ __all__ = [
     "check_copy",
     "check_signature",
     "is_pack",
+    "is_results",
     "named_packages",
     "object_path",
 ]
@@ -34,6 +36,10 @@ _PACKAGE = re.compile(
     rb'"package":"([0-9a-f]{64})"'
     rb'(?:(?:,"reason":"[a-z]*","release":[0-9]+,"revision":[0-9]+)?,"series":"[a-z]*","signature":"([0-9a-f]{64})")?'
 )
+
+
+# Folders with what the roles of groups and shards sign besides results and pages.
+BESIDE_RESULTS = ("data/", "embed/")
 
 
 class SignedFile(NamedTuple):
@@ -110,12 +116,17 @@ def check_batch(batch: Batch) -> BatchReport:
         if data is None:
             continue
         length += len(data)
-        if file.path.endswith(".json"):
+        if is_results(file.path):
             packages |= named_packages(data)
             if batch.keys is not None:
                 signatures += 1
                 failures += _check_signature(batch, file, data, batch.keys)
     return BatchReport(len(batch.files), length, signatures, tuple(failures), frozenset(packages))
+
+
+def is_results(path: str) -> bool:
+    """True for a results file among the files of a group of contests or of a shard: it alone has a minisign signature."""
+    return path.endswith(".json") and not path.startswith(BESIDE_RESULTS)
 
 
 def named_packages(data: bytes) -> set[tuple[bytes, bytes]]:

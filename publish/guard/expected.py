@@ -22,7 +22,7 @@ from publish.release.record import Record, RecordStore
 from publish.signing.offline import File, Offline
 from publish.targets import TIMESTAMP
 from publish.workspace import Workspace
-from verifier.files import is_pack
+from verifier.files import is_pack, is_results
 
 __all__ = ["Expected", "Recorded", "expect", "recorded"]
 
@@ -138,7 +138,7 @@ def _role(role: str, files: dict[str, tuple[int, str]]) -> dict[str, Right]:
         if is_pack(path):
             continue
         right[path] = Right("alias", sha256, length, path, role)
-        if signed and path.endswith(".json"):
+        if signed and is_results(path):
             right[f"{place}.minisig"] = Right("object", sha256, length, path, role, signature=True)
             right[f"{path}.minisig"] = Right("alias", sha256, length, path, role, signature=True)
     return right
@@ -151,7 +151,7 @@ def _gone(paths: Sequence[str], right: Mapping[str, Right]) -> dict[str, Right]:
         if path.endswith(".html"):
             found[path] = right[GONE_PAGES[path.count("/")]]
         else:
-            found |= dict.fromkeys((path, f"{path}.minisig"), right[GONE_DATA])
+            found |= dict.fromkeys((path, f"{path}.minisig") if is_results(path) else (path,), right[GONE_DATA])
     return found
 
 

@@ -16,6 +16,7 @@ from publish.release.packs import PACK_LENGTH
 from publish.release.push import SNAPSHOT
 from publish.release.record import Base
 from publish.workspace import Workspace
+from verifier.files import is_results
 from verifier.formats import ustar
 
 __all__ = ["Load", "estimate"]
@@ -48,13 +49,10 @@ def estimate(flow: Flow, name: str, base: Base, draft: Draft) -> Load:
     listed = {pack: read_index(draft.files, pack) for pack in pack_names(draft.files)}
     files = [entry for entries in listed.values() for entry in entries]
     signed = [
-        f"{entry.path}.minisig"
-        for role in state.rendered
-        for entry in listed.get(role, ())
-        if entry.path.endswith(".json")
+        f"{entry.path}.minisig" for role in state.rendered for entry in listed.get(role, ()) if is_results(entry.path)
     ]
     replaced, _ = gone_paths(base.store, draft, state, workspace.ledger.cuts)
-    gone = [*replaced, *(f"{path}.minisig" for path in replaced if path.endswith(".json"))]
+    gone = [*replaced, *(f"{path}.minisig" for path in replaced if is_results(path))]
     size = sum(entry.length for entry in files) + len(signed) * MINISIGN_BYTES
     packages, metadata = [*_package_sizes(workspace, base, state)], [*_metadata_sizes(flow, base, state, listed)]
     sizes = [*(entry.length for entry in files), *[MINISIGN_BYTES] * len(signed), *packages, *metadata]

@@ -10,13 +10,14 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from builder.pack import pack_names, read_index
+from builder.parts import DATA_FILES
 from publish.errors import SigningError
 from publish.release.draft import Draft, object_path
 from publish.release.jobs import Runner
 from publish.targets import TIMESTAMP
 from verifier.client import Client
 from verifier.fetcher import DirectoryFetcher, Fetcher, MissingError, OverlayFetcher, too_long
-from verifier.files import Failure
+from verifier.files import BESIDE_RESULTS, Failure
 from verifier.site import check_site
 
 __all__ = ["DraftFetcher", "check_draft"]
@@ -124,10 +125,12 @@ def _check_roles(
 
 def _role_of(folder: str) -> str:
     """The role whose pack holds the files of a folder: docs/formats.md, "TUF metadata"."""
-    contest, _, shard = folder.removeprefix("en/").partition("/")
-    if folder in {"", "en", "assets", "schema", "inputs"}:
+    kind = next((kind for kind in ("en/", *BESIDE_RESULTS) if folder.startswith(kind)), "")
+    contest, _, shard = folder.removeprefix(kind).partition("/")
+    if folder in {"", "en", "assets", "schema", "inputs", "search", "feeds"}:
         return "site"
     if folder in {"trust", "keys"}:
         return "trust"
     group = contest.partition("-")[0]
+    shard = shard or (DATA_FILES if kind in BESIDE_RESULTS else "")
     return f"{group}-{shard}" if shard else group

@@ -244,7 +244,7 @@ class Flow:
 
     @cached_property
     def runner(self) -> Runner:
-        plan = Plan(self.draft.directory, self.base.release, self.keyring.minisign)
+        plan = Plan(self.draft.directory, self.base.release, self.keyring.minisign, self.base.directory)
         jobs = Jobs(plan, self.workspace, self.site)
         return Runner(self.workers, jobs, lambda: save_tallies(self.draft, self.site.tallies))
 

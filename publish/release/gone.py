@@ -14,6 +14,7 @@ from builder.tally import definition_cut
 from publish.release.draft import Draft, DraftState, object_path
 from publish.release.record import RecordStore
 from publish.targets import Alias
+from verifier.files import is_results
 
 __all__ = ["gone_aliases", "gone_paths"]
 
@@ -55,7 +56,8 @@ def gone_aliases(paths: frozenset[str], draft: Draft) -> Iterator[list[Alias]]:
             # Its links are relative: one for each depth.
             yield [Alias(path, *objects[GONE_PAGES[path.count("/")]])]
         else:
-            yield [Alias(name, *objects[GONE_DATA]) for name in (path, f"{path}.minisig")]
+            names = (path, f"{path}.minisig") if is_results(path) else (path,)
+            yield [Alias(name, *objects[GONE_DATA]) for name in names]
 
 
 def _changed(before: Mapping[str, tuple[int, str]], entries: Mapping[str, Entry]) -> bool:

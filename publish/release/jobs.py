@@ -18,12 +18,15 @@ from typing import TypeVar
 import msgspec
 
 from builder.pack import Entry, read_index, read_pack, write_pack
-from builder.site import Part, Site, entry_of, parts
+from builder.parts import DATA_FILES, Part, parts
+from builder.site import Site, entry_of
 from builder.tally import Tally, read_tallies, write_tallies
 from publish.errors import TargetError
 from publish.release.draft import Draft, object_path
+from publish.release.record import RecordStore
 from publish.signing.keys import SecretKey
 from publish.workspace import Workspace
+from verifier.files import is_results
 from verifier.formats.minisign import TrustedComment
 
 __all__ = ["FEW_ROLES", "Job", "Jobs", "MinisignKey", "Plan", "Runner", "Workers", "save_tallies"]
@@ -55,6 +58,7 @@ class Plan:
     draft: Path
     since: int
     minisign: tuple[MinisignKey, ...] = ()
+    record: Path | None = None  # what the target holds (publish/release/record.py), if that is known
 
 
 class Jobs:
@@ -75,8 +79,16 @@ class Jobs:
 
     def render(self, role: str) -> int:
         """Pack the files of a role that changed; returns their number."""
-        found = (pair for part in self._parts[role] for pair in self.site.area_files(part, self.plan.since))
+        listed = self._listed(role)
+        found = (pair for part in self._parts[role] for pair in self.site.area_files(part, self.plan.since, listed))
         return len(write_pack(self.draft.files, role, found))
+
+    def _listed(self, role: str) -> dict[str, tuple[int, str]]:
+        """What the target holds of a role that describes its own files; a contest within a shard has one portion, which is made anew anyway."""
+        record = self.plan.record
+        if record is None or not role.endswith(f"-{DATA_FILES}") or not (record / f"{role}.json").exists():
+            return {}
+        return RecordStore(record).role_targets(role)
 
     def sign(self, role: str) -> int:
         """Sign each results file of a role's pack with minisign; returns the number of signatures."""
@@ -112,7 +124,7 @@ class Jobs:
     def _signatures(self, role: str) -> Iterator[tuple[Entry, bytes]]:
         head = msgspec.json.Decoder(_Head)
         for entry, data in read_pack(self.draft.files, role):
-            if not entry.path.endswith(".json"):
+            if not is_results(entry.path):
                 continue
             told = head.decode(data)
             seconds = _seconds(self.workspace.ledger.cuts[told.release - 1].time)

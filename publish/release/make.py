@@ -125,7 +125,7 @@ def build(
     )
     with stages.stage("build" if len(jobs) == 1 else "build, sign, put", len(roles)) as advance:
         runner.run(jobs, roles, advance)
-        write_pack(draft.files, SITE, chain(site.site_files(), site.input_files(base.release)))
+        write_pack(draft.files, SITE, chain(site.site_files(), site.lasting_files(base.release)))
         write_pack(draft.files, TRUST, (entry_of(path, data) for path, data in sorted(trust_files.items())))
     draft.finish(DraftState(cut.release, base.release, base.packages, "built", tuple(roles)))
 
@@ -192,8 +192,9 @@ def sign_site(
 ) -> DraftState:
     """Make the packs, which hold the other roles' lists, and sign the role `site`, which lists the packs."""
     cut = workspace.ledger.cuts[-1]
-    # Made anew each time, but for the inputs of earlier releases.
-    listed = {path: file for path, file in base.role_targets(SITE).items() if path.startswith("inputs/")}
+    # Made anew each time, but for what lasts; if the search index is another one, its old files go.
+    kept = ("inputs/",) if site.pages_release > state.since else ("inputs/", "search/")
+    listed = {path: file for path, file in base.role_targets(SITE).items() if path.startswith(kept)}
     listed |= {entry.path: (entry.length, entry.sha256) for entry in read_index(draft.files, SITE)}
     listed |= write_packs(site, draft, state)
     data = keyring.online_role(SITE, cut.release, datetime.fromisoformat(cut.time), listed)

@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 from builder.ledger import Ledger
 from builder.pack import Entry, read_index
+from builder.parts import parts
 from builder.recap import COVER, SIGNATURE
-from builder.site import Site, parts
+from builder.site import Site, is_lasting
 from publish.release.draft import Draft, DraftState, object_path
 from verifier.formats import ustar
 
@@ -65,11 +66,7 @@ def _changed(site: Site, draft: Draft, state: DraftState) -> Iterator[_Piece]:
     for role in [*state.rendered, SITE, *trust]:
         objects = set()
         for piece, entry in _pieces(draft.files, role):
-            if (
-                wanted is None
-                or entry.path in wanted
-                or (role in {SITE, TRUST} and not entry.path.startswith("inputs/"))
-            ):
+            if wanted is None or entry.path in wanted or (role in {SITE, TRUST} and not is_lasting(entry.path)):
                 objects.add(path := object_path(entry))
                 yield piece._replace(path=path)
         if draft.has_signatures(role):
@@ -81,7 +78,7 @@ def _late_files(site: Site, since: int) -> set[str]:
     """Paths of the results, pages and inputs that changed after release `since`, where a draft has earlier changes, too."""
     late = [part for part in parts(site.definition) if site.part_release(part) > since]
     paths = {entry.path for part in late for entry, _ in site.area_files(part, since)}
-    return paths | {entry.path for entry, _ in site.input_files(since)}
+    return paths | {entry.path for entry, _ in site.lasting_files(since)}
 
 
 def _pieces(directory: Path, name: str) -> Iterator[tuple[_Piece, Entry]]:

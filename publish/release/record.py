@@ -135,6 +135,11 @@ class Base:
         return self.record.release if self.record else 0
 
     @property
+    def directory(self) -> Path | None:
+        """Where the recorded roles lie; None if they are not what the target holds."""
+        return self.store.directory if self.record else None
+
+    @property
     def packages(self) -> int:
         return self.record.packages if self.record else 0
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from builder.pack import read_index, read_pack
+from builder.site import is_lasting
 from publish.errors import PublishError
 from publish.progress import Stages
 from publish.release import make
@@ -97,7 +98,9 @@ class _Rebuild:
         self.draft = Draft(signer.folder / "draft" / str(shared.release))
         with self.stages.stage("tally"):
             self.site = self.workspace.site()
-        jobs = Jobs(Plan(self.draft.directory, self.base.release), self.workspace, self.site)
+        jobs = Jobs(
+            Plan(self.draft.directory, self.base.release, record=self.base.directory), self.workspace, self.site
+        )
         self.runner = Runner(workers, jobs, lambda: save_tallies(self.draft, self.site.tallies))
 
     def _promote(self, folder: Path) -> None:
@@ -212,7 +215,7 @@ class _Rebuild:
             {
                 entry.path: (entry.length, entry.sha256)
                 for entry in read_index(folder, SITE)
-                if not entry.path.startswith("inputs/")
+                if not is_lasting(entry.path)
             }
             for folder in (self.draft.files, self._fetched(SITE))
         )

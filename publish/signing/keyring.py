@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tuf.api.metadata import Metadata, Targets
 
+from builder.parts import DATA_FILES
 from publish.config import LOG_KEY, OFFLINE_ROLES, Role
 from publish.errors import SigningError
 from publish.officials import trust_files
@@ -102,7 +103,7 @@ class Keyring:
         expires, keys = signed + self.validity(role), self._signers(role)
         if role not in self.workspace.definition.election.groups:
             return repository.shard_metadata(version, expires, targets, keys)
-        shards = {shard: self._role_keys(self.config.role(f"{role}-{shard}")) for shard in self._shards}
+        shards = {shard: self._role_keys(self.config.role(f"{role}-{shard}")) for shard in (DATA_FILES, *self._shards)}
         return repository.group_metadata(role, version, expires, targets, shards=shards, keys=keys)
 
     def snapshot(self, release: int, signed: datetime, roles: Mapping[str, RoleFile]) -> bytes:

@@ -27,9 +27,11 @@ from tuf.api.metadata import (
 )
 from tuf.api.serialization import DeserializationError
 
+from builder.parts import DATA_FILES
 from publish.errors import SigningError
 from publish.signing.keys import SecretKey
 from verifier.errors import FormatError
+from verifier.files import BESIDE_RESULTS
 from verifier.formats import canonical_json, minisign, strict_json
 from verifier.formats.keyid import keyid
 
@@ -96,16 +98,17 @@ def tuf_key(public: minisign.PublicKey) -> Key:
 
 
 def delegated_paths(role: str) -> list[str]:
-    """Patterns of the TUF targets that `role` may sign (trust, site, `<group>` or `<group>-<shard>`)."""
-    fixed = {"trust": ["trust/*", "keys/*"], "site": ["*", "en/*", "assets/*", "schema/*", "inputs/*", "packs/*"]}
+    """Patterns of the TUF targets that `role` may sign (trust, site, `<group>`, `<group>-data-files` or `<group>-<shard>`)."""
+    site = ["*", "en/*", "assets/*", "schema/*", "inputs/*", "packs/*", "search/*", "feeds/*"]
+    fixed = {"trust": ["trust/*", "keys/*"], "site": site}
     if role in fixed:
         return fixed[role]
-    # A glob does not cross "/": each depth and language stands on its own.
+    # A glob does not cross "/": each depth, language and kind of file stands on its own.
     group, _, shard = role.partition("-")
-    folders = [f"{shard}/*"] if shard else ["*", "*/*"]
+    folders = ["*"] if shard == DATA_FILES else [f"{shard}/*"] if shard else ["*", "*/*"]
     return [
-        f"{language}{contest}/{rest}"
-        for language in ("", "en/")
+        f"{kind}{contest}/{rest}"
+        for kind in (BESIDE_RESULTS if shard == DATA_FILES else ("", "en/", *BESIDE_RESULTS))
         for contest in (group, f"{group}-*")
         for rest in folders
     ]

@@ -101,7 +101,7 @@ def test_other_surroundings(copy: Path, environment: dict[str, str]) -> None:
 
 
 def test_only_what_changed(tmp_path: Path) -> None:
-    """A corrected station changes its village and the areas above, the front page and their metadata, and nothing else."""
+    """A corrected station changes its village and the areas above, what shows or holds these, the front page, the feeds, and nothing else."""
     workspace = make_workspace(tmp_path)
     deliver(workspace)
     publish(workspace)
@@ -115,9 +115,18 @@ def test_only_what_changed(tmp_path: Path) -> None:
         for area in ("0", "11", "1101/1101", "1101/110101")
         for kind in ("html", "json", "json.minisig")
     }
+    pages |= {f"uji/embed/ppwp/{area}.html" for area in ("0", "11", "1101/1101")}
+    pages |= {f"uji/data/ppwp/{file}" for file in ("0.html", "0.cdf.json", "0.datapackage.json", "0.dataset.jsonld")}
+    pages |= {
+        f"uji/data/ppwp/{table}.{kind}"
+        for table in ("0.areas", "11.areas", "11.stations")
+        for kind in ("csv.gz", "parquet")
+    }
+    pages |= {"uji/feeds/releases.atom", "uji/feeds/corrections.atom"}
     assert changed == pages | {"uji/index.html", "uji/latest.json", "uji/log/checkpoint", "uji/metadata/timestamp.json"}
     added = {path.rsplit("/", 1)[1] for path in set(after) - set(before) if "/metadata/" in path}
-    assert added == {"2.ppwp.json", "2.ppwp-1101.json", "2.site.json", "2.snapshot.json", "2.snapshot.json.tlog-proof"}
+    roles = ("ppwp", "ppwp-1101", "ppwp-data-files", "site", "snapshot")
+    assert added == {"2.snapshot.json.tlog-proof", *(f"2.{role}.json" for role in roles)}
 
 
 def test_template_upgrade(copy: Path) -> None:
@@ -130,8 +139,9 @@ def test_template_upgrade(copy: Path) -> None:
     publish(copy, NIGHT + minutes(10))
     after = tree(copy / "public")
     changed = {path for path in before if before[path] != after[path]}
-    assert all(path.endswith((".html", "latest.json", "timestamp.json", "log/checkpoint")) for path in changed)
-    assert len([path for path in changed if path.startswith("uji/ppwp/")]) == 16
+    kinds = (".html", "releases.atom", "latest.json", "timestamp.json", "log/checkpoint")
+    assert all(path.endswith(kinds) for path in changed)
+    assert len([path for path in changed if path.startswith("uji/ppwp/")]) == 16 + 5  # areas, and the lists from A to Z
 
 
 def test_content_change(copy: Path) -> None:
@@ -144,6 +154,7 @@ def test_content_change(copy: Path) -> None:
     assert changed == {
         "uji/tentang.html",
         "uji/index.html",
+        "uji/feeds/releases.atom",
         "uji/latest.json",
         "uji/log/checkpoint",
         "uji/metadata/timestamp.json",
@@ -190,7 +201,7 @@ def test_aged_snapshot(copy: Path) -> None:
     changed = {
         path for path, digest in current(copy).items() if before.get(path) != digest and "/metadata/" not in path
     }
-    assert {path for path in changed if "/packs/" not in path} == {"uji/index.html"}
+    assert {path for path in changed if "/packs/" not in path} == {"uji/index.html", "uji/feeds/releases.atom"}
 
 
 def test_whatever_fails_the_timestamp_is_renewed(copy: Path) -> None:

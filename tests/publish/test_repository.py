@@ -154,6 +154,10 @@ def test_stock_client_finds_no_path_that_nobody_signed(tree, tmp_path):
         ("ppwp", "dprdk-317201/31.html"),
         ("ppwp", "ppwpx/0.html"),
         ("site", "ppwp/0.html"),
+        ("site", "data/ppwp/0.areas.csv.gz"),
+        ("ppwp-1101", "embed/ppwp/1102/1102.html"),
+        ("ppwp-data-files", "ppwp/0.html"),
+        ("ppwp-data-files", "embed/ppwp/1101/1101.html"),
         ("site", "trust/election.toml"),
         ("site", "keys/minisign.pub"),
         ("trust", "index.html"),
@@ -170,8 +174,14 @@ def test_patterns_are_those_of_the_format():
     assert delegated_paths("ppwp") == [
         *("ppwp/*", "ppwp/*/*", "ppwp-*/*", "ppwp-*/*/*"),
         *("en/ppwp/*", "en/ppwp/*/*", "en/ppwp-*/*", "en/ppwp-*/*/*"),
+        *("data/ppwp/*", "data/ppwp/*/*", "data/ppwp-*/*", "data/ppwp-*/*/*"),
+        *("embed/ppwp/*", "embed/ppwp/*/*", "embed/ppwp-*/*", "embed/ppwp-*/*/*"),
     ]
-    assert delegated_paths("ppwp-1101") == ["ppwp/1101/*", "ppwp-*/1101/*", "en/ppwp/1101/*", "en/ppwp-*/1101/*"]
+    assert delegated_paths("ppwp-data-files") == ["data/ppwp/*", "data/ppwp-*/*", "embed/ppwp/*", "embed/ppwp-*/*"]
+    assert delegated_paths("ppwp-1101") == [
+        *("ppwp/1101/*", "ppwp-*/1101/*", "en/ppwp/1101/*", "en/ppwp-*/1101/*"),
+        *("data/ppwp/1101/*", "data/ppwp-*/1101/*", "embed/ppwp/1101/*", "embed/ppwp-*/1101/*"),
+    ]
 
 
 @pytest.mark.parametrize("signers", [["first"], ["first", "stranger"], ["root-1", "root-2"], []])

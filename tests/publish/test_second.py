@@ -119,7 +119,7 @@ def test_releases_go_on(pair: Pair) -> None:
     pair.release(NIGHT + minutes(1))
     assert pair.check(NIGHT + minutes(1)) == 2
     drafts = pair.second / "build" / "second" / "draft" / "2" / "files"
-    assert {path.stem for path in drafts.glob("*.pack")} == {"ppwp", "ppwp-1101", "site", "trust"}
+    assert {path.stem for path in drafts.glob("*.pack")} == {"ppwp", "ppwp-1101", "ppwp-data-files", "site", "trust"}
 
 
 def test_a_signer_who_lost_everything_goes_on(pair: Pair) -> None:

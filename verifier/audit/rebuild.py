@@ -52,7 +52,7 @@ def rebuild(inputs: Inputs, site: Site, folder: Path, processes: int) -> Rebuilt
         context = get_context("spawn")
         with ProcessPoolExecutor(processes, context, _start_worker, (plan,)) as pool:
             roles = dict(zip(by_role, pool.map(_work, by_role, chunksize=4), strict=True))
-    files = [*site.site_files(), *site.input_files(0)]
+    files = [*site.site_files(), *site.lasting_files(0)]
     return Rebuilt(site, {**roles, SITE: {entry.path: (entry.length, entry.sha256) for entry, _ in files}})
 
 

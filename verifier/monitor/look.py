@@ -16,7 +16,7 @@ from verifier import limits
 from verifier.client import Client
 from verifier.errors import StaleError, VerificationError, VerifierError
 from verifier.fetcher import Fetcher, MissingError
-from verifier.files import Batch, Failure, SignedFile, check_batch
+from verifier.files import Batch, Failure, SignedFile, check_batch, is_results
 from verifier.formats.checkpoint import SignedCheckpoint
 from verifier.formats.leaves import Release
 from verifier.formats.tlog_policy import Policy
@@ -152,8 +152,8 @@ def _check_some(client: Client, fetcher: Fetcher, seen: Look, *, sample: int, ch
             except VerificationError as error:
                 failures.append(Failure.of(path, error))
                 continue
-            is_results = role.name not in ROLES_WITHOUT_RESULTS and path.endswith(".json")
-            (results if is_results else others).append(file)
+            is_signed = role.name not in ROLES_WITHOUT_RESULTS and is_results(path)
+            (results if is_signed else others).append(file)
     picked = set(chance.sample([*results, *others], min(sample, len(results) + len(others))))
     picked |= {file for file in others if file.path == FRONT_PAGE}
     keys = MinisignKeys.parse(client.target(KEYS_PATH))

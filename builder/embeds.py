@@ -1,0 +1,102 @@
+"""A small page for other sites' frames, for areas down to the shard level: `embed/<contest>/[<shard>/]<area>.html`, with its oEmbed answer.
+
+docs/formats.md, "Embeds". No script and one fixed height: whoever frames it knows how much room it takes, whatever the figures are.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+from markupsafe import escape
+
+from builder.election import Contest, Definition
+from builder.exports import top_row
+from builder.figures import bar_width
+from builder.pages import Pages, language_folder
+from builder.results import View
+
+__all__ = ["WIDTH", "embed_page", "embed_path", "embedded_rows", "height", "oembed"]
+
+WIDTH = 480  # CSS pixels
+_FRAME_HEIGHT, _CANDIDATE_HEIGHT, CANDIDATES_SHOWN = 190, 44, 8
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+def embedded_rows(definition: Definition, contest: Contest, rows: Iterable[int]) -> list[int]:
+    """Those of `rows` that have a page for frames: areas down to the shard level, and the area that the contest covers."""
+    levels, depth = definition.areas.levels, definition.election.level_number(definition.election.shard_level)
+    top = top_row(definition, contest)
+    return [row for row in rows if levels[row] <= depth or row == top]
+
+
+def embed_path(definition: Definition, contest: Contest, row: int, language: str) -> str:
+    """Path of an area's page for frames, without extension."""
+    suffix = "" if language == "id" else f".{language}"
+    return f"embed/{definition.areas.path(contest.id, row)}{suffix}"
+
+
+def height(contest: Contest) -> int:
+    """Height of every page of a contest, in CSS pixels."""
+    return _FRAME_HEIGHT + _CANDIDATE_HEIGHT * min(len(contest.candidates), CANDIDATES_SHOWN)
+
+
+def embed_page(view: View, definition: Definition, contest: Contest, row: int, pages: Pages) -> tuple[str, bytes]:
+    """Path and bytes of the page: the count's votes, or the recapitulation's where the count has none; the leading candidates where there are many."""
+    wording, language = pages.wording, pages.language
+    election, count, recap = definition.election, view["count"], view["recap"] or view["below"]
+    main = count if any(count["votes"]) or recap is None else recap
+    votes = main["votes"]
+    total = sum(vote or 0 for vote in votes)
+    places = sorted(range(len(votes)), key=lambda place: (-(votes[place] or 0), place))
+    shown = places[:CANDIDATES_SHOWN] if len(votes) > CANDIDATES_SHOWN else range(len(votes))
+    stations, path = view["stations"], embed_path(definition, contest, row, language)
+    root = "../" * path.count("/")
+    values: dict[str, Any] = {
+        "words": wording.texts["embed"],
+        "title": wording.title(contest.title),
+        "area": view["area"]["name"],
+        "test": election.test,
+        "status": wording.status(main),
+        "series": wording.words["series_count" if main is count else "series_recap"],
+        "rows": [
+            (
+                contest.candidates[place].number,
+                contest.candidates[place].name,
+                wording.figure(votes[place]),
+                wording.share(votes[place], total),
+                bar_width(votes[place] or 0, total),
+            )
+            for place in shown
+        ],
+        "more": wording.texts["embed"]["more"].format(count=len(votes) - len(shown)) if len(shown) < len(votes) else "",
+        "station": wording.station,
+        "reported": wording.figure(stations["reported"]),
+        "expected": wording.figure(stations["expected"]),
+        "release": view["release"],
+        "released": view["released"],
+        "released_local": wording.time(view["released"]),
+        "href": f"{root}{language_folder(language)}{view['path'].removesuffix('json')}html",
+    }
+    title = f"{view['area']['name']}: {values['title']}"
+    return f"{path}.html", pages.other_page("embed.html", f"{path}.html", title, values)
+
+
+def oembed(view: View, definition: Definition, contest: Contest, row: int, pages: Pages) -> Iterator[tuple[str, bytes]]:
+    """Path and bytes of the oEmbed answer (oembed.com, type rich); none where the site's own address is not told. Static names alone."""
+    election = definition.election
+    if election.address is None:
+        return
+    wording, path = pages.wording, embed_path(definition, contest, row, pages.language)
+    title = f"{view['area']['name']}: {wording.title(contest.title)}, {wording.title(election.title)}"
+    frame = '<iframe src="{}{}.html" title="{}" width="{}" height="{}" loading="lazy" style="border:0;max-width:100%"></iframe>'
+    told = {
+        "version": "1.0",
+        "type": "rich",
+        "title": title,
+        "provider_name": wording.title(election.title),
+        "provider_url": election.address,
+        "width": WIDTH,
+        "height": height(contest),
+        "html": frame.format(escape(election.address), path, escape(title), WIDTH, height(contest)),
+    }
+    yield f"{path}.json", _encode(told) + b"\n"
