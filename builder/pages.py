@@ -80,6 +80,7 @@ class Pages:
         page_words = texts["page"] | {
             "election_title": wording.title(election.title),
             "station": wording.station,
+            "stations_in": wording.words["stations_reported"].format(station=wording.station),
             "language": language,
         }
         self._templates = Templates(sources, language, page_words)

@@ -45,7 +45,7 @@ class StationRows:
         line = templates.part(
             "station_line",
             [(number, colour(place)) for number, _, place in short],
-            [wording.field(one) for one in sums],
+            [wording.words[f"line_{one}"] for one in sums],
             _MARK,
         )
         self._line = str(line)

@@ -6,7 +6,9 @@
 const place = document.getElementById("latest");
 const texts = place.dataset;
 const ask = (path) => fetch(path, { cache: "no-cache", credentials: "omit" }).then((answer) => (answer.ok ? answer.json() : {}));
-const time = (spelt) => new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "long", timeStyle: "short" }).format(new Date(spelt));
+const language = document.documentElement.lang.replace("en", "en-GB");
+const parts = { day: "numeric", month: "long", year: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short" };
+const time = (spelt) => new Intl.DateTimeFormat(language, parts).format(new Date(spelt));
 const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "?");
 
 function say(text, values) {

@@ -1,7 +1,7 @@
 // Headers of what the worker answers with: those that decide how a browser treats a file, as verifier/headers.py has them.
 
 const POLICY =
-  "default-src 'none'; script-src 'self'; style-src 'self' 'sha256-OxFH3pqOlzJZOHXnSTGVfdJk4z7ctIv2fkA62HZWDiM='; img-src 'self'; connect-src 'self'; worker-src 'self'; " +
+  "default-src 'none'; script-src 'self'; style-src 'self' 'sha256-TGYW1TUPtsbyMfI8YMwIsCDtDy+Ph3hvzRd3BQCPzII='; img-src 'self'; connect-src 'self'; worker-src 'self'; " +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types terbit";
 
 const TYPES = {

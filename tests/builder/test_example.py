@@ -92,6 +92,7 @@ def test_pages_in_both_languages() -> None:
         "assets/periksa.html",
         "keys/minisign.pub",
         "metadata/1.root.json",
+        "mirrors.json",
         "schema/results.json",
         "trust/election.toml",
         *(page.path for page in pages),
