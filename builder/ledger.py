@@ -99,6 +99,8 @@ class Ledger:
         self.records: list[Record] = []
         self.packages: list[PackageRecord] = []
         self.cuts: list[Cut] = []
+        # By package and file, as hashes: the order that withholds it, and the first release that tells so.
+        self.redacted: dict[str, dict[str, tuple[str, int]]] = {}
         self._names: set[str] = set()
         self._chain: list[str] = []
         self._ends: list[str] = []
@@ -111,6 +113,19 @@ class Ledger:
     def chain(self, count: int) -> str:
         """Hash of the record of package `count` (from 1), and by the chain of all before it; zeros for 0."""
         return self._chain[count - 1] if count else GENESIS.decode()
+
+    def withheld(self, package: str, release: int | None = None) -> dict[str, str]:
+        """The files of a package that are withheld as `release` says, or by now, and the orders for it: hash by hash."""
+        return {
+            file: order
+            for file, (order, first) in self.redacted.get(package, {}).items()
+            if release is None or first <= release
+        }
+
+    @property
+    def has_untold_orders(self) -> bool:
+        """True if some file is withheld of which no cut tells yet."""
+        return any(first > len(self.cuts) for files in self.redacted.values() for _, first in files.values())
 
     @property
     def end(self) -> str:
@@ -209,10 +224,10 @@ class Ledger:
             self._append(records)
 
     def read(self, record: PackageRecord) -> Package:
-        """An accepted package, every hash checked again."""
+        """An accepted package, every hash checked again; of its withheld scans those that are still there."""
         folder = self.directory / "packages" / record.package
         try:
-            package = read_package(folder)
+            package = read_package(folder, self.withheld(record.package))
         except PackageError as error:
             raise LedgerError(f"an accepted package was damaged: {error}", file=folder, rule="package") from error
         if package.name != record.package:
@@ -253,6 +268,8 @@ class Ledger:
         self.records.append(record)
         if isinstance(record, Cut):
             self.cuts.append(record)
+        elif isinstance(record, RedactedRecord):
+            self.redacted.setdefault(record.package, {}).setdefault(record.file, (record.authority, len(self.cuts) + 1))
         elif isinstance(record, PackageRecord):
             self.packages.append(record)
             self._names.add(record.package)
@@ -260,7 +277,7 @@ class Ledger:
 
     def _load(self, *, repair: bool = False) -> None:
         self.records, self.packages, self.cuts, self._names, self._chain, self._last = [], [], [], set(), [], GENESIS
-        self._ends = []
+        self._ends, self.redacted = [], {}
         if not self.path.exists():
             return
         data = self.path.read_bytes()

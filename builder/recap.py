@@ -10,7 +10,8 @@ import re
 import stat
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, TypeVar
 
@@ -25,6 +26,7 @@ from builder.toml import convert_toml, line_of, parse_toml
 
 __all__ = [
     "COVER",
+    "ORDER_SUFFIX",
     "REASONS",
     "SIGNATURE",
     "Attestation",
@@ -44,6 +46,7 @@ __all__ = [
 
 COVER = "recap.toml"
 SIGNATURE = "recap.toml.sig"
+ORDER_SUFFIX = ".order.txt"  # in the ledger: why a scan is withheld
 SERIES = ("count", "recap")
 REASONS = frozenset(
     ["transcription", "recount", "revote", "late", "court", "supervisor", "duplicate", "withdrawal", "source"]
@@ -133,14 +136,16 @@ def row_columns(contest: Contest) -> tuple[str, ...]:
     return ("area", "station", "revision", "state", *contest.figures)
 
 
-def read_package(path: Path) -> Package:
+def read_package(path: Path, withheld: Collection[str] | None = None) -> Package:
     """Read and check a package from a folder or `.zip`.
+
+    `withheld`: it is one of the ledger's, where scans with these hashes may be missing, and orders lie beside it.
 
     Raises:
         PackageError: unreadable, wrong names, hashes or lengths; nothing of it was trusted.
     """
     try:
-        return _read(path, parse_package)
+        return _read(path, parse_package if withheld is None else partial(_parse_kept, withheld=withheld))
     except OSError as error:
         raise PackageError(f"cannot be read: {error.strerror or error}", file=path, rule="readable") from error
 
@@ -166,8 +171,13 @@ def read_hand_in(path: Path) -> HandIn | None:
     return None
 
 
-def parse_package(names: set[str], read: Callable[[str, int], bytes], source: str) -> Package:
-    """Check a package given its members' names and a function that reads one of them up to a cap."""
+def parse_package(
+    names: set[str], read: Callable[[str, int], bytes], source: str, withheld: Collection[str] = ()
+) -> Package:
+    """Check a package given its members' names and a function that reads one of them up to a cap.
+
+    Scans with a hash in `withheld` may be missing.
+    """
     if COVER not in names:
         raise PackageError("there is no recap.toml in it", file=source, rule="cover")
     data = read(COVER, limits.COVER_FILE)
@@ -193,9 +203,15 @@ def parse_package(names: set[str], read: Callable[[str, int], bytes], source: st
         )
     for entry, cap in listed:
         if entry.file not in names:
+            if entry is not cover.rows and entry.sha256 in withheld:
+                continue
             raise PackageError(f"{entry.file!r} is named in recap.toml but missing", file=source, rule="files")
         files[entry.file] = _checked(read(entry.file, min(cap, entry.length)), entry, source)
     return Package(cover, files, source)
+
+
+def _parse_kept(names: set[str], read: Callable[[str, int], bytes], source: str, withheld: Collection[str]) -> Package:
+    return parse_package({name for name in names if not name.endswith(ORDER_SUFFIX)}, read, source, withheld)
 
 
 def package_files(cover: Cover, rows: bytes, scans: Mapping[str, bytes] | None = None) -> dict[str, bytes]:

@@ -105,6 +105,9 @@ SPECIAL = {
         first="cp -r ledger/packages/$(ls ledger/packages | head -n 1) 1101; cp public/contoh-2029/trust/tlog-policy.txt .",
         instead="terbit recap receipt 1101 -o 1101.receipt",
     ),
+    "terbit redact 5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef c1.png --order order.txt": Special(
+        "needs a scan: tests/publish/test_redaction.py runs it", instead="true"
+    ),
     "terbit recover https://hasil.example.id/pemilu-2029": Special(
         "needs the address", instead="terbit recover public/contoh-2029"
     ),

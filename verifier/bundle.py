@@ -29,6 +29,7 @@ from verifier.mirror.metadata import claimed_version
 from verifier.mirror.sync import Outcome, sync
 from verifier.mirror.upstreams import Upstreams
 from verifier.site import SiteReport, check_site
+from verifier.withheld import Redactions
 
 if TYPE_CHECKING:
     from verifier.client import Client
@@ -71,9 +72,11 @@ def write_bundle(
     """
     if not election or "/" in check_path(election):
         raise VerifierError(f"{election!r} cannot be a bundle's folder")
-    if check_log(client, recorder, state) is not None:
+    logged = check_log(client, recorder, state)
+    if logged is not None:
         _read_tiles(client, recorder)
-    report = check_site(client, recorder, executor, aliases=False, signatures=True)
+    order = Redactions(recorder, logged.checkpoint.checkpoint if logged else None).order
+    report = check_site(client, recorder, executor, aliases=False, signatures=True, order=order)
     if report.failures:
         first = report.failures[0]
         raise VerificationError(

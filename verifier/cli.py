@@ -205,6 +205,7 @@ def check_whole_site(
     with _reported(as_json), _executor(place) as executor:
         from verifier.client import Client
         from verifier.site import check_site
+        from verifier.withheld import Redactions
 
         store, found = trust.find(place, fetcher)
         with _collection_paused(), _progress_bar() as progress:
@@ -218,6 +219,7 @@ def check_whole_site(
                 executor,
                 aliases=not objects_only,
                 signatures=signatures,
+                order=Redactions(fetcher, logged.checkpoint.checkpoint if logged else None).order,
                 domain=None if objects_only or election_only else domain,
                 folder=None if objects_only or "://" in place else Path(place),
                 progress=progress,
@@ -382,6 +384,7 @@ def _report_as_json(report: SiteReport) -> dict[str, object]:
             for failure in report.failures
         ],
         "unlisted": list(report.unlisted),
+        "withheld": [{"path": path, "order": order} for path, order in report.withheld],
         "log": _log_as_json(report.log),
     }
 
@@ -391,6 +394,8 @@ def _write_report(place: str, report: SiteReport, *, aliases: bool, signatures: 
         say(f"UNSIGNED {path}: no signed list names it, nobody vouches for it")
     if len(report.unlisted) > UNLISTED_SHOWN:
         say(f"UNSIGNED {len(report.unlisted) - UNLISTED_SHOWN} more files: --json names them")
+    for path, order in report.withheld:
+        say(f"WITHHELD {path}: by the order {order}, which is logged")
     for failure in report.failures:
         compared = f": expected {failure.expected}, got {failure.got}" if failure.expected else ""
         say(f"FAILED {failure.path}: {failure.what}{compared}")

@@ -20,6 +20,7 @@ __all__ = [
     "Batch",
     "BatchReport",
     "Failure",
+    "MissingScan",
     "Official",
     "SignedFile",
     "check_batch",
@@ -88,10 +89,19 @@ class Official(NamedTuple):
     key: str
 
 
+class MissingScan(NamedTuple):
+    """A package's scan that is not there: its path, and the hashes of both."""
+
+    path: str
+    package: str
+    sha256: str
+
+
 @dataclass(frozen=True)
 class BatchReport:
     """How many files, bytes of them and signatures were checked, good or bad, and the failures.
-    `packages`: the recap packages that good results files name, as `named_packages` gives them. `officials`: who signed those that were checked."""
+    `packages`: the recap packages that good results files name, as `named_packages` gives them. `officials`: who signed those that were checked.
+    `missing`: their scans that are not there; an order may withhold them."""
 
     files: int
     length: int
@@ -99,6 +109,7 @@ class BatchReport:
     failures: tuple[Failure, ...]
     packages: frozenset[tuple[bytes, bytes]] = frozenset()
     officials: frozenset[Official] = frozenset()
+    missing: tuple[MissingScan, ...] = ()
 
 
 def check_batch(batch: Batch) -> BatchReport:

@@ -7,16 +7,17 @@ official's signature, which stands beside the name (docs/formats.md, "Recap pack
 import hashlib
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from verifier import limits
 from verifier.errors import FormatError, VerificationError, VerifierError
-from verifier.fetcher import Fetcher, GaveUpError
-from verifier.files import BatchReport, Failure, Official
+from verifier.fetcher import Fetcher, GaveUpError, MissingError
+from verifier.files import BatchReport, Failure, MissingScan, Official
 from verifier.formats.sshsig import SshSignature
 from verifier.officials import namespace
 
-__all__ = ["COVER", "check_packages", "named_files"]
+__all__ = ["COVER", "NamedFile", "check_packages", "named_files"]
 
 COVER = "recap.toml"
 SIGNATURE = "recap.toml.sig"
@@ -24,17 +25,28 @@ _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
+class NamedFile(NamedTuple):
+    """A file that a cover names, with hex SHA-256 and length in bytes; `scan`: an order may withhold it."""
+
+    name: str
+    sha256: str
+    length: int
+    scan: bool = False
+
+
 def check_packages(fetcher: Fetcher, packages: Sequence[tuple[str, str]]) -> BatchReport:
     """Check every file of the packages with these names and signatures' hashes; a failure never hides the next one.
 
+    A scan that is not there is no failure yet: `missing` has it.
     Which key signed for which area is reported; when, and whether the rows lie in that area, is for an audit to say.
     """
     failures: list[Failure] = []
+    missing: list[MissingScan] = []
     officials: set[Official] = set()
     files = length = 0
     for number, (package, signature) in enumerate(packages):
         try:
-            for data in _files(fetcher, package, signature, failures, officials):
+            for data in _files(fetcher, package, signature, failures, missing, officials):
                 files += 1
                 length += len(data)
         except GaveUpError as error:
@@ -45,13 +57,18 @@ def check_packages(fetcher: Fetcher, packages: Sequence[tuple[str, str]]) -> Bat
                 )
             )
             break
-    return BatchReport(files, length, 0, tuple(failures), officials=frozenset(officials))
+    return BatchReport(files, length, 0, tuple(failures), officials=frozenset(officials), missing=tuple(missing))
 
 
 def _files(
-    fetcher: Fetcher, package: str, signature: str, failures: list[Failure], officials: set[Official]
+    fetcher: Fetcher,
+    package: str,
+    signature: str,
+    failures: list[Failure],
+    missing: list[MissingScan],
+    officials: set[Official],
 ) -> Iterator[bytes]:
-    """The good files of a package. Failures of the others are added to `failures`, who signed it to `officials`."""
+    """The good files of a package. Failures of the others are added to `failures`, scans that are not there to `missing`, who signed it to `officials`."""
     path = f"packages/{package}/{COVER}"
     try:
         cover = _fetch(fetcher, path, limits.COVER_FILE, package)
@@ -62,7 +79,7 @@ def _files(
         failures.append(Failure.of(path, error))
         return
     yield cover
-    for name, sha256, size in named:
+    for name, sha256, size, scan in named:
         path = f"packages/{package}/{name}"
         try:
             data = _fetch(fetcher, path, size, sha256)
@@ -72,7 +89,10 @@ def _files(
         except GaveUpError:
             raise
         except VerifierError as error:
-            failures.append(Failure.of(path, error))
+            if scan and isinstance(error, MissingError):
+                missing.append(MissingScan(path, package, sha256))
+            else:
+                failures.append(Failure.of(path, error))
 
 
 def _official(package: str, cover: bytes, signature: SshSignature) -> Official:
@@ -91,8 +111,8 @@ def _fetch(fetcher: Fetcher, path: str, size: int, sha256: str) -> bytes:
     return data
 
 
-def named_files(cover: bytes, signature: str) -> Iterator[tuple[str, str, int]]:
-    """Name, hex SHA-256 and length in bytes of each file that a cover names, and of the `signature` with that hash (empty: there is none).
+def named_files(cover: bytes, signature: str) -> Iterator[NamedFile]:
+    """Each file that a cover names, and the `signature` with that hash (empty: there is none).
 
     The signature's length is what it may have at most. FormatError for what is no cover, or says otherwise who vouches for it.
     """
@@ -104,9 +124,10 @@ def named_files(cover: bytes, signature: str) -> Iterator[tuple[str, str, int]]:
         case {"kind": kind} if (kind == "official") != bool(signature):
             raise FormatError(f"says that {kind!s:.20} vouches for it; results say otherwise")
     if signature:
-        yield SIGNATURE, signature, limits.SSH_SIGNATURE_FILE
-    entries: Iterable[object] = (told.get("rows"), *_list(told.get("scans", [])))
-    for entry in entries:
+        yield NamedFile(SIGNATURE, signature, limits.SSH_SIGNATURE_FILE)
+    entries: list[tuple[object, bool]] = [(told.get("rows"), False)]
+    entries += [(scan, True) for scan in _list(told.get("scans", []))]
+    for entry, is_scan in entries:
         match entry:
             case {"file": str(name), "sha256": str(sha256), "length": int(length)} if (
                 name != SIGNATURE
@@ -114,7 +135,7 @@ def named_files(cover: bytes, signature: str) -> Iterator[tuple[str, str, int]]:
                 and _SHA256.fullmatch(sha256)
                 and 0 <= length <= limits.TARGET_FILE
             ):
-                yield name, sha256, length
+                yield NamedFile(name, sha256, length, is_scan)
             case _:
                 raise FormatError("names a file without a plain name, SHA-256 and length; it is not what was published")
 

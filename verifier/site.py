@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING
 from verifier import limits
 from verifier.errors import StaleError, VerificationError, VerifierError
 from verifier.fetcher import Fetcher, check_path
-from verifier.files import Batch, BatchReport, Failure, Official, SignedFile, check_batch
+from verifier.files import Batch, BatchReport, Failure, MissingScan, Official, SignedFile, check_batch
 from verifier.formats.allowed_signers import AllowedSigners
 from verifier.officials import SIGNERS_PATH
 from verifier.packages import SIGNATURE, check_packages
 from verifier.results_signature import MinisignKeys
 from verifier.surroundings import DOMAIN_PAGES, check_domain, unlisted
+from verifier.withheld import Order, Withheld, judge_missing
 
 if TYPE_CHECKING:
     from tuf.api.metadata import TargetFile
@@ -47,7 +48,8 @@ PACKAGES_BATCH_SIZE = 16
 class SiteReport:
     """What was checked: `release` (the snapshot's version), signed as current until `expires`; numbers of `roles`,
     `files`, `length` (bytes of them), minisign `signatures` and recap `packages`; every failure; and paths that are
-    there though no signed list names them, of which nothing else is known; where the release stands in the `log`."""
+    there though no signed list names them, of which nothing else is known; the scans that logged orders withhold; where
+    the release stands in the `log`."""
 
     release: int
     expires: datetime
@@ -58,6 +60,7 @@ class SiteReport:
     packages: int
     failures: tuple[Failure, ...]
     unlisted: tuple[str, ...] = ()
+    withheld: tuple[Withheld, ...] = ()
     log: LogReport | None = None
 
     @property
@@ -79,6 +82,7 @@ def check_site(
     only: Mapping[str, Container[str]] | None = None,
     domain: Fetcher | None = None,
     folder: Path | None = None,
+    order: Order = lambda package, file: None,
     progress: Callable[[int, int], None] = lambda done, known: None,
 ) -> SiteReport:
     """Check everything that the refreshed `client`'s release lists, with files from `fetcher`, on `executor`.
@@ -86,9 +90,10 @@ def check_site(
     `aliases`: also the copies at the paths that browsers use. `signatures`: also the minisign signature of each
     results file. `only`: no more than these roles, and of each these paths (what a publisher has just changed).
     `domain`: also the pages at the domain's root, from there. `folder`: where the files lie, to name those unlisted.
+    `order`: which order withholds a file of a package (verifier.withheld.Redactions); where there is none, it must be there.
     A failure never stops the rest; `progress` is called with files checked and files known so far.
     """
-    run = _Run(client, fetcher, executor, aliases, progress)
+    run = _Run(client, fetcher, executor, aliases, order, progress)
     if only is None:
         client.check_roots(failed=run.metadata_failed)
     keys = run.minisign_keys() if signatures else None
@@ -107,15 +112,17 @@ class _Run:
         fetcher: Fetcher,
         executor: Executor,
         aliases: bool,
+        order: Order,
         progress: Callable[[int, int], None],
     ) -> None:
         self._client, self._fetcher, self._executor, self._aliases = client, fetcher, executor, aliases
-        self._progress = progress
+        self._order, self._progress = order, progress
         self._owners: dict[str, str] = {}
         self._waiting: deque[Future[BatchReport]] = deque()
         self._failures: list[Failure] = []
         self._packages: set[tuple[bytes, bytes]] = set()
         self._officials: set[Official] = set()
+        self._missing: list[MissingScan] = []
         self._domain_pages: list[SignedFile] = []
         self._roles = self._files = self._length = self._signatures = 0
 
@@ -156,6 +163,7 @@ class _Run:
         self._failures += report.failures
         self._packages |= report.packages
         self._officials |= report.officials
+        self._missing += report.missing
         self._progress(self._files, len(self._owners))
 
     def _check_officials(self) -> None:
@@ -191,6 +199,7 @@ class _Run:
         while self._waiting:
             self._collect()
         self._check_officials()
+        withheld, missing = judge_missing(self._missing, self._fetcher, self._order)
         return SiteReport(
             release=self._client.snapshot.version,
             expires=min(self._client.timestamp.expires, self._client.snapshot.expires),
@@ -199,8 +208,9 @@ class _Run:
             length=self._length,
             signatures=self._signatures,
             packages=len(packages),
-            failures=tuple(self._failures),
+            failures=(*self._failures, *missing),
             unlisted=others,
+            withheld=withheld,
         )
 
 

@@ -42,6 +42,7 @@ ELSEWHERE = {
     "reconcile": "publish.cli.reconcile:reconcile",
     "recap": "publish.cli.recap:recap",
     "recover": "publish.cli.recover:recover",
+    "redact": "publish.cli.redact:redact_command",
     "doctor": "publish.cli.doctor:doctor",
     "rebuild-and-sign": "publish.cli.second:rebuild_and_sign",
 }

@@ -145,7 +145,7 @@ class Alerts:
         ]
         lines += ["# TYPE terbit_guard_open gauge"]
         for where, kinds in self._now.items():
-            every = {"altered", "deleted", "added", "stale", "down", "unfinished"}
+            every = {"altered", "deleted", "added", "withheld", "stale", "down", "unfinished"}
             lines += [f"terbit_guard_open{_labels(where=where, what=what)} {kinds[what]}" for what in sorted(every)]
         lines += ["# TYPE terbit_guard_last_look_seconds gauge"]
         lines += [f"terbit_guard_last_look_seconds{_labels(where=where)} {at:.3f}" for where, at in self._seen.items()]

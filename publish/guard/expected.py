@@ -16,6 +16,7 @@ from builder.recap import SIGNATURE
 from publish.errors import SigningError
 from publish.guard.expected_log import expect_log
 from publish.guard.judge import Right
+from publish.redaction import orders
 from publish.release.draft import object_path
 from publish.release.hints import DOMAIN_HINTS, latest_hint
 from publish.release.record import Record, RecordStore
@@ -39,7 +40,7 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Expected:
-    """`right` by path; `data` has the bytes of what can be had from nowhere else; what is `coming` may be there, or not yet."""
+    """`right` by path; `data` has the bytes of what can be had from nowhere else; what is `coming` may be there, or not yet; what is `withheld` must not."""
 
     release: int
     timestamp_version: int
@@ -47,6 +48,7 @@ class Expected:
     right: dict[str, Right]
     data: dict[str, bytes]
     coming: frozenset[str]
+    withheld: dict[str, Right]
 
 
 def recorded(store: RecordStore) -> Recorded | None:
@@ -93,10 +95,17 @@ def expect(workspace: Workspace, store: RecordStore, found: Recorded) -> Expecte
             right[path] = source._replace(kind="hint")
     right.update(_gone(record.gone, right))
     packages = workspace.ledger.packages
-    right.update(_packages(workspace, packages))
+    shown, withheld = _packages(workspace, packages, record.release)
+    right.update(shown)
+    texts, told = orders(workspace.ledger), orders(workspace.ledger, record.release)
+    data |= texts
+    right.update(
+        {path: Right("package", hashlib.sha256(text).hexdigest(), len(text), path) for path, text in texts.items()}
+    )
     later = {one.package for one in packages[record.packages :]}
     coming = {path for path in right if path.startswith("packages/") and path.split("/")[1] in later} | log_coming
-    return Expected(record.release, record.timestamp_version, found.mark, right, data, frozenset(coming))
+    coming |= texts.keys() - told.keys()
+    return Expected(record.release, record.timestamp_version, found.mark, right, data, frozenset(coming), withheld)
 
 
 def _signed_offline(keys: Path, snapshot: bytes, trust_sha256: str) -> tuple[dict[str, bytes], dict[str, bytes]]:
@@ -155,8 +164,12 @@ def _gone(paths: Sequence[str], right: Mapping[str, Right]) -> dict[str, Right]:
     return found
 
 
-def _packages(workspace: Workspace, records: Sequence[PackageRecord]) -> dict[str, Right]:
-    right = {}
+def _packages(
+    workspace: Workspace, records: Sequence[PackageRecord], release: int
+) -> tuple[dict[str, Right], dict[str, Right]]:
+    """The files of packages, and those of them that are withheld, as `release` says."""
+    right: dict[str, Right] = {}
+    hidden: dict[str, Right] = {}
     for record in records:
         folder = f"packages/{record.package}"
         cover = workspace.ledger.read_cover(record)
@@ -166,9 +179,11 @@ def _packages(workspace: Workspace, records: Sequence[PackageRecord]) -> dict[st
             path = f"{folder}/{SIGNATURE}"
             length = (workspace.ledger.directory / path).stat().st_size
             right[path] = Right("package", record.signature, length, path)
+        withheld = workspace.ledger.withheld(record.package, release)
         for file in (cover.rows, *cover.scans):
-            right[f"{folder}/{file.file}"] = Right("package", file.sha256, file.length, f"{folder}/{file.file}")
-    return right
+            path, found = f"{folder}/{file.file}", hidden if file.sha256 in withheld else right
+            found[path] = Right("package", file.sha256, file.length, path)
+    return right, hidden
 
 
 class _Signed(msgspec.Struct):

@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 Kind = Literal["object", "alias", "metadata", "package", "timestamp", "hint"]
-What = Literal["altered", "deleted", "added", "stale", "down", "unfinished"]
+What = Literal["altered", "deleted", "added", "withheld", "stale", "down", "unfinished"]
 ALTERED = frozenset({"altered", "deleted", "added"})
 MUTABLE = frozenset({"alias", "timestamp", "hint"})
 MARKS = {  # our own, never read by the public; what they may hold, so that nobody else's page stands there

@@ -179,7 +179,9 @@ class TargetWatch:
         superseded = dict[str, tuple[tuple[str, str], Found, int]]()
         # What belongs there first: its readers wait.
         ordered = sorted((path for path in paths if path not in beside), key=lambda path: path not in right)
-        wanted = ((path, right[path].length if path in right else _most(path)) for path in ordered)
+        withheld = self.expected.withheld
+        known = ChainMap(right, withheld)
+        wanted = ((path, known[path].length if path in known else _most(path)) for path in ordered)
         portions = _portions(wanted, READ_AT_ONCE, lambda one: min(self._listed.files[one[0]].length, _most(one[0])))
         for path, found in chain.from_iterable(map(self.inventory.read, portions)):
             here = right.get(path)
@@ -196,7 +198,8 @@ class TargetWatch:
             elif here is None and (claim := claimed(path, found.data)) is not None:
                 superseded[path] = claim, found._replace(data=None), len(found.data)
             else:
-                yield Wrong(path, here, found)
+                order = withheld.get(path)
+                yield Wrong(path, here, found, order is not None and holds(found.data, order, self.keys))
         yield from self._judge_superseded(superseded)
 
     def _remember(self, path: str, found: Found, sha256: str) -> None:
@@ -269,8 +272,10 @@ class TargetWatch:
 
     def _plan(self, wrong: Wrong) -> _Mending:
         assert self.expected is not None
-        path, right, found = wrong
+        path, right, found, withheld = wrong
         there = found.data if found else None
+        if withheld:  # never kept as evidence: where that lies, others may look
+            return _Mending("removed", remove=path)
         if right is None:
             if is_beside(path):
                 return _Mending("left alone: remove it, or name it in [guard] others")

@@ -15,11 +15,12 @@ __all__ = ["Wrong", "hash_of", "told_time"]
 
 
 class Wrong(NamedTuple):
-    """A path that does not hold what it must: `found` is what stands there, None if nothing does."""
+    """A path that does not hold what it must: `found` is what stands there, None if nothing does. `withheld`: it is what an order withholds."""
 
     path: str
     right: Right | None
     found: Found | None
+    withheld: bool = False
 
     @property
     def sha256(self) -> str:
@@ -27,9 +28,11 @@ class Wrong(NamedTuple):
 
     def finding(self, where: str, seen: str, done: str, keys: Sequence[PublicKey]) -> Finding:
         """What is told about it."""
-        path, right, found = self
+        path, right, found, withheld = self
         if found is None:
             what, detail = "deleted", "it is gone"
+        elif withheld:
+            what, detail = "withheld", "a logged order withholds this scan, and it is still shown"
         elif right is None:
             what, detail = "added", _strange(path, found)
         else:

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -85,9 +85,15 @@ def _places(directory: Path, role: str, changed: int) -> dict[str, tuple[bytes, 
 
 
 def check_draft(
-    draft: Draft, fetcher: DraftFetcher, root: bytes, timestamp: bytes, now: datetime, runner: Runner
+    draft: Draft,
+    fetcher: DraftFetcher,
+    withheld: Mapping[tuple[str, str], str],
+    root: bytes,
+    timestamp: bytes,
+    now: datetime,
+    runner: Runner,
 ) -> None:
-    """Refuse what the public would refuse.
+    """Refuse what the public would refuse. `withheld` has the order for each scan of a package that may be missing, all by their hash.
 
     Raises:
         SigningError: something in the draft does not verify under `timestamp`; nothing was committed.
@@ -99,7 +105,7 @@ def check_draft(
     sampled = None if paths.total() <= SIGNATURES_CHECKED else frozenset(packs[:: len(packs) // 16 + 1])
     # The roles are checked in several processes, none of which would see one path in two of them.
     failures = [Failure(path, "is listed by two roles") for path, count in paths.items() if count > 1]
-    check = partial(_check_roles, draft, overlay, root, now, sampled)
+    check = partial(_check_roles, draft, overlay, withheld, root, now, sampled)
     failures += [failure for found in runner.in_parts(check, packs) for failure in found]
     if failures:
         raise SigningError(
@@ -108,7 +114,13 @@ def check_draft(
 
 
 def _check_roles(
-    draft: Draft, fetcher: Fetcher, root: bytes, now: datetime, sampled: Container[str] | None, names: Sequence[str]
+    draft: Draft,
+    fetcher: Fetcher,
+    withheld: Mapping[tuple[str, str], str],
+    root: bytes,
+    now: datetime,
+    sampled: Container[str] | None,
+    names: Sequence[str],
 ) -> tuple[Failure, ...]:
     """Check the changed files of the roles `names`, and of those above the shards, through which the way to them leads."""
     roles = [name for name in pack_names(draft.files) if "-" not in name or name in names]
@@ -116,7 +128,7 @@ def _check_roles(
     with tempfile.TemporaryDirectory() as state, ThreadPoolExecutor(1) as executor:
         client = Client(fetcher, Path(state), now, root=root)
         client.refresh()
-        check = partial(check_site, client, fetcher, executor, aliases=False)
+        check = partial(check_site, client, fetcher, executor, aliases=False, order=lambda *file: withheld.get(file))
         if sampled is None:
             return check(signatures=True, only=changed).failures
         signed = {name: paths for name, paths in changed.items() if "-" not in name or name in sampled}

@@ -15,6 +15,7 @@ import msgspec
 
 from builder.inputs import archive_names, kept_archive
 from publish.errors import PendingError, PublishError
+from publish.redaction import public_files
 from publish.release.draft import Draft, DraftState
 from publish.targets import Target
 from publish.workspace import Workspace
@@ -187,8 +188,7 @@ def _inputs(workspace: Workspace, state: DraftState) -> Iterator[tuple[str, byte
     """What the release is made from and the last one was not: packages, content, templates."""
     ledger = workspace.ledger
     for record in ledger.packages[state.packages :]:
-        for name, data in ledger.read(record).files.items():
-            yield f"packages/{record.package}/{name}", data
+        yield from public_files(ledger, record)
     for name, release in archive_names(ledger.cuts).items():
         if release > state.since:
             yield f"inputs/{name}", kept_archive(ledger.directory, name)

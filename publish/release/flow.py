@@ -470,7 +470,9 @@ class Flow:
             self.workspace.ledger.directory / "packages",
         )
         root = self.keyring.trust.metadata["1.root.json"]
-        check_draft(self.draft, fetcher, root, timestamp, self.now, self.runner)
+        redacted = self.workspace.ledger.redacted.items()
+        withheld = {(package, file): order for package, files in redacted for file, (order, _) in files.items()}
+        check_draft(self.draft, fetcher, withheld, root, timestamp, self.now, self.runner)
 
     def _fail(self, name: str, error: TargetError) -> None:
         self.failed[name] = f"{name}: {str(error).removeprefix(f'{name}: ')}"

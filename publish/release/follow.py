@@ -5,7 +5,7 @@ Nothing is taken over on trust: packages are held against their names and judged
 
 import hashlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -54,7 +54,7 @@ class Follower:
             if not theirs.cuts or theirs.records[-1] != theirs.cuts[-1] or theirs.cuts[-1].release != release:
                 raise SigningError(f"the draft's records do not end with the cut of release {release}")
             new = [record for record in records if isinstance(record, PackageRecord)]
-            packages = [self._package(record) for record in new]
+            packages = [self._package(record, theirs.withheld(record.package)) for record in new]
             problems = [*self._cut_problems(theirs.cuts[-1]), *self._package_problems(theirs.cuts, new, packages)]
             if not problems:
                 self._keep_inputs(theirs.cuts)
@@ -135,8 +135,8 @@ class Follower:
                 sha256, kind, _ = name.split(".")
                 keep_archive(directory, kind, read_archive(self._read(f"inputs/{name}"), sha256, name))
 
-    def _package(self, record: PackageRecord) -> Package:
-        """A package from wherever it is to be had, every byte held against its name."""
+    def _package(self, record: PackageRecord, withheld: Collection[str]) -> Package:
+        """A package from wherever it is to be had, every byte held against its name; withheld scans are left out."""
         folder = f"packages/{record.package}"
 
         def read(name: str, cap: int) -> bytes:
@@ -148,9 +148,10 @@ class Follower:
                 f"{folder}/{COVER} is not the cover that it is named by; the publisher has to share it again"
             )
         told = parse_cover(cover, folder)
-        names = {COVER, told.rows.file, *(scan.file for scan in told.scans), *([SIGNATURE] if record.signature else [])}
+        scans = {scan.file for scan in told.scans if scan.sha256 not in withheld}
+        names = {COVER, told.rows.file, *scans, *([SIGNATURE] if record.signature else [])}
         try:
-            return parse_package(names, read, folder)
+            return parse_package(names, read, folder, withheld)
         except BuilderError as error:
             raise PublishError(f"{folder} is not what it is named by: {error}") from None
 

@@ -52,7 +52,7 @@ SIGNERS_PATH = "trust/allowed_signers"
 
 
 def make_cut(workspace: Workspace, trust: Trust, now: datetime, renew_after: timedelta, spent: int) -> Cut:
-    """The cut to publish: the last one, or a new one when an input changed, the last one's snapshot has aged, or its number is `spent`."""
+    """The cut to publish: the last one, or a new one when an input changed, the last one's snapshot has aged, an order is to be told, or its number is `spent`."""
     ledger, inputs = workspace.ledger, cut_inputs(workspace, trust.sha256)
     last = ledger.cuts[-1] if ledger.cuts else None
     reasons = outdated(workspace, trust.sha256, now, renew_after)
@@ -89,12 +89,13 @@ def _new_roots(ledger: Ledger, trust: Trust) -> list[RootRecord]:
 
 
 def outdated(workspace: Workspace, trust: str, now: datetime, renew_after: timedelta) -> list[str]:
-    """Why a new cut is due: names of the inputs that are not the last cut's (all, before the first), and `time` when its snapshot has aged."""
+    """Why a new cut is due: names of the inputs that are not the last cut's (all, before the first), `time` when its snapshot has aged, `orders` when it does not tell of all withheld scans."""
     last, inputs = workspace.ledger.cuts[-1] if workspace.ledger.cuts else None, cut_inputs(workspace, trust)
     if last is None:
         return list(inputs)
     aged = now >= datetime.fromisoformat(last.time) + renew_after
-    return [name for name, value in inputs.items() if getattr(last, name) != value] + ["time"] * aged
+    changed = [name for name, value in inputs.items() if getattr(last, name) != value]
+    return changed + ["time"] * aged + ["orders"] * workspace.ledger.has_untold_orders
 
 
 def cut_inputs(workspace: Workspace, trust: str) -> dict[str, object]:

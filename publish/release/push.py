@@ -16,6 +16,7 @@ from builder.pack import pack_names, read_pack
 from publish.cdn.purger import Purger
 from publish.errors import RaceError
 from publish.progress import Stages
+from publish.redaction import orders, public_files
 from publish.release.draft import Draft, DraftState, timestamp_version
 from publish.release.gone import gone_aliases, gone_paths
 from publish.release.hints import DOMAIN_HINTS, latest_hint
@@ -138,10 +139,11 @@ class Push:
                 self.target.put_aliases((group for pack in packs for group in draft.aliases(pack)), advance)
 
     def _packages(self, state: DraftState) -> Iterator[tuple[str, bytes]]:
-        """The packages that the target lacks."""
-        for record in self.workspace.ledger.packages[self.base.packages : self._cut_through(state.release)]:
-            for name, data in self.workspace.ledger.read(record).files.items():
-                yield f"packages/{record.package}/{name}", data
+        """The packages that the target lacks, and the orders that withhold scans of any."""
+        ledger = self.workspace.ledger
+        for record in ledger.packages[self.base.packages : self._cut_through(state.release)]:
+            yield from public_files(ledger, record)
+        yield from orders(ledger).items()
 
     def _put_metadata(self, draft: Draft, release: int) -> list[Conflict]:
         """Put versioned metadata; returns those in whose place other bytes stand.

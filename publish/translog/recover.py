@@ -4,7 +4,8 @@ Nothing there is believed: the log has the signature of our own key, its entries
 entry names. What the log says in its order is the ledger (docs/formats.md, "Ledger", "Log"), byte for byte. What is here already must be its beginning.
 """
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +15,7 @@ from builder import limits as builder_limits
 from builder.errors import BuilderError
 from builder.inputs import archive_names, read_archive
 from builder.ledger import Cut, PackageRecord, Record, RedactedRecord, RefusedRecord, RootRecord
-from builder.recap import COVER, SIGNATURE, Package, parse_cover, parse_package
+from builder.recap import COVER, ORDER_SUFFIX, SIGNATURE, Package, parse_cover, parse_package
 from publish.errors import LogError
 from publish.release.lineage import Lineage
 from publish.signing.keyring import Keyring
@@ -56,7 +57,10 @@ def recover(workspace: Workspace, fetcher: Fetcher, place: str, keyring: Keyring
     log.check_continued(entries, place)
     logged = list(parse_entries(entries))
     named = [leaf for leaf in logged if isinstance(leaf, leaves.Package)]
-    packages = list(executor.map(partial(_package, fetcher), named))
+    redacted = [leaf for leaf in logged if isinstance(leaf, leaves.Redacted)]
+    withheld = [{one.file for one in redacted if one.package == leaf.package} for leaf in named]
+    packages = list(executor.map(partial(_package, fetcher), named, withheld))
+    orders = {path: data for one in redacted for path, data in _order(fetcher, one)}
     records = _records(logged, packages)
     ledger = workspace.ledger
     with ledger.lock():
@@ -68,6 +72,8 @@ def recover(workspace: Workspace, fetcher: Fetcher, place: str, keyring: Keyring
             )
         _keep_archives(workspace, fetcher, [one for one in records if isinstance(one, Cut)])
         ledger.follow(records[known:], [one for one in packages if one.name not in ledger])
+        for path, data in orders.items():
+            durable.write_file(ledger.directory / path, data)
     releases = [(index, leaf) for index, leaf in enumerate(logged) if isinstance(leaf, leaves.Release)]
     lineage = Lineage(ledger.directory)
     for _, release in releases:
@@ -78,14 +84,14 @@ def recover(workspace: Workspace, fetcher: Fetcher, place: str, keyring: Keyring
     return Recovered(len(entries), len(packages), log.release, len(records) - known)
 
 
-def _package(fetcher: Fetcher, leaf: leaves.Package) -> Package:
+def _package(fetcher: Fetcher, leaf: leaves.Package, withheld: Collection[str]) -> Package:
     folder = f"packages/{leaf.package}"
     try:
         cover = parse_cover(fetcher.fetch(f"{folder}/{COVER}", builder_limits.COVER_FILE), folder)
-        names = {COVER, cover.rows.file, *(scan.file for scan in cover.scans)}
+        names = {COVER, cover.rows.file, *(scan.file for scan in cover.scans if scan.sha256 not in withheld)}
         if leaf.signature is not None:
             names.add(SIGNATURE)
-        package = parse_package(names, lambda name, cap: fetcher.fetch(f"{folder}/{name}", cap), folder)
+        package = parse_package(names, lambda name, cap: fetcher.fetch(f"{folder}/{name}", cap), folder, withheld)
     except (VerifierError, BuilderError) as error:
         raise LogError(f"package {leaf.package} cannot be had: {error}; try another mirror") from None
     if package.name != leaf.package:
@@ -134,6 +140,18 @@ def _keep_archives(workspace: Workspace, fetcher: Fetcher, cuts: Sequence[Cut]) 
             raise LogError(f"inputs/{name} cannot be had: {error}; try another mirror") from None
         path.parent.mkdir(parents=True, exist_ok=True)
         durable.write_file(path, data)
+
+
+def _order(fetcher: Fetcher, leaf: leaves.Redacted) -> Iterator[tuple[str, bytes]]:
+    """The text by which a scan is withheld: it is published with every release."""
+    path = f"packages/{leaf.package}/{leaf.authority}{ORDER_SUFFIX}"
+    try:
+        data = fetcher.fetch(path, limits.ORDER_FILE)
+    except VerifierError as error:
+        raise LogError(f"{path} cannot be had: {error}; try another mirror") from None
+    if hashlib.sha256(data).hexdigest() != leaf.authority:
+        raise LogError(f"{path} is another one than was logged; try another mirror")
+    yield path, data
 
 
 def _keep_proof(log: Log, fetcher: Fetcher, release: leaves.Release) -> None:

@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 import builder
-from builder.ledger import RedactedRecord
 from builder.officials import Admission
 from builder.recap import COVER
 from builder.site import Site, entry_of
+from publish.redaction import redact
 from publish.workspace import Workspace
 from tests.election import NIGHT, correction, minutes, package, row
 from tests.officials import Official
@@ -249,7 +249,7 @@ def test_a_scan_that_an_order_withholds(tmp_path: Path, logged: bool) -> None:
     if logged:
         ledger = Workspace(site.folder).ledger
         with ledger.lock():
-            ledger.add([RedactedRecord(ledger.packages[0].package, sha256, "ab" * 32)])
+            redact(ledger, ledger.packages[0].package, "c1.png", b"Penetapan 1/2026\n")
     site.release(NIGHT + minutes(1), fix=package("1101", [row("110101", 2, 10, 20)]))
     (scanned,) = site.public.glob("packages/*/c1.png")
     scanned.unlink()

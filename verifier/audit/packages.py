@@ -1,7 +1,7 @@
 """The packages that the log names, read from the public tree and held against their names. Work for any thread or process."""
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from builder.errors import PackageError
@@ -9,7 +9,9 @@ from builder.recap import COVER, SIGNATURE, NamedFile, Package, parse_cover
 from verifier import limits
 from verifier.errors import VerificationError, VerifierError
 from verifier.fetcher import Fetcher, MissingError
+from verifier.files import MissingScan
 from verifier.formats import leaves
+from verifier.withheld import Withheld, judge_missing
 
 __all__ = ["Found", "read_package"]
 
@@ -19,11 +21,11 @@ class Found(NamedTuple):
 
     package: Package | None
     problems: tuple[str, ...]
-    withheld: tuple[str, ...] = ()
+    withheld: tuple[Withheld, ...] = ()
 
 
-def read_package(fetcher: Fetcher, leaf: leaves.Package, redacted: Collection[str]) -> Found:
-    """Read an accepted package. `redacted` has the hashes of its files that may be missing, by a logged order."""
+def read_package(fetcher: Fetcher, leaf: leaves.Package, redacted: Mapping[str, str]) -> Found:
+    """Read an accepted package. `redacted` has the orders that withhold files of it, hash by hash."""
     folder = f"packages/{leaf.package}"
     try:
         cover_bytes = _fetch(fetcher, f"{folder}/{COVER}", leaf.package, limits.COVER_FILE)
@@ -33,18 +35,18 @@ def read_package(fetcher: Fetcher, leaf: leaves.Package, redacted: Collection[st
             files[SIGNATURE] = _fetch(fetcher, f"{folder}/{SIGNATURE}", leaf.signature, limits.COVER_FILE)
     except (VerifierError, PackageError) as error:
         return Found(None, (f"{folder}: {error}",))
-    problems, withheld = [], []
+    problems, missing = [], []
     for scan in cover.scans:
+        path = f"{folder}/{scan.file}"
         try:
             _named(fetcher, folder, scan)
-        except MissingError as error:
-            if scan.sha256 in redacted:
-                withheld.append(f"{folder}/{scan.file}")
-            else:
-                problems.append(f"{folder}/{scan.file}: {error}, and no logged order withholds it")
+        except MissingError:
+            missing.append(MissingScan(path, leaf.package, scan.sha256))
         except VerifierError as error:
-            problems.append(f"{folder}/{scan.file}: {error}")
-    return Found(Package(cover, files, folder), tuple(problems), tuple(withheld))
+            problems.append(f"{path}: {error}")
+    withheld, failures = judge_missing(missing, fetcher, lambda _, file: redacted.get(file))
+    problems += [f"{failure.path}: {failure.what}" for failure in failures]
+    return Found(Package(cover, files, folder), tuple(problems), withheld)
 
 
 def _named(fetcher: Fetcher, folder: str, file: NamedFile) -> bytes:

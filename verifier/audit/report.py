@@ -6,6 +6,7 @@ from typing import Any
 
 from verifier.errors import VerificationError
 from verifier.reports import both, document
+from verifier.withheld import Withheld
 
 __all__ = ["Change", "Release", "Report", "as_json", "html_page", "lines"]
 
@@ -53,7 +54,7 @@ class Report:
     operator: int = 0
     refused: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     redacted: list[tuple[str, str]] = field(default_factory=list)
-    withheld: list[str] = field(default_factory=list)
+    withheld: list[Withheld] = field(default_factory=list)
     releases: list[Release] = field(default_factory=list)
     files: int = 0
     changes: list[Change] = field(default_factory=list)
@@ -75,7 +76,7 @@ def lines(report: Report) -> list[str]:
     told += [f"CHANGED {_told(change)}" for change in report.changes[:SHOWN]]
     if (more := max(0, len(report.changes) - SHOWN) + max(0, len(report.problems) - SHOWN)) > 0:
         told.append(f"and {more} more: --json has all")
-    told += [f"WITHHELD {path}, by a logged order" for path in report.withheld[:SHOWN]]
+    told += [f"WITHHELD {path}: by the order {order}, which is logged" for path, order in report.withheld[:SHOWN]]
     seen = f", seen by {', '.join(report.witnesses)}" if report.witnesses else ", seen by no witness"
     told += [
         f"{report.place}: release {report.release} of {report.time}, {report.entries} entries of the log {report.log}{seen}",
@@ -138,7 +139,7 @@ def html_page(report: Report) -> str:
         _list(
             "Ditahan menurut perintah",
             "Withheld by order",
-            [f"{file}: {order}" for file, order in report.redacted],
+            [f"{path}: {order}" for path, order in report.withheld],
             "old",
         ),
         _list("Rilis", "Releases", [_release(one) for one in reversed(report.releases)], ""),

@@ -141,8 +141,10 @@ def _tell_history(report: Report, history: History, fetcher: Fetcher) -> None:
 
 
 def _read_packages(report: Report, history: History, fetcher: Fetcher, executor: Executor) -> list[Package]:
-    withheld = {(one.package, one.file) for one in history.redacted}
-    redacted = [frozenset(file for package, file in withheld if package == one.package) for one in history.packages]
+    orders: dict[str, dict[str, str]] = {}
+    for one in history.redacted:
+        orders.setdefault(one.package, {}).setdefault(one.file, one.authority)
+    redacted = [orders.get(one.package, {}) for one in history.packages]
     packages = []
     for found in executor.map(partial(read_package, fetcher), history.packages, redacted, chunksize=16):
         report.problems += found.problems

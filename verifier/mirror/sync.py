@@ -17,6 +17,7 @@ from datetime import datetime
 from verifier import limits
 from verifier.client import Client
 from verifier.errors import FormatError, StaleError, VerificationError, VerifierError
+from verifier.fetcher import DirectoryFetcher
 from verifier.files import SignedFile, is_pack, is_results, object_path
 from verifier.formats.tlog_proof import LogProof
 from verifier.log import CHECKPOINT, check_log, proof_path
@@ -30,6 +31,7 @@ from verifier.mirror.upstreams import Upstream, Upstreams, worst
 from verifier.results_signature import MinisignKeys
 from verifier.site import KEYS_PATH, ROLES_WITHOUT_RESULTS, signed_file
 from verifier.surroundings import unlisted
+from verifier.withheld import Redactions
 
 __all__ = ["Outcome", "served_version", "sync"]
 
@@ -183,10 +185,11 @@ class _Run:
             keys = MinisignKeys.parse(transfer.file(self._files[KEYS_PATH]))
             packages = transfer.files([(file, file.path in self._results) for file in new], keys)
             named = sorted((name.decode(), signature.decode()) for name, signature in packages)
-            transfer.packages(named, thorough=broken_off or full)
-            if self._proof is not None:
-                signed = LogProof.parse(self._proof).checkpoint
+            signed = LogProof.parse(self._proof).checkpoint if self._proof is not None else None
+            if signed is not None:
                 bring_log(self._folder, self._upstreams, self._source.fetch, self._budget, executor, signed, full=full)
+            redactions = Redactions(DirectoryFetcher(self._folder.public), signed.checkpoint if signed else None)
+            transfer.packages(named, redactions.order, thorough=broken_off or full)
         self._commit()
         self._link(self._files.values() if broken_off else new)
         self._replace_gone()

@@ -21,6 +21,7 @@ from verifier.mirror.metadata import right_bytes
 from verifier.mirror.upstreams import Upstreams, worst
 from verifier.packages import COVER, named_files
 from verifier.results_signature import MinisignKeys
+from verifier.withheld import Order, order_path
 
 __all__ = ["Transfer"]
 
@@ -71,10 +72,10 @@ class Transfer:
         self._each(bring, files)
         return packages
 
-    def packages(self, names: Sequence[tuple[str, str]], *, thorough: bool) -> None:
-        """Bring in recap packages. A package whose cover is there is there as a whole, unless it has to be looked at
-        more thoroughly: the cover comes last."""
-        self._each(partial(self._package, thorough=thorough), names)
+    def packages(self, names: Sequence[tuple[str, str]], order: Order, *, thorough: bool) -> None:
+        """Bring in recap packages; in place of a scan that an order withholds, the order. A package whose cover is there is there as a
+        whole, unless it has to be looked at more thoroughly: the cover comes last."""
+        self._each(partial(self._package, order=order, thorough=thorough), names)
 
     def _each(self, bring: Callable[[T], None], items: Sequence[T]) -> None:
         errors: list[VerifierError] = []
@@ -124,7 +125,7 @@ class Transfer:
         )
         self._folder.add(path, text)
 
-    def _package(self, named: tuple[str, str], *, thorough: bool) -> None:
+    def _package(self, named: tuple[str, str], *, order: Order, thorough: bool) -> None:
         name, signature = named
         path = f"packages/{name}/{COVER}"
         cover = self._folder.read(path, name, limits.COVER_FILE)
@@ -134,9 +135,12 @@ class Transfer:
         if cover is None:
             self._budget.take(limits.COVER_FILE)
             cover = self._upstreams.fetch(path, limits.COVER_FILE, right_bytes(name))
-        for file, sha256, length in named_files(cover, signature):
+        for file, sha256, length, scan in named_files(cover, signature):
             if file == COVER:
                 raise VerificationError(f"{path} names itself")
-            self._get(f"packages/{name}/{file}", length, sha256)
+            if scan and (withheld := order(name, sha256)) is not None:
+                self._get(order_path(name, withheld), limits.ORDER_FILE, withheld)
+            else:
+                self._get(f"packages/{name}/{file}", length, sha256)
         if not whole:
             self._folder.put(path, cover)

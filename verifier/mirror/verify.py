@@ -16,6 +16,7 @@ from verifier.log import check_log, proof_path
 from verifier.mirror.folder import Folder
 from verifier.mirror.log import check_tiles, read_edge
 from verifier.site import SiteReport, check_site
+from verifier.withheld import Redactions
 
 __all__ = ["first_root", "verify"]
 
@@ -32,9 +33,13 @@ def verify(
     with tempfile.TemporaryDirectory() as state:
         client = Client(fetcher, Path(state), now, root)
         client.refresh()
-        if check_log(client, fetcher, Path(state)) is not None:
+        logged = check_log(client, fetcher, Path(state))
+        if logged is not None:
             _check_tiles(client, fetcher)
-        return check_site(client, fetcher, executor, signatures=True, folder=folder.public, progress=progress)
+        order = Redactions(fetcher, logged.checkpoint.checkpoint if logged else None).order
+        return check_site(
+            client, fetcher, executor, signatures=True, folder=folder.public, order=order, progress=progress
+        )
 
 
 def first_root(folder: Folder) -> bytes:

@@ -25,6 +25,7 @@ from verifier.monitor.earlier import earlier_copies
 from verifier.packages import check_packages
 from verifier.results_signature import MinisignKeys
 from verifier.site import KEYS_PATH, ROLES_WITHOUT_RESULTS, check_site, signed_file
+from verifier.withheld import Redactions, judge_missing
 
 if TYPE_CHECKING:
     from tuf.api.metadata import Timestamp
@@ -50,7 +51,8 @@ class Problem(NamedTuple):
 @dataclass
 class Look:
     """What was seen at `place`: its `release`, `signed` at (Unix seconds, the timestamp's version) and as current until
-    `expires`; how many `files` were checked, or None for each; the log's checkpoints that it shows; and its problems."""
+    `expires`; how many `files` were checked, or None for each; the log's checkpoints that it shows, `proved` being that of
+    the release's proof; and its problems."""
 
     place: str
     release: int | None = None
@@ -58,6 +60,7 @@ class Look:
     expires: datetime | None = None
     files: int = 0
     heads: list[SignedCheckpoint] = field(default_factory=list)
+    proved: SignedCheckpoint | None = None
     serves_log: bool = False
     problems: list[Problem] = field(default_factory=list)
 
@@ -66,6 +69,10 @@ class Look:
         self.problems.append(
             Problem(KINDS.get(error.exit_code, "unreachable"), f"{where}{': ' if where else ''}{error}")
         )
+
+    def redactions(self, fetcher: Fetcher) -> Redactions:
+        """What the log that the release was proved by withholds."""
+        return Redactions(fetcher, self.proved.checkpoint if self.proved else None)
 
     def signed_as(self, timestamp: Timestamp) -> None:
         """Note what the place's verified timestamp says."""
@@ -112,6 +119,7 @@ def _check_log(client: Client, fetcher: Fetcher, seen: Look) -> None:
     try:
         proof, _ = check_proof(fetcher.fetch(proof_path(number), limits.PROOF_FILE), release, policy)
         seen.heads.append(proof.checkpoint)
+        seen.proved = proof.checkpoint
     except MissingError as error:
         seen.failed(VerificationError(f"{error}, though the offline keys name a log"))
     except VerifierError as error:
@@ -130,7 +138,7 @@ def _check_log(client: Client, fetcher: Fetcher, seen: Look) -> None:
 
 def _check_all(client: Client, fetcher: Fetcher, seen: Look) -> None:
     with ThreadPoolExecutor(CONNECTIONS) as executor:
-        report = check_site(client, fetcher, executor, signatures=True)
+        report = check_site(client, fetcher, executor, signatures=True, order=seen.redactions(fetcher).order)
     seen.files = report.files
     _judge(client, fetcher, seen, report.failures, only=None)
 
@@ -164,7 +172,8 @@ def _check_some(client: Client, fetcher: Fetcher, seen: Look, *, sample: int, ch
         packages |= report.packages
         seen.files += report.files
     sources = sorted((name.decode(), signature.decode()) for name, signature in packages)
-    failures += check_packages(fetcher, chance.sample(sources, min(SAMPLED_PACKAGES, len(sources)))).failures
+    found = check_packages(fetcher, chance.sample(sources, min(SAMPLED_PACKAGES, len(sources))))
+    failures += [*found.failures, *judge_missing(found.missing, fetcher, seen.redactions(fetcher).order)[1]]
     _judge(client, fetcher, seen, failures, only=only)
 
 
