@@ -226,13 +226,14 @@ class Pages:
         sums = [place for place, name in enumerate(contest.figures) if name == "invalid"]
         recaps = tuple(range(count, count + votes))
         places = {True: (*range(votes), *recaps, *sums), False: (*range(votes), *sums)}
-        every = [*vote_labels, *fields, *(words["recap_of"].format(number=number) for number, *_ in names)]
+        heads = [words["candidate_head"].format(number=number) for number, *_ in names]
+        every = [*heads, *fields, *(words["recap_of"].format(number=number) for number, *_ in names)]
         reported = words["stations_reported"].format(station=wording.station)
         children_heads = {
             (level, has_recaps): self._templates.part(
                 "children_thead",
                 wording.levels[below],
-                [reported, *(every[place] for place in shown), words["findings"]],
+                [*(every[place] for place in shown), reported, words["findings"]],
             )
             for level, below in pairwise(wording.levels)
             for has_recaps, shown in places.items()
@@ -330,9 +331,8 @@ class Pages:
         shown = []
         for row in rows:
             _, name, path, expected, reported, *figures, findings = row
-            cells = [part_of.format(part=figure(reported), whole=figure(expected))]
-            cells += [figure(figures[place]) for place in places]
-            cells.append(figure(findings))
+            cells = [figure(figures[place]) for place in places]
+            cells += [part_of.format(part=figure(reported), whole=figure(expected)), figure(findings)]
             shown.append((f"{up}{path}.html", name, cells))
         return {"child_rows": shown, "children_head": shared.children_heads[level, has_recaps]}
 

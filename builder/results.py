@@ -5,12 +5,13 @@ The view's shape is docs/formats.md, "Results". A view depends on its own subtre
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import msgspec
 import polars as pl
 
+from builder.areas import path_name
 from builder.election import Contest, Definition
 from builder.ledger import PackageRecord
 from builder.officials import fingerprint
@@ -58,6 +59,7 @@ class Views:
         self._rules = [
             (name.removeprefix("rule_"), place) for name, place in self._columns.items() if name.startswith("rule_")
         ]
+        self._scans_of = lru_cache(maxsize=1024)(self._scans_by_area)
         self._static = _static_part(definition, self.contest)
 
     def _places(self, names: Iterable[str]) -> list[int]:
@@ -120,6 +122,7 @@ class Views:
             "finding_counts": {rule: own[place] for rule, place in self._rules if own[place]},
             "revisions": [self._revision(entry) for entry in history],
             "sources": [self._source(number) for number in own[column["sources"]] or ()],
+            **self._scans(path_name(areas.codes[row]), own[column["sources"]] or ()),
         }  # fmt: skip
 
     @cached_property
@@ -173,6 +176,28 @@ class Views:
             "changes": [(figure, before, after) for figure, before, after in zip(names, old, new, strict=True) if before != after],
             "package": record.package, "release": self.releases[number], "document": cover.document, **_vouched(record, cover),
         }  # fmt: skip
+
+    def _scans(self, area: str, sources: Iterable[int]) -> View:
+        """The scans that name this area; no key at all where there are none, as for most areas."""
+        found = [scan for number in sources for scan in self._scans_of(number).get(area, ())]
+        return {"scans": found} if found else {}
+
+    def _scans_by_area(self, number: int) -> dict[str, list[View]]:
+        """A package's scans by the area that their names begin with: `<area>[_<station>[_…]].<suffix>`."""
+        record, cover = self.covers(number)
+        by_area: dict[str, list[View]] = {}
+        for scan in cover.scans:
+            area, station, *_ = [*scan.file.rpartition(".")[0].split("_"), ""]
+            by_area.setdefault(area, []).append(
+                {
+                    "station": station,
+                    "file": scan.file,
+                    "length": scan.length,
+                    "sha256": scan.sha256,
+                    "package": record.package,
+                }
+            )
+        return by_area
 
     def _source(self, number: int) -> View:
         record, cover = self.covers(number)

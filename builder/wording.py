@@ -76,10 +76,11 @@ class Wording:
         steps = results["difference"]
         if steps is None or None in steps:
             return ""
+        recap = results["recap"]
+        series = self.words["series_recap" if recap and not recap["withdrawn"] else "series_below"]
         partial = results["count"]["status"] == "unofficial-partial"
         if not any(steps):
-            same: str = self.words["same_so_far" if partial else "same"]
-            return same
+            return str(self.words["same_so_far" if partial else "same"].format(series=series))
         apart = [
             self.words["difference_of"].format(number=candidate.number, difference=signed(step, self.figures))
             for candidate, step in zip(contest.candidates, steps, strict=True)
@@ -89,7 +90,7 @@ class Wording:
             len(apart) > _DIFFERENCES_SHOWN
         )
         listed = self.words["comma"].join([*apart[:_DIFFERENCES_SHOWN], *more])
-        sentence: str = self.words["different"].format(differences=listed)
+        sentence: str = self.words["different"].format(series=series, differences=listed)
         return f"{sentence} {self.words['count_incomplete']}" if partial else sentence
 
     def _station_note(self, state: str, revision: int | None, findings: str) -> str:

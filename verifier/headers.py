@@ -16,7 +16,7 @@ __all__ = ["IMMUTABLE", "PAGE_STYLES", "SECURITY_HEADERS", "cache_control", "con
 # hostile name and a reader, should a template ever fail to escape it. The one Trusted Types policy lets through the
 # address of the checker (site_templates/assets/periksa.js). The checker itself repeats this policy for what it answers
 # with: site_templates/check/headers.js.
-PAGE_STYLES = ("'sha256-TGYW1TUPtsbyMfI8YMwIsCDtDy+Ph3hvzRd3BQCPzII='",)
+PAGE_STYLES = ("'sha256-eS1z6piCIjewfN/MnZABMlleRVcrmhKakUPPUGH8v5Y='",)
 PAGE_POLICY = (
     f"default-src 'none'; script-src 'self'; style-src 'self' {' '.join(PAGE_STYLES)}; img-src 'self'; connect-src 'self'; worker-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
@@ -29,6 +29,8 @@ STANDALONE_POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+# Pages for other sites' frames (docs/formats.md, "Embeds"): nothing runs in them, and only they may be framed.
+EMBED_POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors *"
 # Scans come from whoever hands in: a browser that opens one gives it no rights at all.
 PACKAGE_POLICY = "default-src 'none'; sandbox; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
@@ -53,6 +55,8 @@ _TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".json": "application/json",
+    ".jsonld": "application/ld+json",
+    ".xml": "application/xml",
     ".csv": "text/csv; charset=utf-8",
     ".gz": "application/gzip",
     ".tar": "application/x-tar",
@@ -80,8 +84,8 @@ def headers_for(path: str) -> dict[str, str]:
         "Cache-Control": cache_control(path),
         "Content-Security-Policy": _policy(path),
         **SECURITY_HEADERS,
-        # Data is for everybody's programs; pages are for reading where they are.
-        "Cross-Origin-Resource-Policy": "cross-origin" if is_data else "same-origin",
+        # Data is for everybody's programs; pages are for reading where they are, but for those that are made to be framed.
+        "Cross-Origin-Resource-Policy": "cross-origin" if is_data or _is_embed(path) else "same-origin",
     }
     if is_data:
         headers["Access-Control-Allow-Origin"] = "*"
@@ -95,7 +99,7 @@ def _policy(path: str) -> str:
     for name, policy in {"sw.js": CHECKER_POLICY, "assets/periksa.html": STANDALONE_POLICY}.items():
         if name in {path, path.partition("/")[2]}:
             return policy
-    return PAGE_POLICY
+    return EMBED_POLICY if _is_embed(path) else PAGE_POLICY
 
 
 def content_type(path: str) -> str:
@@ -118,6 +122,11 @@ def cache_control(path: str) -> str:
     if name == "sw.js" and not folder:
         return CHECKER
     return POINTER if name in {"timestamp.json", "latest.json", "checkpoint"} else ALIAS
+
+
+def _is_embed(path: str) -> bool:
+    """Also where an election's own folder is served as the root."""
+    return "embed" in _parts(path)[:2] and path.endswith(".html")
 
 
 def _in_package(path: str) -> bool:

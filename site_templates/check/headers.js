@@ -1,14 +1,19 @@
 // Headers of what the worker answers with: those that decide how a browser treats a file, as verifier/headers.py has them.
 
 const POLICY =
-  "default-src 'none'; script-src 'self'; style-src 'self' 'sha256-TGYW1TUPtsbyMfI8YMwIsCDtDy+Ph3hvzRd3BQCPzII='; img-src 'self'; connect-src 'self'; worker-src 'self'; " +
+  "default-src 'none'; script-src 'self'; style-src 'self' 'sha256-eS1z6piCIjewfN/MnZABMlleRVcrmhKakUPPUGH8v5Y='; img-src 'self'; connect-src 'self'; worker-src 'self'; " +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types terbit";
+
+const EMBED = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors *";
+const isEmbed = (path) => /^embed\/.*\.html$/.test(path);
 
 const TYPES = {
   html: "text/html; charset=utf-8",
   css: "text/css; charset=utf-8",
   js: "text/javascript; charset=utf-8",
   json: "application/json",
+  jsonld: "application/ld+json",
+  xml: "application/xml",
   csv: "text/csv; charset=utf-8",
   atom: "application/atom+xml",
   svg: "image/svg+xml",
@@ -23,10 +28,10 @@ const type = (path) => TYPES[path.split(".").at(-1)] ?? "application/octet-strea
 // `shown`: as a page of the site; else without any rights, and never as a page.
 export const headersFor = (path, shown = true) => ({
   "content-type": shown ? type(path) : type(path).replace(/^text\/(html|css|javascript)|^image\/svg\+xml/, "text/plain"),
-  "content-security-policy": shown ? POLICY : "default-src 'none'; sandbox",
+  "content-security-policy": shown ? (isEmbed(path) ? EMBED : POLICY) : "default-src 'none'; sandbox",
   "x-content-type-options": "nosniff",
   "referrer-policy": "no-referrer",
   "cross-origin-opener-policy": "same-origin",
   "cross-origin-embedder-policy": "require-corp",
-  "cross-origin-resource-policy": "same-origin",
+  "cross-origin-resource-policy": isEmbed(path) ? "cross-origin" : "same-origin",
 });

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -158,7 +159,7 @@ def make_package(
     area: str = "0",
     reason: str | None = None,
     note: str = "",
-    **cover: str,
+    **cover: Any,
 ) -> Package:
     """A package with `rows` (lines without the header); its tier is the area's level."""
     place = definition.areas.index.get(area, 0)

@@ -3,8 +3,8 @@
 import pytest
 
 from builder.ledger import PackageRecord
-from builder.recap import Cover, Package
-from builder.results import Views
+from builder.recap import Cover, NamedFile, Package
+from builder.results import View, Views
 from builder.tally import tally
 from tests.builder.elections import accept, line, make_cuts, make_package, small_election
 
@@ -29,6 +29,17 @@ def withdrawn(area: str) -> Package:
 PART, WHOLE = recap("111", 11, 20), recap("112", 100, 203)
 
 
+def view(area: str, *given: Package) -> View:
+    """The view of one area once `given` have been accepted."""
+    result = tally(accept(SMALL, *given)["ppwp"], SMALL, make_cuts(len(given)))
+
+    def cover(number: int) -> tuple[PackageRecord, Cover]:
+        return PackageRecord(f"{number:064}", "ppwp", "count", 1), given[number - 1].cover
+
+    views = Views(SMALL, result, cover, [0, *[1] * len(given)], lambda _: "2029-02-14T00:00:00Z")
+    return next(iter(views.views([SMALL.areas.index[area]])))
+
+
 @pytest.mark.parametrize(
     ("packages", "difference"),
     [
@@ -43,12 +54,19 @@ PART, WHOLE = recap("111", 11, 20), recap("112", 100, 203)
 )
 def test_a_part_is_not_held_against_the_whole(packages: tuple[Package, ...], difference: list[int] | None) -> None:
     """The count is held against the recap in force, or against those below once all of them are in; never against a part."""
-    given = (STATIONS, *packages)
-    result = tally(accept(SMALL, *given)["ppwp"], SMALL, make_cuts(len(given)))
+    assert view("11", STATIONS, *packages)["difference"] == difference
 
-    def cover(number: int) -> tuple[PackageRecord, Cover]:
-        return PackageRecord(f"{number:064}", "ppwp", "count", 1), given[number - 1].cover
 
-    views = Views(SMALL, result, cover, [0, *[1] * len(given)], lambda _: "2029-02-14T00:00:00Z")
-    (view,) = views.views([SMALL.areas.index["11"]])
-    assert view["difference"] == difference
+def test_scans_stand_with_what_they_show() -> None:
+    """A scan belongs to the area and station that its name begins with; an area without any has no such key."""
+    names = ["111_1.jpg", "111_1_2.jpg", "111.pdf", "note.pdf"]
+    scans = tuple(NamedFile(name, "0" * 64, 1) for name in names)
+    package = make_package(SMALL, line(SMALL, "111", "1") + line(SMALL, "112", "1"), scans=scans)
+    found = view("111", package)["scans"]
+    assert [(scan["station"], scan["file"]) for scan in found] == [
+        ("1", "111_1.jpg"),
+        ("1", "111_1_2.jpg"),
+        ("", "111.pdf"),
+    ]
+    assert found[0]["package"] == f"{1:064}"
+    assert "scans" not in view("112", package)
