@@ -168,7 +168,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _file(self) -> None:
         segments = _segments(self.path)
         if segments is None:
-            self.send_error(HTTPStatus.NOT_FOUND, "Tidak ada halaman ini.")
+            self._missing(segments)
             return
         as_folder = urlsplit(self.path).path.endswith("/")
         if os.path.isdir(self.server.root.joinpath(*segments)):
@@ -177,7 +177,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             segments.append("index.html")
         elif as_folder:
-            self.send_error(HTTPStatus.NOT_FOUND, "Tidak ada halaman ini.")
+            self._missing(segments)
             return
         name = "/".join(segments)
         if self._rendered(name):
@@ -185,7 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
         # The real path must lie in the tree: neither `..` nor a link leads out of it.
         file = Path(os.path.realpath(self.server.root.joinpath(*segments)))
         if not file.is_relative_to(self.server.root) or not os.path.isfile(file):
-            self.send_error(HTTPStatus.NOT_FOUND, "Tidak ada halaman ini.")
+            self._missing(segments)
             return
         with file.open("rb") as stream:
             state = os.fstat(stream.fileno())
@@ -196,6 +196,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._head(HTTPStatus.OK, headers_for(name) | {"ETag": etag, "Content-Length": str(state.st_size)})
             if self.command != "HEAD":
                 shutil.copyfileobj(stream, self.wfile)
+
+    def _missing(self, segments: list[str] | None) -> None:
+        """Nothing is there: the election's own page says so (docs/formats.md, "For a domain's visitors"), where it has one."""
+        page = Path(os.path.realpath(self.server.root.joinpath(*(segments or [])[:1], "404.html")))
+        if page.is_relative_to(self.server.root) and os.path.isfile(page):
+            self._reply(HTTPStatus.NOT_FOUND, "404.html", page.read_bytes(), fresh=True)
+        else:
+            self.send_error(HTTPStatus.NOT_FOUND, "Tidak ada halaman ini.")
 
     def _rendered(self, name: str) -> bool:
         """Answer with what `render` makes of `name`; False if that is not its business."""

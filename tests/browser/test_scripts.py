@@ -55,7 +55,15 @@ def test_what_cannot_be_joined_is_refused(source: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["index.html", "ppwp/1101/1101.html", "assets/terbit.css", "assets/terbit.js", "ppwp/0.json", "keys/minisign.pub"],
+    [
+        "index.html",
+        "ppwp/1101/1101.html",
+        "assets/terbit.css",
+        "assets/terbit.js",
+        "ppwp/0.json",
+        "keys/minisign.pub",
+        "embed/ppwp/0.html",
+    ],
 )
 def test_the_worker_answers_with_the_servers_headers(path: str) -> None:
     """What the worker sends along with a file is what the server sends: types, policy and isolation."""

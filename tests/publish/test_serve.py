@@ -209,6 +209,13 @@ def test_changed(tmp_path: Path) -> None:
         (f"contoh/packages/{SHA}/rows.csv", IMMUTABLE, "text/csv; charset=utf-8", True),
         ("contoh/keys/minisign.pub", ALIAS, "text/plain; charset=utf-8", True),
         ("contoh/unknown.bin", ALIAS, "application/octet-stream", True),
+        ("contoh/data/ppwp/0.areas.csv.gz", ALIAS, "application/gzip", True),
+        ("contoh/data/ppwp/0.areas.parquet", ALIAS, "application/vnd.apache.parquet", True),
+        ("contoh/data/ppwp/0.dataset.jsonld", ALIAS, "application/ld+json", True),
+        ("contoh/data/ppwp/0.html", ALIAS, "text/html; charset=utf-8", False),
+        ("contoh/embed/ppwp/0.json", ALIAS, "application/json", True),
+        ("contoh/feeds/releases.atom", ALIAS, "application/atom+xml", True),
+        ("contoh/sitemap.xml", ALIAS, "application/xml", True),
     ],
 )
 def test_headers_by_path(path: str, cache: str, kind: str, data: bool) -> None:
@@ -220,6 +227,19 @@ def test_headers_by_path(path: str, cache: str, kind: str, data: bool) -> None:
 
 
 @pytest.mark.parametrize("root", ["contoh/", ""], ids=["domain", "election"])
+def test_only_embeds_are_framed(root: str) -> None:
+    """Pages for frames may stand on other sites and run nothing; no other page may, whichever folder is served as the root."""
+    headers = headers_for(f"{root}embed/ppwp/1101/1101.html")
+    assert "frame-ancestors *" in headers["Content-Security-Policy"]
+    assert "script-src" not in headers["Content-Security-Policy"]
+    assert headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+    for name in ("index.html", "ppwp/0.html", "ppwp/1101/1101.html", "assets/periksa.html", "data/ppwp/0.html"):
+        headers = headers_for(f"{root}{name}")
+        assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+        assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+
+
+@pytest.mark.parametrize("root", ["contoh/", ""], ids=["domain", "election"])
 @pytest.mark.parametrize("name", ["scan.html", "scan.svg", "scan.js", "scan.css", "a/b.html"])
 def test_packages_have_no_rights(name: str, root: str) -> None:
     """A file that came within a package runs nothing and is never a page, whichever folder is served as the root."""
@@ -227,6 +247,18 @@ def test_packages_have_no_rights(name: str, root: str) -> None:
     assert "sandbox" in headers["Content-Security-Policy"]
     assert "script-src" not in headers["Content-Security-Policy"]
     assert not headers["Content-Type"].startswith(("text/html", "text/javascript", "text/css"))
+
+
+def test_the_election_tells_what_is_not_there(public: Path, tmp_path: Path) -> None:
+    """Where there is nothing, at any depth, the election's own page says so, with status 404; outside of elections a short one does."""
+    root = tmp_path / "public"
+    (root / "uji").mkdir(parents=True)
+    (root / "uji" / "404.html").write_bytes(PAGE)
+    with running(Server(root, "127.0.0.1", 0)) as server:
+        for path in ("/uji/lost.html", "/uji/ppwp/1101/lost.html", "/uji/lost/"):
+            status, _, body = ask(server, path)
+            assert (status, body) == (404, PAGE)
+        assert ask(server, "/lain/lost.html")[2] != PAGE
 
 
 def test_watch_mode(public: Path, tmp_path: Path) -> None:

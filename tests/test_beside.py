@@ -1,0 +1,207 @@
+"""What stands beside results in a published site, after a correction: data, feeds, embeds, search, and the pages that lead to them."""
+
+import gzip
+import hashlib
+import io
+import json
+import re
+import warnings
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urljoin, urlsplit
+
+import polars as pl
+import pytest
+
+from publish.cli.keys import create_keys
+from publish.workspace import Workspace
+from tests.election import ELECTION, NIGHT, correction, minutes, write_definition
+from tests.publish.workspace import deliver, publish
+from verifier.headers import EMBED_POLICY, headers_for
+
+ADDRESS = "https://hasil.example.org/uji/"
+MORE = f'date = 2026-11-03\naddress = "{ADDRESS}"\ncontact = "mailto:halo@example.org"\nlanguages = ["id", "en"]'
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two releases: the first counts, then a correction of one station, made with what the first one listed."""
+    workspace = tmp_path_factory.mktemp("beside")
+    write_definition(workspace / "content", ELECTION.replace("date = 2026-11-03", MORE))
+    (workspace / "terbit.toml").write_text("workers = 1\n")
+    create_keys(Workspace(workspace), NIGHT)
+    deliver(workspace)
+    publish(workspace)
+    deliver(workspace, {"corrected": correction()})
+    publish(workspace, NIGHT + minutes(5))
+    return workspace / "public" / "uji"
+
+
+def read(site: Path, path: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((site / path).read_bytes())
+    return found
+
+
+def test_data_package(site: Path) -> None:
+    """The Data Package of the second release has every data file with the length and hash that it has, changed or not."""
+    package = read(site, "data/ppwp/0.datapackage.json")
+    resources = {one["path"]: one for one in package["resources"]}
+    there = {path.name for path in (site / "data" / "ppwp").iterdir() if not path.name.endswith((".html", ".jsonld", ".datapackage.json"))}  # fmt: skip
+    assert resources.keys() == there
+    for name, one in resources.items():
+        data = (site / "data" / "ppwp" / name).read_bytes()
+        assert (one["bytes"], one["hash"]) == (len(data), f"sha256:{hashlib.sha256(data).hexdigest()}")
+        if name.endswith(".csv.gz"):
+            header = gzip.decompress(data).split(b"\n", 1)[0].decode().split(",")
+            assert [field["name"] for field in one["schema"]["fields"]] == header
+    assert package["version"] == "2"
+    assert re.fullmatch(r"[a-z0-9-]+", package["name"])
+    assert len({one["name"] for one in package["resources"]}) == len(resources)
+
+
+def test_data_have_the_results_figures(site: Path) -> None:
+    """The tables' sums are those of the signed results files, area by area."""
+    areas = pl.concat([pl.read_parquet(io.BytesIO(path.read_bytes())) for path in sorted(site.glob("data/ppwp/*.areas.parquet"))])  # fmt: skip
+    shown = {one["area"]: one for one in areas.iter_rows(named=True)}
+    results = [read(site, path.relative_to(site).as_posix()) for path in site.glob("ppwp/**/*.json")]
+    assert len(results) == len(shown) == 16
+    for one in results:
+        row = shown[one["area"]["code"]]
+        assert [row["votes_1"], row["votes_2"]] == one["count"]["votes"]
+        assert (row["reported"], row["release"]) == (one["stations"]["reported"], one["release"])
+        assert [row["recap_votes_1"], row["recap_votes_2"]] == (one["recap"]["votes"] if one["recap"] else [None, None])
+    stations = pl.concat([pl.read_parquet(io.BytesIO(path.read_bytes())) for path in sorted(site.glob("data/ppwp/*.stations.parquet"))])  # fmt: skip
+    assert stations["votes_1"].sum() == shown["0"]["votes_1"]
+
+
+def test_dataset(site: Path) -> None:
+    """The page of the data holds schema.org's description, whose addresses and hashes are those of the files."""
+    told = read(site, "data/ppwp/0.dataset.jsonld")
+    page = (site / "data" / "ppwp" / "0.html").read_text()
+    inside = re.search(r'<script type="application/ld\+json">(.*?)</script>', page, re.DOTALL)
+    assert inside
+    assert json.loads(inside[1]) == told
+    for one in told["distribution"]:
+        data = (site / one["contentUrl"].removeprefix(ADDRESS)).read_bytes()
+        assert one["sha256"] == hashlib.sha256(data).hexdigest()
+        assert one["name"] in page
+
+
+def test_feeds(site: Path) -> None:
+    """Both feeds are sound Atom in both languages; the correction is told with old and new figures, and leads to its area's page."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        feedparser = pytest.importorskip("feedparser")
+        feeds = {path.name: feedparser.parse(path.read_bytes()) for path in sorted((site / "feeds").iterdir())}
+    assert feeds.keys() == {"releases.atom", "releases.en.atom", "corrections.atom", "corrections.en.atom"}
+    for name, feed in feeds.items():
+        assert not feed.bozo
+        assert feed.version == "atom10"
+        assert feed.feed.id.startswith("urn:uuid:")
+        assert [one.href for one in feed.feed.links if one.rel == "self"] == [f"{ADDRESS}feeds/{name}"]
+    assert [one.title for one in feeds["releases.atom"].entries] == ["Rilis 2", "Rilis 1"]
+    (entry,) = feeds["corrections.en.atom"].entries
+    assert entry.updated == "2026-11-03T12:05:00Z"
+    assert "1. Satu: 100 → 80" in entry.content[0].value
+    assert (site / entry.link.removeprefix(ADDRESS)).is_file()
+    ids = [one.id for feed in feeds.values() for one in (feed.feed, *feed.entries)]
+    assert len(set(ids)) == len(ids)
+
+
+def test_openapi(site: Path) -> None:
+    """The description of the GETs is valid OpenAPI 3.1, and each path in it has files in the site."""
+    told = read(site, "openapi.json")
+    validator = pytest.importorskip("openapi_spec_validator")
+    validator.OpenAPIV31SpecValidator(told, base_uri=f"{site.as_uri()}/openapi.json").validate()
+    names = {path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file()}
+    for path in told["paths"]:
+        pattern = re.sub(r"\\{\w+\\}", "[a-z0-9-]+", re.escape(path.removeprefix("/")))
+        assert any(re.fullmatch(pattern, name) for name in names), path
+
+
+class _Links(HTMLParser):
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.ids: set[str | None] = set()
+        self.scripts = 0
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.scripts += tag == "script"
+        self.found += [value for name, value in attrs if name in {"href", "src"} and value]
+        self.ids |= {value for name, value in attrs if name == "id"}
+
+
+PAGES = ("404.html", "ppwp/a-z.html", "en/ppwp/a-z.html", "ppwp/1101/a-z.html", "en/ppwp/n991/a-z.html")
+PAGES += ("data/ppwp/0.html", "data/ppwp/0.en.html", "embed/ppwp/0.html", "embed/ppwp/1101/1101.en.html")
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_links_lead_somewhere(site: Path, path: str) -> None:
+    """Every link of these pages leads to a file of the site, or to a place on the page."""
+    links = _Links((site / path).read_text())
+    for href in links.found:
+        address = urlsplit(urljoin(f"http://x/uji/{path}", href))
+        if href.startswith("#"):
+            assert href[1:] in links.ids
+        elif address.netloc == "x":
+            assert (site.parent / unquote(address.path[1:])).is_file(), href
+
+
+def test_every_area_is_listed(site: Path) -> None:
+    """From A to Z: the contest's list has every area down to the regencies, each regency's list all areas in it."""
+    pages = {path for path in (site / "ppwp").rglob("*.html") if path.name not in {"a-z.html", "0.html"}}
+    listed = {
+        (path.parent / href).resolve()
+        for path in (site / "ppwp").rglob("a-z.html")
+        for href in _Links(path.read_text()).found
+    }
+    assert {path.resolve() for path in pages} <= listed
+
+
+def test_embeds(site: Path) -> None:
+    """Pages for frames: no script, only they may be framed, of the height that the oEmbed answer tells, for areas down to the regencies."""
+    embeds = sorted(path for path in (site / "embed").rglob("*.html"))
+    assert len(embeds) == 2 * (1 + 3 + 4)
+    for path in embeds:
+        links = _Links(path.read_text())
+        assert links.scripts == 0
+        name = path.relative_to(site.parent).as_posix()
+        assert headers_for(name)["Content-Security-Policy"] == EMBED_POLICY
+        told = json.loads(path.with_suffix(".json").read_bytes())
+        assert (told["version"], told["type"], told["height"]) == ("1.0", "rich", 190 + 2 * 44)
+        assert f'src="{ADDRESS}{path.relative_to(site).as_posix()}"' in told["html"]
+    framed = [path for path in site.rglob("*.html") if "frame-ancestors *" in headers_for(path.relative_to(site.parent).as_posix())["Content-Security-Policy"]]  # fmt: skip
+    assert sorted(framed) == embeds
+
+
+def test_embed_shows_the_results(site: Path) -> None:
+    """A page for frames has the votes of its results file, and the mark of a test where it is one."""
+    page = (site / "embed" / "ppwp" / "11.html").read_text()
+    results = read(site, "ppwp/11.json")
+    for votes in results["count"]["votes"]:
+        assert f"<td>{votes:,}".replace(",", ".") in page
+
+
+def test_for_visitors(site: Path) -> None:
+    """security.txt has contact and end, robots.txt names the sitemap, and the sitemap's addresses are pages."""
+    security = (site / "security.txt").read_text()
+    assert "Contact: mailto:halo@example.org\nExpires: 2027-11-01T00:00:00Z\n" in security
+    assert (site.parent / ".well-known" / "security.txt").read_text() == security
+    assert f"Sitemap: {ADDRESS}sitemap.xml" in (site / "robots.txt").read_text()
+    addresses = re.findall("<loc>(.*?)</loc>", (site / "sitemap.xml").read_text())
+    assert len(addresses) == 1 + 8
+    assert all((site / address.removeprefix(ADDRESS)).is_file() for address in addresses)
+
+
+def test_search_leads_to_pages(site: Path) -> None:
+    """Every area stands in the search index, and leads to its page."""
+    index = read(site, "search/index.json")
+    entries = [entry for number in range(len(index["shards"])) for entry in read(site, f"search/{number}.json")["entries"]]  # fmt: skip
+    codes = [code for code, *_ in index["areas"]] + [code for code, *_ in entries]
+    assert sorted(set(codes)) == sorted(one["area"]["code"] for one in (json.loads(path.read_bytes()) for path in site.glob("ppwp/**/*.json")))  # fmt: skip
+    for code, _, _, place in entries:
+        shard = index["areas"][place][0].replace("-", "n")
+        assert (site / "ppwp" / shard / f"{code.replace('-', 'n')}.html").is_file()
