@@ -139,7 +139,7 @@ class Pages:
         content: Iterable[ContentPage] = (),
     ) -> bytes:
         """The front page: release and its UTC time, each contest with the results of its own area, links to content."""
-        content, wording = list(content), self._wording
+        contests, content, wording = list(contests), list(content), self._wording
         content = [page for page in content if page.language == self._language] if self._is_one_of_many else content
         values = {
             **self._frame,
@@ -152,8 +152,23 @@ class Pages:
             "contests": [self._index_contest(contest, results) for contest, results in contests],
             "content": self._content_links(content),
             "guide": next((self._content_href(page) for page in content if page.slug == _GUIDE), None),
+            **self._beside(contests),
         }
         return self._templates.render("index.html", values).encode()
+
+    def _beside(self, contests: Sequence[tuple[Contest, Results]]) -> dict[str, Any]:
+        """What leads from the front page to search, lists, feeds and data (builder/extras.py)."""
+        title, texts = self._wording.title, self._wording.texts
+        suffix = "" if self._language == LANGUAGES[0] else f"{self._language}."
+        paths = [results["path"].removesuffix("json") for _, results in contests]
+        names = ("releases", "corrections")
+        return {
+            "search": texts["search"],
+            "letters": f"{paths[0].rpartition('/')[0]}/a-z.html" if paths else None,
+            "feeds": [(f"feeds/{name}.{suffix}atom", f"{title(self._election.title)}: {texts['feeds'][name]}") for name in names],
+            "data": [(f"data/{path}{suffix}html", title(contest.title)) for path, (contest, _) in zip(paths, contests, strict=True)],
+            "data_title": texts["data"]["title"],
+        }  # fmt: skip
 
     def content_page(self, page: ContentPage, languages: Sequence[str] = ()) -> bytes:
         """A Markdown page; `page.html` must come from `builder.content`, which sanitises it. `languages` have a page of this name."""

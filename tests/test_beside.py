@@ -134,7 +134,15 @@ class _Links(HTMLParser):
         self.ids |= {value for name, value in attrs if name == "id"}
 
 
-PAGES = ("404.html", "ppwp/a-z.html", "en/ppwp/a-z.html", "ppwp/1101/a-z.html", "en/ppwp/n991/a-z.html")
+PAGES = (
+    "index.html",
+    "en/index.html",
+    "404.html",
+    "ppwp/a-z.html",
+    "en/ppwp/a-z.html",
+    "ppwp/1101/a-z.html",
+    "en/ppwp/n991/a-z.html",
+)
 PAGES += ("data/ppwp/0.html", "data/ppwp/0.en.html", "embed/ppwp/0.html", "embed/ppwp/1101/1101.en.html")
 
 

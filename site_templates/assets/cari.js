@@ -5,6 +5,7 @@
 const SHOWN = 20;
 const SHARDS = 4;
 const form = document.querySelector("form[data-cari]");
+if (!form) return;
 const [input, status, list] = ["input", "p", "ul"].map((name) => form.querySelector(name));
 const { cari, pages, none, more, found, failed } = form.dataset;
 const scope = new URL("../", document.currentScript.src).href;
