@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from verifier import limits
-from verifier.errors import FetchError, VerificationError
+from verifier.errors import FetchError, FormatError, VerificationError
 from verifier.fetcher import Fetcher, MissingError
 from verifier.formats import merkle
 from verifier.formats.checkpoint import SignedCheckpoint
@@ -128,9 +128,25 @@ class _Seen:
                     signed,
                 )
         elif new.size < old.size:
-            self._refuse(f"TRUNCATION: the log had {old.size} entries and now shows {new.size}", newest, signed)
+            self._check_earlier(newest, signed, fetcher)
         else:
             self._check_growth(newest, signed, fetcher)
+
+    def _check_earlier(self, newest: SignedCheckpoint, signed: SignedCheckpoint, fetcher: Fetcher) -> None:
+        """A log grows between releases, too: a proof by an earlier checkpoint is as good, if that is the past of the one remembered."""
+        old, new = newest.checkpoint, signed.checkpoint
+        node = node_reader(old.size, tile_reader(fetcher))
+        try:
+            past, whole = merkle.tree_hash(new.size, node), merkle.tree_hash(old.size, node)
+        except FetchError:
+            self._refuse(
+                f"TRUNCATION: the log had {old.size} entries, and only {new.size} are shown here. If every mirror shows no more, it was cut",
+                newest, signed,
+            )  # fmt: skip
+        if whole != old.root:
+            raise _wrong_tiles(old.size)
+        if past != new.root:
+            self._refuse("FORK: the log's past is not the one that was shown before", newest, signed)
 
     def _check_growth(self, newest: SignedCheckpoint, signed: SignedCheckpoint, fetcher: Fetcher) -> None:
         old, new = newest.checkpoint, signed.checkpoint
@@ -139,9 +155,7 @@ class _Seen:
         try:
             merkle.verify_consistency(old.size, past, new.size, new.root, proof)
         except VerificationError:
-            raise VerificationError(
-                f"the log's tiles here are not those of its checkpoint of {new.size} entries: altered or incomplete; try another mirror"
-            ) from None
+            raise _wrong_tiles(new.size) from None
         if past != old.root:
             self._refuse("FORK: the log's past was changed since the last check", newest, signed)
 
@@ -149,7 +163,10 @@ class _Seen:
         path = self._path(signed.checkpoint.size)
         self._folder.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".new")
-        temporary.write_bytes(signed.encode())
+        with temporary.open("wb") as file:
+            file.write(signed.encode())
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, path)
         sizes = self._sizes()
         for size in sizes[: -limits.CHECKPOINTS_SEEN_COUNT]:
@@ -169,17 +186,26 @@ class _Seen:
         return self._folder / f"{size}.checkpoint"
 
     def _read(self, size: int) -> SignedCheckpoint | None:
-        path = self._path(size)
-        return SignedCheckpoint.parse(path.read_bytes()) if path.is_file() else None
+        try:
+            return SignedCheckpoint.parse(self._path(size).read_bytes())
+        except (OSError, FormatError):  # half written when the power went: whatever came before it counts
+            return None
 
     def _refuse(self, what: str, newest: SignedCheckpoint, signed: SignedCheckpoint) -> NoReturn:
         text = f"{what}\n\nseen before:\n\n".encode() + newest.encode() + b"\nshown now:\n\n" + signed.encode()
         path = self._evidence / f"{hashlib.sha256(text).hexdigest()[:16]}.txt"
         self._evidence.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text)
+        if len(list(self._evidence.iterdir())) < limits.EVIDENCE_COUNT:
+            path.write_bytes(text)
         raise VerificationError(
             f"{what}. Both checkpoints, with the log's signatures, are in {path}: publish that file"
         )
+
+
+def _wrong_tiles(size: int) -> VerificationError:
+    return VerificationError(
+        f"the log's tiles here are not those of its checkpoint of {size} entries: altered or incomplete; try another mirror"
+    )
 
 
 def tile_reader(fetcher: Fetcher) -> Reader:

@@ -42,6 +42,11 @@ def recover(place: str, directory: Path, as_json: bool) -> None:
         done = recover_from(workspace, fetcher, place, Keyring(workspace), executor)
     if as_json:
         click.echo(msgspec.json.encode(done))
+    if done.without_proof:
+        say(
+            f"No proof of {', '.join(done.without_proof)} was found there: never public, or try another mirror",
+            err=True,
+        )
     say(
         f"The ledger has {done.packages} packages, and the log {done.entries} entries up to release {done.release}; {done.new_records} records were new here. "
         "Next: terbit publish",

@@ -18,6 +18,7 @@ from publish.release.record import Base
 from publish.workspace import Workspace
 from verifier.files import is_results
 from verifier.formats import ustar
+from verifier.formats.tiles import tiles_between
 
 __all__ = ["Load", "estimate"]
 
@@ -61,9 +62,10 @@ def estimate(flow: Flow, name: str, base: Base, draft: Draft) -> Load:
     once = [*packages, *metadata, *[PACK_LENGTH] * (packed // PACK_LENGTH), packed % PACK_LENGTH]
     target, aliases = workspace.config.targets[name], [*(entry.path for entry in files), *signed, *gone]
     hints = [DOMAIN_HINTS[entry.path] for entry in files if entry.path in DOMAIN_HINTS]
-    # Aliases on a disk are links; each object, alias, pointer and hint of a bucket is one PUT. The timestamp is read first.
+    # Aliases on a disk are links; each object, alias, pointer and hint of a bucket is one PUT. Timestamp, checkpoint and proof are read first.
     stored = sum(once) + (2 if target.bucket else 1) * size
-    puts, gets = len(files) + len(signed) + len(once) + len(aliases) + len(POINTERS) + len(hints), 1
+    puts = len(files) + len(signed) + len(once) + len(aliases) + len(POINTERS) + len(hints) + _log_files(flow, base)
+    gets = 3
     place = Place(target.urls, workspace.definition.election.id)
     purges = _purges(target.purge, [*aliases, *hints, *POINTERS], place) if target.purge else 0
     prices = target.prices
@@ -75,6 +77,12 @@ def estimate(flow: Flow, name: str, base: Base, draft: Draft) -> Load:
         len(files), len(gone), stored, puts, gets, purges,
         round(cost, 6) if paid else None, round(cost_month, 6) if paid else None, prices.currency,
     )  # fmt: skip
+
+
+def _log_files(flow: Flow, base: Base) -> int:
+    """How many files of the log the release adds: tiles, proof, checkpoint."""
+    entries = flow.log.size + flow.log.lacks(flow.workspace.ledger) + 1
+    return len([*tiles_between(base.record.log if base.record else 0, entries)]) + 2
 
 
 def _purges(purge: Purge, paths: Sequence[str], place: Place) -> int:

@@ -37,7 +37,7 @@ from publish.translog.log import Log
 from publish.translog.witnesses import remembered
 from publish.workspace import Workspace
 from verifier.errors import VerifierError
-from verifier.log import CHECKPOINT
+from verifier.log import CHECKPOINT, proof_path
 
 __all__ = ["Flow", "take_in_packages", "unpack"]
 
@@ -113,6 +113,7 @@ class Flow:
         self.lineage = Lineage(workspace.ledger.directory)
         self.failed: dict[str, str] = {}
         self.renewed: set[str] = set()
+        self.shown_log: dict[str, Seen | None] = {}
         self.files = 0
         self.waiting: int | None = None
 
@@ -135,7 +136,10 @@ class Flow:
 
     @cached_property
     def log(self) -> Log:
-        return Log(self.workspace.log, self.keyring.log_key, self.keyring.log_secret.sign)
+        return Log(self.workspace.log, self.keyring.log_key, self._sign_checkpoint)
+
+    def _sign_checkpoint(self, message: bytes) -> bytes:
+        return self.keyring.log_secret.sign(message)  # a plan needs no secret
 
     @cached_property
     def site(self) -> Site:
@@ -321,7 +325,7 @@ class Flow:
             self._each(self.behind, timestamp, lambda push: push.release(self.draft, state, self.runner))
             if not self.behind.keys() & self.failed.keys():
                 self.draft.discard()
-        elif self.log.lags(self.workspace.ledger):
+        elif self.log.lacks(self.workspace.ledger):
             self._log()
         self.renew(self.cut.release)
         self.check_failed()
@@ -389,17 +393,31 @@ class Flow:
             self._show_log()
 
     def _check_log(self) -> None:
-        """What the public and the witnesses have seen comes first: whoever goes on behind it forks the log."""
-        for name in self.bases:
+        """What the public and the witnesses have seen comes first: whoever goes on behind it forks the log.
+
+        A target that does not let itself be read is left out of this run: it could be ahead of us.
+        """
+        for name, base in list(self.bases.items()):
             try:
-                seen = self.targets[name].read(CHECKPOINT)
+                self.shown_log[name] = self.targets[name].read(CHECKPOINT)
+                proved = self._read_proof(name, base)
             except TargetError as error:
                 self._fail(name, error)
+                for known in (self.bases, self.behind):
+                    known.pop(name, None)
                 continue
-            self.log.check_public(seen.data if seen else None, name)
+            # A stranger may have put junk at the checkpoint; the proof of what is public says as much.
+            for seen in (self.shown_log[name], proved):
+                self.log.check_public(seen.data if seen else None, name)
+        if not self.bases:
+            self.check_failed()
         origin, seconds = self.keyring.log_key.name, self.workspace.config.log.seconds
         for name, data in remembered(self.keyring.policy, origin, seconds).items():
             self.log.check_public(data, f"the witness {name}")
+
+    def _read_proof(self, name: str, base: Base) -> Seen | None:
+        named = self.keyring.named_snapshot(base.seen.data) if base.seen else None
+        return self.targets[name].read(proof_path(named.version)) if named else None
 
     def _show_log(self) -> None:
         self._each(self.bases, b"", lambda push: push.log_alone())
@@ -445,6 +463,7 @@ class Flow:
                         self.now,
                         timestamp,
                         self.log,
+                        self.shown_log.get(name),
                         name if len(self.targets) > 1 else "",
                         self.purgers.get(name),
                     )

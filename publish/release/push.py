@@ -24,7 +24,7 @@ from publish.release.jobs import Runner
 from publish.release.record import Base, Record
 from publish.signing.keyring import Keyring
 from publish.signing.repository import RoleFile
-from publish.targets import Conflict, Target
+from publish.targets import Conflict, Seen, Target
 from publish.targets.local import LocalTarget
 from publish.translog.log import Log
 from publish.workspace import Workspace
@@ -38,7 +38,10 @@ CHECKPOINT_ROLE = "checkpoint"  # kept beside the roles on record
 
 @dataclass(frozen=True)
 class Push:
-    """One target with what it holds (`base`), and the timestamp that this run has signed at `now`. `label` tells several targets' stages apart."""
+    """One target with what it holds (`base`) and shows as the log (`shown_log`), and the timestamp that this run has signed at `now`.
+
+    `label` tells several targets' stages apart.
+    """
 
     workspace: Workspace
     target: Target
@@ -48,6 +51,7 @@ class Push:
     now: datetime
     timestamp: bytes
     log: Log
+    shown_log: Seen | None
     label: str = ""
     purger: Purger | None = None
 
@@ -100,7 +104,8 @@ class Push:
         conflicts = self.target.put_objects(self.log.files(min(since, self.log.size)), _ignore)
         for conflict in conflicts:
             self.target.replace(conflict)
-        self.target.put_hint(CHECKPOINT, self.log.cosigned.encode())
+        # Another copy of this workspace that logs at this moment must not show another log over ours.
+        self.target.commit(self.log.cosigned.encode(), self.shown_log, CHECKPOINT)
         self._warn_replaced(len(conflicts))
 
     def _stage(self, name: str, total: int) -> AbstractContextManager[Callable[[int], None]]:

@@ -250,10 +250,10 @@ def with_signatures(data: bytes, signatures: Mapping[str, str], role: RoleKeys, 
     metadata: Metadata[Any] = Metadata.from_bytes(data)
     payload = canonical_json.encode(metadata.signed.to_dict())
     known = {tuf_key(key).keyid: key for key in role.keys}
-    for keyid, signature in signatures.items():
-        one = Signature(keyid, signature)
-        if keyid in known and _signs(one, known[keyid], payload):
-            metadata.signatures.setdefault(keyid, one)
+    for name, signature in signatures.items():
+        one = Signature(name, signature)
+        if name in known and _signs(one, known[name], payload):
+            metadata.signatures.setdefault(name, one)
     if len(metadata.signatures) < role.threshold:
         raise SigningError(f"{what} has {len(metadata.signatures)} good signatures and needs {role.threshold}")
     metadata.signatures = dict(sorted(metadata.signatures.items()))

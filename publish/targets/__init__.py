@@ -4,7 +4,7 @@ A target holds the public tree of one election (docs/formats.md, "Public tree");
 There are four kinds of files, and they differ in who may change them:
 
 - *objects* (`targets/…`, `metadata/N.…`, `packages/…`) are immutable: written only where nothing stands under their name. What stands there already is compared.
-- the *timestamp* (`metadata/timestamp.json`) is the one commit point: replaced only if it is still the one that was seen.
+- the *timestamp* (`metadata/timestamp.json`) is the one commit point: replaced only if it is still the one that was seen; so is the log's checkpoint.
 - *aliases* are copies of objects at the paths that people use: replaced one by one, each at once (a reader gets the old file or the new one).
 - *hints* (`latest.json`, the domain's own pages) are replaced as they are; nobody may trust them.
 
@@ -63,8 +63,8 @@ class Target(Protocol):
     def replace(self, conflict: Conflict) -> None:
         """Put the right bytes in place of wrong ones. The wrong ones are kept aside as evidence where the target can."""
 
-    def commit(self, timestamp: bytes, seen: Seen | None) -> None:
-        """Replace the timestamp if it is still the one `seen` (None: there was none), durably.
+    def commit(self, data: bytes, seen: Seen | None, path: str = TIMESTAMP) -> None:
+        """Replace the timestamp, or the log's checkpoint, if it is still the one `seen` (None: there was none), durably.
 
         Raises:
             RaceError: it is another one: somebody else has published meanwhile.

@@ -67,13 +67,13 @@ class LocalTarget:
             keep(self.evidence, conflict.found)
             durable.write_file(Path(self._prepare(conflict.path)), conflict.data)
 
-    def commit(self, timestamp: bytes, seen: Seen | None) -> None:
+    def commit(self, data: bytes, seen: Seen | None, path: str = TIMESTAMP) -> None:
         """See Target."""
         with self._locked():
-            now = self.read(TIMESTAMP)
-            if (now and now.tag) != (seen and seen.tag) and (now is None or now.data != timestamp):
-                raise RaceError(f"{self.root / TIMESTAMP} was replaced by another publisher meanwhile; publish again")
-            self._replace(TIMESTAMP, timestamp)
+            now = self.read(path)
+            if (now and now.tag) != (seen and seen.tag) and (now is None or now.data != data):
+                raise RaceError(f"{self.root / path} was replaced by another publisher meanwhile; publish again")
+            self._replace(path, data)
 
     def put_aliases(self, groups: Iterable[Sequence[Alias]], advance: Callable[[int], None]) -> None:
         """See Target."""

@@ -112,26 +112,26 @@ class S3Target:
         if found is None or found.data != conflict.data:
             raise TargetError(f"{self.bucket.key(conflict.path)} has other bytes again; look who else writes there")
 
-    def commit(self, timestamp: bytes, seen: Seen | None) -> None:
+    def commit(self, data: bytes, seen: Seen | None, path: str = TIMESTAMP) -> None:
         """See Target."""
         mode: PutMode = "create" if seen is None else {"e_tag": seen.tag}
         if self._lock:
             mode = "overwrite"
             self._lock.check()
-            there = self.read(TIMESTAMP)
-            if (there and there.data) not in {timestamp, seen and seen.data}:
-                raise RaceError("the timestamp was replaced by another publisher meanwhile; publish again")
+            there = self.read(path)
+            if (there and there.data) not in {data, seen and seen.data}:
+                raise RaceError(f"{path} was replaced by another publisher meanwhile; publish again")
         try:
-            self.bucket.put(TIMESTAMP, timestamp, mode)
+            self.bucket.put(path, data, mode)
         except TargetError as error:
             if is_unanswered(error.__cause__):
                 raise
             # The answer to a write that did happen may have been lost: what stands there decides.
-            found = self.read(TIMESTAMP)
-            if found is not None and found.data == timestamp:
+            found = self.read(path)
+            if found is not None and found.data == data:
                 return
             if isinstance(error.__cause__, AlreadyExistsError | PreconditionError):
-                raise RaceError("the timestamp was replaced by another publisher meanwhile; publish again") from error
+                raise RaceError(f"{path} was replaced by another publisher meanwhile; publish again") from error
             raise
 
     def put_aliases(self, groups: Iterable[Sequence[Alias]], advance: Callable[[int], None]) -> None:

@@ -14,7 +14,7 @@ import msgspec
 
 from builder import durable
 from builder.ledger import Ledger
-from publish.errors import LogError
+from publish.errors import LogError, RaceError
 from publish.signing.repository import RoleFile
 from publish.translog.entries import entry, release_entry
 from verifier.errors import FormatError, VerifierError
@@ -28,6 +28,7 @@ from verifier.formats.tlog_proof import LogProof
 __all__ = ["Log", "logged_size", "tiles_on_disk"]
 
 STATE = "state.json"
+PROOF = b"c2sp.org/tlog-proof@"
 RECOVER = "restore the newest copy of the ledger, or rebuild it from what is public: terbit recover URL"
 
 
@@ -100,32 +101,35 @@ class Log:
         """The tree, for proofs."""
         return node_reader(self.size, self._read_tile)
 
-    def lags(self, ledger: Ledger) -> bool:
-        """True if the ledger has records that the log lacks."""
-        return len(ledger.records) > (self._state.records if self._state else 0)
+    def lacks(self, ledger: Ledger) -> int:
+        """How many of the ledger's records are not in the log yet."""
+        return len(ledger.records) - (self._state.records if self._state else 0)
 
     def check_public(self, data: bytes | None, where: str) -> None:
         """Refuse to go on behind or beside what `where` shows as the log's newest checkpoint.
 
-        What does not bear our signature says nothing: a stranger put it there, and it will be replaced.
+        `data`: a checkpoint, or a proof with one. What does not bear our signature says nothing: a stranger put it there, and it will be replaced.
 
         Raises:
-            LogError: this log is an old copy, or another one: an append would fork the log for everybody to see.
+            RaceError: this log is an old copy, or another one: an append would fork the log for everybody to see.
         """
         try:
-            public = SignedCheckpoint.parse(data or b"")
+            is_proof = data is not None and data.startswith(PROOF)
+            public = LogProof.parse(data or b"").checkpoint if is_proof else SignedCheckpoint.parse(data or b"")
             check_log_signature(public, self._key)
         except VerifierError:
             return
         head = public.checkpoint
         if head.size > self.size:
-            raise LogError(
-                f"{where} shows a log of {head.size} entries, and this one has {self.size}: an old copy. To go on, {RECOVER}"
-            )
-        if merkle.tree_hash(head.size, self.node) != head.root:
-            raise LogError(
-                f"{where} shows another log of {head.size} entries, signed with our key: two publishers, or an old copy. To go on, {RECOVER}"
-            )
+            problem = f"a log of {head.size} entries, and this one has {self.size}"
+        elif merkle.tree_hash(head.size, self.node) != head.root:
+            problem = f"another log of {head.size} entries"
+        else:
+            return
+        raise RaceError(
+            f"{where} shows {problem}, signed with our key: another publisher is at work, or this is an old copy. Nothing was published. "
+            f"Let only one go on; to go on with an old copy, {RECOVER}"
+        )
 
     def check_continued(self, entries: Sequence[bytes], where: str) -> None:
         """Refuse a log that is not this one, gone on. LogError as `check_public`."""
@@ -261,6 +265,9 @@ def _read_state(directory: Path) -> _State | None:
     try:
         return msgspec.json.decode(path.read_bytes(), type=_State)
     except FileNotFoundError:
+        # Tiles alone are what a stopped first append leaves; these come after it.
+        if any((directory / name).exists() for name in ("checkpoint", "proofs")):
+            raise LogError(f"{path} is gone, and with it how far the log goes; {RECOVER}") from None
         return None
     except (OSError, msgspec.MsgspecError) as error:
         raise LogError(f"{path} cannot be read: {error}; {RECOVER}") from error

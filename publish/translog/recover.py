@@ -16,7 +16,7 @@ from builder.errors import BuilderError
 from builder.inputs import archive_names, read_archive
 from builder.ledger import Cut, PackageRecord, Record, RedactedRecord, RefusedRecord, RootRecord
 from builder.recap import COVER, ORDER_SUFFIX, SIGNATURE, Package, parse_cover, parse_package
-from publish.errors import LogError
+from publish.errors import LogError, RaceError
 from publish.release.lineage import Lineage
 from publish.signing.keyring import Keyring
 from publish.translog.log import Log
@@ -27,6 +27,7 @@ from verifier.errors import VerifierError
 from verifier.fetcher import Fetcher
 from verifier.formats import leaves
 from verifier.formats.checkpoint import SignedCheckpoint
+from verifier.formats.tlog_proof import LogProof
 from verifier.log import CHECKPOINT, proof_path
 
 __all__ = ["Recovered", "recover"]
@@ -34,12 +35,14 @@ __all__ = ["Recovered", "recover"]
 
 @dataclass(frozen=True)
 class Recovered:
-    """What ledger and log have now, and how much of it was new here."""
+    """What ledger and log have now, and how much of it was new here; `without_proof`: logged releases of which none was found (they were stopped
+    before they were public, or this is not the place to recover from)."""
 
     entries: int
     packages: int
     release: int
     new_records: int
+    without_proof: tuple[str, ...]
 
 
 def recover(workspace: Workspace, fetcher: Fetcher, place: str, keyring: Keyring, executor: Executor) -> Recovered:
@@ -79,9 +82,12 @@ def recover(workspace: Workspace, fetcher: Fetcher, place: str, keyring: Keyring
     for _, release in releases:
         lineage.add(int(release.file.partition(".")[0]), release.sha256)
     log.adopt(entries, signed, releases, len(records), ledger.end)
-    for _, release in releases:
-        _keep_proof(log, fetcher, release)
-    return Recovered(len(entries), len(packages), log.release, len(records) - known)
+    proofs = {release: _proof(fetcher, release, keyring, log) for _, release in releases}
+    for release, proof in proofs.items():
+        if proof is not None:
+            log.keep_proof(release, proof)
+    without = tuple(release.file for release, proof in proofs.items() if proof is None)
+    return Recovered(len(entries), len(packages), log.release, len(records) - known, without)
 
 
 def _package(fetcher: Fetcher, leaf: leaves.Package, withheld: Collection[str]) -> Package:
@@ -154,10 +160,14 @@ def _order(fetcher: Fetcher, leaf: leaves.Redacted) -> Iterator[tuple[str, bytes
     yield path, data
 
 
-def _keep_proof(log: Log, fetcher: Fetcher, release: leaves.Release) -> None:
-    """The proof that was shown: another one under its name would look like tampering."""
+def _proof(fetcher: Fetcher, release: leaves.Release, keyring: Keyring, log: Log) -> bytes | None:
+    """The proof that was shown: another one under its name would look like tampering. None where there is none that holds."""
     try:
         data = fetcher.fetch(proof_path(int(release.file.partition(".")[0])), limits.PROOF_FILE)
-    except VerifierError:
-        return  # it was logged, and stopped before it was public
-    log.keep_proof(release, data)
+        proof = LogProof.parse(data)
+        proof.check(release.encode())
+        keyring.policy.witnessed(proof.checkpoint)
+        log.check_public(data, "the proof")
+    except (VerifierError, RaceError):
+        return None
+    return data

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from builder import durable
 from builder.ledger import Ledger, RefusedRecord
 from publish.cli.main import terbit
-from publish.errors import LogError, PendingError
+from publish.errors import LogError, PendingError, PublishError, RaceError
 from publish.signing.keyring import Keyring
 from publish.signing.repository import RoleFile
 from publish.translog.log import Log
@@ -34,7 +34,7 @@ from verifier.formats.leaves import Inputs, Package, Release, Root
 from verifier.formats.note import COSIGNATURE_V1, sign
 from verifier.formats.tiles import RightEdge, node_reader
 from verifier.formats.tlog_proof import LogProof
-from verifier.log import CHECKPOINT, LogReport, check_log, proof_path
+from verifier.log import CHECKPOINT, LogReport, check_log, proof_path, tile_reader
 from verifier.witness_server import RateLimit, WitnessServer
 from verifier.witness_store import WitnessStore
 
@@ -243,7 +243,49 @@ def test_another_log_with_our_key_is_refused(workspace: Path) -> None:
     forged = SignedCheckpoint(head, (sign(head.encode(), keyring.log_key, keyring.log_secret.sign),))
     (election(workspace) / CHECKPOINT).write_bytes(forged.encode())
     deliver(workspace, {"one": correction()})
-    with pytest.raises(LogError, match="another log of 3 entries"):
+    with pytest.raises(RaceError, match="another log of 3 entries"):
+        publish(workspace, NIGHT + minutes(5))
+
+
+@pytest.mark.parametrize("junk", ["folder", "link", "garbage"])
+def test_an_old_backup_is_refused_whatever_hides_the_checkpoint(workspace: Path, tmp_path: Path, junk: str) -> None:
+    """THREATS 30: junk at the public checkpoint does not let an old copy fork the log: the proof of what is public says as much."""
+    old = Path(shutil.copytree(workspace, tmp_path / "old"))
+    deliver(workspace, {"one": correction()})
+    publish(workspace, NIGHT + minutes(5))
+    shutil.rmtree(old / "public")
+    shutil.copytree(workspace / "public", old / "public")
+    place = election(old) / CHECKPOINT
+    place.unlink()
+    if junk == "folder":
+        place.mkdir()
+    elif junk == "link":
+        place.symlink_to("/dev/zero")
+    else:
+        place.write_bytes(b"?")
+    (old / "ledger" / "snapshots").write_bytes((workspace / "ledger" / "snapshots").read_bytes())
+    deliver(old, {"two": correction("110102", 1)})
+    before = (old / "ledger" / "log" / "state.json").read_bytes()
+    with pytest.raises(PublishError):
+        publish(old, NIGHT + minutes(10))
+    assert (old / "ledger" / "log" / "state.json").read_bytes() == before
+
+
+def test_two_copies_show_no_two_logs(workspace: Path) -> None:
+    """THREATS 21: the checkpoint is replaced only over the one that was seen, as the timestamp is."""
+    (target,) = Workspace(workspace).local_targets()
+    seen = target.read(CHECKPOINT)
+    target.commit(b"another publisher's", seen, CHECKPOINT)
+    with pytest.raises(RaceError):
+        target.commit(b"ours", seen, CHECKPOINT)
+
+
+def test_a_lost_state_is_no_new_log(workspace: Path) -> None:
+    """THREATS 30: where the log's state is gone, no new log is begun in its place."""
+    (workspace / "ledger" / "log" / "state.json").unlink()
+    (election(workspace) / CHECKPOINT).unlink()
+    deliver(workspace, {"one": correction()})
+    with pytest.raises(LogError, match="is gone"):
         publish(workspace, NIGHT + minutes(5))
 
 
@@ -259,11 +301,10 @@ def test_a_strangers_checkpoint_is_replaced(workspace: Path, data: bytes) -> Non
 # --- what clients see ---------------------------------------------------------------------------------------------------
 
 
-def rewrite(directory: Path, change: Callable[[list[bytes]], list[bytes]]) -> None:
+def rewrite(directory: Path, change: Callable[[list[bytes]], list[bytes]], number: int = 2) -> None:
     """What a publisher could do who has all keys: show another log, with the release in it, signed with the log's key."""
     keyring, base = Keyring(Workspace(directory)), election(directory)
-    data = (base / proof_path(2)).read_bytes()
-    proof = LogProof.parse(data)
+    proof = LogProof.parse((base / proof_path(number)).read_bytes())
     with ThreadPoolExecutor(1) as executor:
         entries = read_entries(DirectoryFetcher(base), proof.checkpoint.checkpoint.size, executor)
     release = entries[proof.index]
@@ -276,7 +317,7 @@ def rewrite(directory: Path, change: Callable[[list[bytes]], list[bytes]]) -> No
     signed = SignedCheckpoint(head, (sign(head.encode(), keyring.log_key, keyring.log_secret.sign),))
     index = entries.index(release)
     hashes = merkle.inclusion_proof(index, edge.size, node_reader(edge.size, lambda tile: files[tile.path]))
-    (base / proof_path(2)).write_bytes(LogProof(index, hashes, signed).encode())
+    (base / proof_path(number)).write_bytes(LogProof(index, hashes, signed).encode())
 
 
 LIES: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
@@ -297,6 +338,9 @@ def test_another_story_is_told_for_what_it_is(
     seen = check(workspace, state, minutes(6))
     assert seen is not None
     rewrite(workspace, change)
+    if says == "TRUNCATION":
+        for tile in (election(workspace) / "log" / "tile").rglob("11"):
+            tile.unlink()
     for _ in range(2):  # and again the next time: a refusal changes nothing that is remembered
         with pytest.raises(VerificationError, match=says):
             check(workspace, state, minutes(6))
@@ -305,6 +349,37 @@ def test_another_story_is_told_for_what_it_is(
     shown = LogProof.parse((election(workspace) / proof_path(2)).read_bytes()).checkpoint
     assert seen.checkpoint.encode().decode() in text
     assert shown.encode().decode() in text
+
+
+def test_a_proof_by_an_earlier_checkpoint_accuses_nobody(workspace: Path) -> None:
+    """THREATS 14: a mirror that proves a release by a newer, genuine checkpoint does not lock its readers out of the honest site."""
+    state, base = workspace / "state", election(workspace)
+    honest = (base / proof_path(1)).read_bytes()
+    files = correction()
+    deliver(workspace, {"bad": {**files, "rows.csv": files["rows.csv"] + b"x\n"}})
+    publish(workspace, NIGHT + minutes(5))
+    proof, newer = LogProof.parse(honest), SignedCheckpoint.parse((base / CHECKPOINT).read_bytes())
+    node = node_reader(newer.checkpoint.size, tile_reader(DirectoryFetcher(base)))
+    hashes = merkle.inclusion_proof(proof.index, newer.checkpoint.size, node)
+    (base / proof_path(1)).write_bytes(LogProof(proof.index, hashes, newer).encode())
+    seen = check(workspace, state, minutes(6))
+    assert seen is not None
+    assert seen.size == 9
+    (base / proof_path(1)).write_bytes(honest)
+    again = check(workspace, state, minutes(6))
+    assert again is not None
+    assert again.size == 8
+    assert not (state / "evidence").exists()
+    rewrite(workspace, lambda entries: [entries[1], entries[0], *entries[2:]], 1)
+    with pytest.raises(VerificationError, match="FORK"):
+        check(workspace, state, minutes(6))
+
+
+def test_half_written_state_locks_nobody_out(workspace: Path) -> None:
+    """A checkpoint that a power cut left empty in the client's state is as if it were not there."""
+    check(workspace, workspace / "state")
+    (workspace / "state" / "log" / "9.checkpoint").write_bytes(b"")
+    assert check(workspace, workspace / "state") is not None
 
 
 def test_an_old_proof_is_no_proof_of_a_new_release(workspace: Path) -> None:
@@ -415,7 +490,7 @@ def test_a_witness_knows_an_old_copy(workspace: Path, tmp_path: Path) -> None:
         publish(workspace, NIGHT + minutes(10))
         shutil.rmtree(old / "public")
         deliver(old, {"two": correction("110102", 1)})
-        with pytest.raises(LogError, match="the witness saksi shows"):
+        with pytest.raises(RaceError, match="the witness saksi shows"):
             publish(old, NIGHT + minutes(15))
 
 
@@ -445,6 +520,19 @@ def test_everything_is_recovered_from_what_is_public(workspace: Path, tmp_path: 
     deliver(lost, {"two": correction("110102", 1)})
     assert publish(lost, NIGHT + minutes(10))[1]["release"] == 3
     assert check(lost, tmp_path / "state", minutes(11)) is not None
+
+
+def test_recover_keeps_no_false_proof(workspace: Path, tmp_path: Path) -> None:
+    """Junk in the place of a release's proof is told and not kept: the guard would put it over the right one."""
+    lost = Path(
+        shutil.copytree(workspace, tmp_path / "lost", ignore=shutil.ignore_patterns("ledger", "build", "inbox"))
+    )
+    mirror = Path(shutil.copytree(election(workspace), tmp_path / "mirror"))
+    (mirror / proof_path(1)).write_bytes(b"junk")
+    done = CliRunner().invoke(terbit, ["recover", str(mirror), "-C", str(lost)])
+    assert done.exit_code == 0
+    assert "No proof of 1.snapshot.json" in done.output
+    assert not (lost / "ledger" / "log" / "proofs").exists()
 
 
 def test_an_old_backup_catches_up(workspace: Path, tmp_path: Path) -> None:
