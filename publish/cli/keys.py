@@ -309,12 +309,14 @@ def _tell_pending(names: Sequence[str]) -> None:
 
 
 def _told_key(store: KeyStore, name: str) -> dict[str, str | None]:
-    path = store.secret_path(name)
+    from publish.config import LOG_KEY, MINISIGN_KEY
+
+    path, alone = store.secret_path(name), {MINISIGN_KEY: "results files", LOG_KEY: "the log's checkpoints"}
     return {
         "name": name,
         "public": store.public(name).encode() if store.public_path(name).exists() else None,
         "secret": str(path) if path.exists() else None,
-        "roles": ", ".join(role for role, one in store.config.roles.items() if name in one.keys) or "results files",
+        "roles": alone.get(name) or ", ".join(role for role, one in store.config.roles.items() if name in one.keys),
     }
 
 

@@ -16,6 +16,8 @@ from publish.signing.offline import File, Offline, Plan
 from publish.signing.repository import TOP_LEVEL, tuf_key
 from publish.signing.signable import stated_keys, stated_roles
 from verifier.formats.minisign import PublicKey
+from verifier.formats.tlog_policy import Policy
+from verifier.log import POLICY_PATH
 from verifier.officials import SIGNERS_PATH
 from verifier.results_signature import MinisignKeys
 
@@ -130,8 +132,12 @@ def describe(offline: Offline, pending: Sequence[File], known: Mapping[str, tupl
             yield f"  {mark} {subject}: {said} {told(keyids)}".rstrip()
         yield from (f"  * {subject}: removed" for subject in sorted(before.keys() - statements.keys()))
         if file.role == "trust":
-            signers = [one and offline.trust_file(one, SIGNERS_PATH) for one in (chain and chain.trust, file)]
-            yield from (f"  * {change}" for change in enrolment_changes(*signers))
+            trusts = (chain and chain.trust, file)
+            yield from (
+                f"  * {change}"
+                for path, changes in ((SIGNERS_PATH, enrolment_changes), (POLICY_PATH, policy_changes))
+                for change in changes(*(one and offline.trust_file(one, path) for one in trusts))
+            )
         for one in offline.signers(file, pending):
             mentioned |= one.keyids
             signed = told(one.signed) or "nobody"
@@ -141,6 +147,25 @@ def describe(offline: Offline, pending: Sequence[File], known: Mapping[str, tupl
     yield from sorted(f"key {known[keyid][0]}: {known[keyid][1].encode()}" for keyid in mentioned if keyid in known)
     unknown = sorted(keyid for keyid in mentioned - known.keys() if keyid in stated)
     yield from (f"unknown key {keyid}: Ed25519 {stated[keyid].keyval['public']}" for keyid in unknown)
+
+
+def policy_changes(before: bytes | None, after: bytes | None) -> Iterator[str]:
+    """What another policy of the log changes, in plain words, line by line. FormatError if one is not as it must be."""
+    old, new = (_policy_lines(Policy.parse(data)) if data else () for data in (before, after))
+    yield from (f"no longer: {line}" for line in old if line not in new)
+    yield from (f"from now on: {line}" for line in new if line not in old)
+
+
+def _policy_lines(policy: Policy) -> list[str]:
+    told = [f"the log {log.key.encode()}" + (f", read at {log.url}" if log.url else "") for log in policy.logs]
+    told += [
+        f"the witness {one.name} with the key {one.key.encode()}, "
+        + (f"asked at {one.url}" if one.url else "not asked")
+        for one in policy.witnesses
+    ]
+    told += [f"the group {one.name}: {one.threshold} of {', '.join(one.members)}" for one in policy.groups]
+    quorum = f"no release is public before {policy.quorum} has seen it in the log"
+    return [*told, quorum if policy.quorum else "releases are public though no witness has seen them in the log"]
 
 
 _ROLES = {

@@ -23,6 +23,7 @@ from publish.config import OFFLINE_ROLES
 from publish.errors import SigningError
 from publish.signing import repository
 from publish.signing.keys import SecretKey
+from publish.signing.purpose import DEFINITION, check_purpose
 from publish.signing.repository import RoleKeys, tuf_key
 from publish.signing.signable import check_same, check_signable
 
@@ -122,8 +123,13 @@ class Offline:
         """Draft, unsigned, what must change for `plan` to be in force, or will soon expire; returns what is pending.
 
         A draft that already says so keeps its signatures; any other is removed.
+
+        Raises:
+            SigningError: the keys in force are a rehearsal's and the plan is not, or the other way round.
         """
         chain = self.chain()
+        if chain is not None:
+            check_purpose(self.trust_file(chain.trust, DEFINITION), plan.files.get(DEFINITION))
         waiting = {file.name: file for file in self.pending()}
         drafts: dict[str, File] = {}
         for role in OFFLINE_ROLES:
@@ -155,7 +161,8 @@ class Offline:
         """That each of `pending` may be signed: the next version, and nothing in it that signers are not shown.
 
         Raises:
-            SigningError: one may not, or does not say what `plan`, if there is one, does.
+            SigningError: one may not, or does not say what `plan`, if there is one, does; or it is a rehearsal's and the keys in force are not, or
+                the other way round.
         """
         chain = self.chain()
         for file in pending:
@@ -164,6 +171,8 @@ class Offline:
             if file.version != following:
                 raise SigningError(f"{where}: the next version is {following}; run: terbit keys refresh")
             check_signable(file.role, signed, where)
+            if chain is not None and file.role == "trust" and _definition(chain.trust) != _definition(file):
+                check_purpose(*(self.trust_file(one, DEFINITION) for one in (chain.trust, file)))
             if plan is not None:
                 mend = (
                     "The latter is what terbit.toml, keys/public and content here ask for; have it: terbit keys refresh"
@@ -250,6 +259,10 @@ class Offline:
         except (OSError, RepositoryError) as error:
             raise SigningError(f"{path}, which the trust metadata lists, is missing or damaged: {error}") from error
         return data
+
+
+def _definition(trust: File) -> Any:  # noqa: ANN401 - python-tuf's TargetFile
+    return trust.metadata.signed.targets.get(DEFINITION)
 
 
 def _make_folder(path: Path) -> None:

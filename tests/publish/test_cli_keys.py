@@ -16,6 +16,7 @@ from publish.signing.keys import ONLINE_COST, SecretKey, read_secret_key, write_
 from publish.signing.offline import Offline
 from tests.election import write_definition
 from tests.programs import require
+from tests.verifier.formats.tlog import WITNESS
 
 
 def run(workspace: Path, *arguments: str, typed: str = "", fails: bool = False) -> Result:
@@ -191,3 +192,26 @@ def test_missing_passphrase_file_names_it(empty):
     assert isinstance(result.exception, KeyFileError)
     assert "nowhere cannot be read" in str(result.exception)
     assert not (empty / "keys").exists()
+
+
+def test_a_new_policy_is_shown_in_words(workspace):
+    """Sign tells which lines of the log's policy come and go, as what they mean."""
+    policy = workspace / "keys" / "tlog-policy.txt"
+    witness = f"witness saksi {WITNESS.encode()} https://saksi.example.org\n"
+    policy.write_text(policy.read_text().replace("quorum none", f"{witness}group warga any saksi\nquorum warga"))
+    run(workspace, "keys", "refresh")
+    shown = run(workspace, "sign").stdout
+    assert (
+        f"  * from now on: the witness saksi with the key {WITNESS.encode()}, asked at https://saksi.example.org\n"
+        in shown
+    )
+    assert "  * from now on: the group warga: 1 of saksi\n" in shown
+    assert "  * from now on: no release is public before warga has seen it in the log\n" in shown
+    assert "  * no longer: releases are public though no witness has seen them in the log\n" in shown
+    assert "the log localhost" not in shown
+
+
+def test_list_says_what_the_keys_of_no_role_sign(workspace):
+    """The keys minisign and log sign in no role, and list says what they are for."""
+    listed = {key["name"]: key["roles"] for key in json.loads(run(workspace, "keys", "list", "--json").stdout)["keys"]}
+    assert (listed["minisign"], listed["log"]) == ("results files", "the log's checkpoints")

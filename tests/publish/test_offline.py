@@ -149,7 +149,7 @@ def test_nothing_is_drafted_when_nothing_changed(workspace):
 def test_changed_definition_drafts_trust_alone(workspace):
     """A new election.toml needs one new trust, which counts only once enough keys have signed it."""
     before = workspace.offline.current()
-    assert workspace.prepare(plan=workspace.plan(**{"election.toml": b"new"})) == ["2.trust.json"]
+    assert workspace.prepare(plan=workspace.plan(**{"election.toml": b'id = "new"'})) == ["2.trust.json"]
     assert workspace.offline.promote() == []
     workspace.sign("root-1")
     assert workspace.offline.promote() == []
@@ -157,26 +157,26 @@ def test_changed_definition_drafts_trust_alone(workspace):
     workspace.sign("root-3")
     assert workspace.offline.promote() == ["2.trust.json"]
     after = workspace.offline.current()
-    assert after.files["trust/election.toml"] == b"new"
+    assert after.files["trust/election.toml"] == b'id = "new"'
     assert after.sha256 != before.sha256
     assert workspace.offline.pending() == []
 
 
 def test_prepare_twice_keeps_the_signatures(workspace):
     """A draft that still says the right thing keeps its signatures; one that does not is drafted anew."""
-    plan = workspace.plan(**{"election.toml": b"new"})
+    plan = workspace.plan(**{"election.toml": b'id = "new"'})
     workspace.prepare(plan=plan)
     workspace.sign("root-1")
     before = snapshot(workspace.store.directory)
     workspace.prepare(NOW + timedelta(days=1), plan)
     assert snapshot(workspace.store.directory) == before
-    workspace.prepare(plan=workspace.plan(**{"election.toml": b"newer"}))
+    workspace.prepare(plan=workspace.plan(**{"election.toml": b'id = "newer"'}))
     assert [file.metadata.signatures for file in workspace.offline.pending()] == [{}]
 
 
 def test_change_taken_back_removes_the_draft(workspace):
     """When the definition is as before again, the draft is gone."""
-    workspace.prepare(plan=workspace.plan(**{"election.toml": b"new"}))
+    workspace.prepare(plan=workspace.plan(**{"election.toml": b'id = "new"'}))
     assert workspace.prepare() == []
     assert workspace.offline.pending() == []
 
@@ -190,7 +190,7 @@ def test_expiry_is_renewed_in_time(workspace):
 
 def test_draft_that_would_last_too_long_is_not_kept(workspace):
     """A pending file whose end someone moved further away is drafted anew."""
-    later = workspace.plan(**{"election.toml": b"new"})
+    later = workspace.plan(**{"election.toml": b'id = "new"'})
     workspace.prepare(NOW + timedelta(days=3650), later)
     workspace.prepare(NOW, later)
     assert [file.expires for file in workspace.offline.pending()] == [NOW + timedelta(days=3650)]
@@ -260,7 +260,7 @@ def test_root_is_not_promoted_before_what_it_vouches_for(workspace):
 
 def test_key_without_a_say_is_refused(workspace):
     """An online key, or a stranger's, cannot sign offline metadata, and nothing is written."""
-    workspace.prepare(plan=workspace.plan(**{"election.toml": b"new"}))
+    workspace.prepare(plan=workspace.plan(**{"election.toml": b'id = "new"'}))
     before = snapshot(workspace.store.directory)
     for key in (workspace.secret("site"), SecretKey.generate(os.urandom)):
         with pytest.raises(SigningError, match="has no say"):
@@ -375,7 +375,7 @@ def test_stop_between_old_and_new_key_is_finished_by_rotating_again(workspace, m
 
 def test_draft_that_is_in_force_already_is_only_cleared_away(workspace):
     """After a stop between putting in force and clearing away, promoting again clears away and changes nothing."""
-    workspace.prepare(plan=workspace.plan(**{"election.toml": b"new"}))
+    workspace.prepare(plan=workspace.plan(**{"election.toml": b'id = "new"'}))
     workspace.sign("root-1", "root-2")
     (file,) = workspace.offline.pending()
     workspace.offline.promote()
@@ -469,7 +469,7 @@ def test_new_group_is_drafted_with_its_own_keys(workspace):
 def test_description_marks_what_changes_and_who_must_sign(workspace):
     """What is to be signed is told role by role, with a mark on each change and every key in full."""
     workspace.rotate("timestamp")
-    workspace.prepare(plan=workspace.plan(**{"election.toml": b"new"}))
+    workspace.prepare(plan=workspace.plan(**{"election.toml": b'id = "new"'}))
     workspace.sign("root-1")
     told = list(ceremony.describe(workspace.offline, workspace.offline.pending(), ceremony.known_keys(workspace.store)))
     assert "2.root.json: the keys that every other signature rests on, until 2036-11-18 05:00 UTC" in told

@@ -160,10 +160,10 @@ SHOWN: dict[str, tuple[str, Callable[[Signed], object], str]] = {
         f"unknown key {tuf_key(STRANGER.public).keyid}: Ed25519 {STRANGER.public.key.hex()}",
     ),
     "targets-new-group": ("targets", lambda s: delegate(s, "dpd"), "* dpd may sign: dpd/*, dpd/*/*, dpd-*/*,"),
-    "trust-other-definition": (
+    "trust-other-areas": (
         "trust",
-        lambda s: s["targets"]["trust/election.toml"]["hashes"].update(sha256="0" * 64),
-        "* trust/election.toml: sha256 " + "0" * 64,
+        lambda s: s["targets"]["trust/areas.csv.gz"]["hashes"].update(sha256="0" * 64),
+        "* trust/areas.csv.gz: sha256 " + "0" * 64,
     ),
 }
 TIMESTAMP = SecretKey.generate(os.urandom).public
