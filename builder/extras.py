@@ -85,7 +85,7 @@ class Extras:
         """The list of a part's areas from A to Z, in each language."""
         contest = self.tallies[part.contest].contest
         for language in self.definition.election.languages:
-            yield letters_page(self.definition, contest, part.rows, self.pages(language), language)
+            yield letters_page(self.definition, contest, part.rows, self.pages(language))
 
     def site_files(self) -> Iterator[File]:
         """Feeds, and files for a domain's visitors."""

@@ -16,40 +16,37 @@ __all__ = ["LETTERS_NAME", "letters_page"]
 LETTERS_NAME = "a-z.html"  # no code has an inner `-`
 
 
-def letters_page(definition: Definition, contest: Contest, rows: Sequence[int], pages: Pages, language: str) -> tuple[str, bytes]:  # fmt: skip
+def letters_page(definition: Definition, contest: Contest, rows: Sequence[int], pages: Pages) -> tuple[str, bytes]:
     """Path and bytes of the list of a part: `rows` are its areas, the first one the area that it is of."""
     areas, first = definition.areas, rows[0]
-    path = f"{language_folder(language)}{areas.path(contest.id, first).rpartition('/')[0]}/{LETTERS_NAME}"
-    if areas.shards[first]:
-        listed = rows[1:]
-        parents = [(f"../{LETTERS_NAME}", pages.wording.texts["letters"]["title"])] if _has_list_above(definition, contest) else []  # fmt: skip
-    else:
-        depth = definition.election.level_number(definition.election.shard_level)
-        listed = [row for row in range(first + 1, areas.ends[first]) if areas.levels[row] <= depth]
-        parents = []
-    links = sorted((fold(areas.names[row]), row) for row in listed)
     folder = areas.path(contest.id, first).rpartition("/")[0]
+    shard, words = areas.shards[first], pages.wording.texts["letters"]
+    depth = definition.election.level_number(definition.election.shard_level)
+    if not shard:
+        rows = [row for row in range(first, areas.ends[first]) if areas.levels[row] <= depth]
+    links = [
+        (
+            fold(areas.names[row]),
+            f"{areas.path(contest.id, row).removeprefix(f'{folder}/')}.html",
+            areas.names[row],
+            areas.names[areas.parents[row]],
+            f"{areas.shards[row]}/{LETTERS_NAME}" if areas.shards[row] != shard else "",
+        )
+        for row in rows[1:]
+    ]
     values = {
-        "words": pages.wording.texts["letters"],
+        "words": words,
         "contest": pages.wording.title(contest.title),
         "area": areas.names[first],
-        "parents": parents,
+        "has_lists": not shard,
+        "parents": [(f"../{LETTERS_NAME}", words["title"])] if shard and _has_list_above(definition, contest) else [],
         "groups": [
-            (
-                letter or "#",
-                [
-                    (
-                        f"{areas.path(contest.id, row).removeprefix(f'{folder}/')}.html",
-                        areas.names[row],
-                        areas.names[areas.parents[row]],
-                    )
-                    for _, row in some
-                ],
-            )
-            for letter, some in groupby(links, key=lambda link: link[0][:1].upper())
+            (letter or "#", [link for _, *link in some])
+            for letter, some in groupby(sorted(links), key=lambda link: link[0][:1].upper())
         ],
     }
-    title = f"{values['words']['title']}: {areas.names[first]} – {values['contest']}"
+    path = f"{language_folder(pages.language)}{folder}/{LETTERS_NAME}"
+    title = f"{words['title']}: {areas.names[first]} – {values['contest']}"
     return path, pages.other_page("a-z.html", path, title, values, definition.election.languages)
 
 

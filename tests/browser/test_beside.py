@@ -1,0 +1,157 @@
+"""Search, pages for frames and the page of what is not there, in Debian's Chromium over the site as it is served."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from publish.cli.keys import create_keys
+from publish.serve import Server
+from publish.workspace import Workspace
+from tests.browser.chromium import chromium
+from tests.election import ELECTION, NIGHT, write_definition
+from tests.publish.workspace import deliver, publish
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    with Server(folder, "127.0.0.1", 0) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield server.url
+        server.shutdown()
+
+
+@contextmanager
+def another_site(folder: Path) -> Iterator[str]:
+    """A site of somebody else's, without any headers of ours."""
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield f"http://localhost:{server.server_address[1]}/"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The site's address. The checker needs a clock of that night: these tests do without it."""
+    workspace = tmp_path_factory.mktemp("search")
+    write_definition(workspace / "content", ELECTION.replace("date = ", 'languages = ["id", "en"]\ndate = '))
+    (workspace / "terbit.toml").write_text("workers = 1\n")
+    create_keys(Workspace(workspace), NIGHT)
+    deliver(workspace)
+    publish(workspace)
+    with served(workspace / "public") as url:
+        yield f"{url}uji/"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context(service_workers="block", viewport={"width": 320, "height": 640})
+    yield context
+    context.close()
+
+
+def opened(context: BrowserContext, url: str) -> tuple[Page, list[str]]:
+    """A page, and what its console complains of."""
+    page, said = context.new_page(), list[str]()
+    page.on("console", lambda message: said.append(message.text) if "Content Security Policy" in message.text else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(url)
+    return page, said
+
+
+@pytest.mark.parametrize(("front", "pages"), [("index.html", ""), ("en/index.html", "en/")])
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("cemp", ["ppwp/1102/110201.html"]),
+        ("CEMPAKA dua", ["ppwp/1102/110201.html"]),
+        ("110201", ["ppwp/1102/110201.html"]),
+        ("jauh", ["ppwp/n991/n991.html", "ppwp/n991/n9911.html"]),
+        ("-9911", ["ppwp/n991/n9911.html"]),
+        ("utara", ["ppwp/11.html"]),
+        ("tidak ada", []),
+    ],
+)
+def test_search(site: str, context: BrowserContext, front: str, pages: str, text: str, found: list[str]) -> None:
+    """An area is found by the beginning of any of its words, those of the areas above it, or its code; the link leads to its page."""
+    page, said = opened(context, site + front)
+    page.locator("#cari").fill(text)
+    page.locator("[role=search] p:not(:empty)").wait_for()
+    links = page.locator("[role=search] li a").evaluate_all("links => links.map(link => link.href)")
+    assert [f"{site}{pages}{path}" for path in found] == links[: len(found)]
+    assert bool(links) == bool(found)
+    if links:
+        page.keyboard.press("Enter")
+        page.keyboard.press("Enter")
+        page.wait_for_url(links[0])
+        assert page.locator("h1").count() == 1
+    assert said == []
+
+
+def test_search_asks_for_little(site: str, context: BrowserContext) -> None:
+    """Nothing is asked for before the reader turns to the search; then the index and one shard."""
+    asked: list[str] = []
+    context.on("request", lambda request: asked.append(request.url.removeprefix(site)))
+    page, _ = opened(context, f"{site}index.html")
+    assert [path for path in asked if path.startswith("search/")] == []
+    page.locator("#cari").fill("el")
+    page.locator("[role=search] li a").first.wait_for()
+    assert [path for path in asked if path.startswith("search/")] == ["search/index.json", "search/0.json"]
+
+
+def test_list_without_script(browser: Browser, site: str) -> None:
+    """Without JavaScript the box is not there, and the list from A to Z leads to a village."""
+    context = browser.new_context(java_script_enabled=False)
+    page, _ = opened(context, f"{site}index.html")
+    assert not page.locator("#cari").is_visible()
+    page.locator('a[href="ppwp/a-z.html"]').click()
+    page.get_by_role("link", name="Dua", exact=True).click()
+    assert page.url == f"{site}ppwp/1102/1102.html"
+    page.goto(f"{site}ppwp/1102/a-z.html")
+    page.get_by_role("link", name="Cempaka").click()
+    assert page.url == f"{site}ppwp/1102/110201.html"
+    context.close()
+
+
+def test_embed_on_another_site(site: str, context: BrowserContext, tmp_path: Path) -> None:
+    """On another site a page for frames shows its results, styled and no higher than told; the site's other pages do not show there."""
+    frames = "".join(
+        f'<iframe name="{name}" src="{site}{path}" width="320" height="248"></iframe>'
+        for name, path in (("embed", "embed/ppwp/11.html"), ("page", "ppwp/11.html"))
+    )
+    (tmp_path / "other.html").write_text(f"<!doctype html><title>x</title>{frames}")
+    page = context.new_page()
+    with another_site(tmp_path) as url:
+        page.goto(f"{url}other.html")
+    embed = page.frame("embed")
+    assert embed is not None
+    embed.locator("h1").wait_for()
+    assert embed.locator("h1").inner_text() == "Utara"
+    assert embed.evaluate("getComputedStyle(document.querySelector('table')).tableLayout") == "fixed"
+    assert embed.evaluate("document.documentElement.scrollHeight") <= 248
+    assert embed.evaluate("document.documentElement.scrollWidth") <= 320
+    other = page.frame("page")
+    assert other is not None
+    assert other.url.startswith("chrome-error:")
+
+
+def test_what_is_not_there(site: str, context: BrowserContext) -> None:
+    """At any depth, the page of what is not there is styled and leads on."""
+    for path in ("hilang.html", "ppwp/1101/hilang.html"):
+        page, said = opened(context, site + path)
+        assert page.get_by_role("heading", name="Page not found").is_visible()
+        page.locator('a[href="/uji/ppwp/a-z.html"]').first.click()
+        assert page.url == f"{site}ppwp/a-z.html"
+        assert said == []
