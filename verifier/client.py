@@ -30,6 +30,7 @@ from verifier import limits
 from verifier.delegation import Chain, Delegation, SignedRole
 from verifier.errors import FetchError, FormatError, StaleError, VerificationError, VerifierError
 from verifier.fetcher import Fetcher, MissingError, check_path, too_long
+from verifier.files import is_pack
 from verifier.formats import canonical_json, strict_json
 from verifier.formats.keyid import misnamed_keys
 
@@ -201,6 +202,8 @@ class Client:
 
     def find(self, path: str) -> TargetFile:
         """Length and hashes of a TUF target, from the role that the search reaches first."""
+        if not self._stock_tuf and path.startswith("packs/") and not is_pack(path):
+            raise VerificationError(f"{path} is no pack: nothing else may lie there, whoever signed it")
         with _explained():
             found = self._updater.get_targetinfo(path)
         if found is None:

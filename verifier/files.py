@@ -6,7 +6,7 @@ does not import python-tuf, so that a worker process starts fast.
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -28,6 +28,7 @@ __all__ = [
     "check_signature",
     "is_pack",
     "is_results",
+    "is_stray",
     "named_packages",
     "object_path",
 ]
@@ -38,6 +39,9 @@ _PACKAGE = re.compile(
     rb'(?:(?:,"reason":"[a-z]*","release":[0-9]+,"revision":[0-9]+)?,"series":"[a-z]*","signature":"([0-9a-f]{64})")?'
 )
 
+
+_PACKS = "packs/"
+_PACK = re.compile(_PACKS + r"([1-9][0-9]{0,15})-([1-9][0-9]{0,15})\.tar")
 
 # Folders with what the roles of groups and shards sign besides results and pages.
 BESIDE_RESULTS = ("data/", "embed/")
@@ -154,7 +158,20 @@ def object_path(file: SignedFile) -> str:
 
 def is_pack(path: str) -> bool:
     """True for a pack: it only repeats other files, so a copy of the site may do without it, and it has no alias."""
-    return path.startswith("packs/")
+    return _PACK.fullmatch(path) is not None
+
+
+def is_stray(path: str, release: int, listed: Container[str]) -> bool:
+    """True for what lies below packs/ and is none of the packs of `release`, which are numbered from 1 on; `listed` are the paths beside it.
+
+    No page and no alias is ever there: under another name, a file that nobody compares with anything could pass for one of the site's.
+    """
+    if not path.startswith(_PACKS):
+        return False
+    if (found := _PACK.fullmatch(path)) is None or int(found[1]) != release:
+        return True
+    number = int(found[2])
+    return number > 1 and f"{_PACKS}{release}-{number - 1}.tar" not in listed
 
 
 def _check_file(batch: Batch, file: SignedFile, failures: list[Failure]) -> bytes | None:

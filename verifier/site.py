@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from verifier import limits
 from verifier.errors import StaleError, VerificationError, VerifierError
 from verifier.fetcher import Fetcher, check_path
-from verifier.files import Batch, BatchReport, Failure, MissingScan, Official, SignedFile, check_batch
+from verifier.files import Batch, BatchReport, Failure, MissingScan, Official, SignedFile, check_batch, is_stray
 from verifier.formats.allowed_signers import AllowedSigners
 from verifier.officials import SIGNERS_PATH
 from verifier.packages import SIGNATURE, check_packages
@@ -226,6 +226,8 @@ def signed_file(role: SignedRole, path: str, target: TargetFile, owners: dict[st
         raise VerificationError(f"listed by role {role.name}, which may not speak for it")
     if owner != role.name:
         raise VerificationError(f"listed by two roles, {owner} and {role.name}")
+    if is_stray(path, role.targets.version, role.targets.targets):
+        raise VerificationError(f"listed by role {role.name} below packs/, and is no pack of this release")
     if sha256 is None:
         raise VerificationError(f"listed by role {role.name} without a sha256")
     if target.length > limits.TARGET_FILE:

@@ -53,6 +53,15 @@ def test_what_cannot_be_joined_is_refused(source: str) -> None:
     assert str(caught.value.file).startswith("check/")
 
 
+@pytest.mark.parametrize("path", ["packs/hasil.html", "packs/1-1.tar.html", "packs/01-1.tar", "packs/id/1-1.tar"])
+def test_a_page_among_the_packs_is_refused(path: str) -> None:
+    """THREATS 15: below packs/ a reader is shown nothing but packs, whatever the keys of the role `site` have signed."""
+    script = f"""import {{ Client }} from "{TEMPLATES}/check/tuf.js";
+await new Client({{ store: new Map() }}).find("{path}").catch((error) => console.log(error.code));"""
+    command = [require("node"), "--no-warnings", "--input-type=module", "-e", script]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "verification\n"
+
+
 @pytest.mark.parametrize(
     "path",
     [

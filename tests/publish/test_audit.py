@@ -15,6 +15,7 @@ from builder.officials import Admission
 from builder.recap import COVER
 from builder.site import Site, entry_of
 from publish.redaction import redact
+from publish.release.draft import Draft
 from publish.workspace import Workspace
 from tests.election import NIGHT, correction, minutes, package, row
 from tests.officials import Official
@@ -23,7 +24,7 @@ from tests.publish.test_officials import enrol, sign_as
 from tests.publish.workspace import deliver, make_workspace, publish
 from verifier.audit.history import read_history
 from verifier.cli import main
-from verifier.formats import leaves
+from verifier.formats import leaves, ustar
 from verifier.formats.leaves import Leaf
 from verifier.mirror.init import init
 from verifier.mirror.sync import sync
@@ -160,6 +161,41 @@ def test_an_insider_adds_and_leaves_out_files(site: Published, monkeypatch: pyte
         "pengumuman.html": "published",
         "tentang.html": "follows from the inputs",
     }
+
+
+@pytest.mark.parametrize("path", ["packs/hasil.html", "packs/3-9.tar", "packs/2-1.tar", "packs/3-1.tar.html"])
+def test_an_insider_hides_a_page_among_the_packs(
+    site: Published, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, path: str
+) -> None:
+    """THREATS 15: a page that is listed below packs/, under whatever name, is named by the audit and refused by a check of the site."""
+    honest = Site.site_files
+    with monkeypatch.context() as inside:
+        inside.setattr(Site, "site_files", lambda self: [*honest(self), entry_of(path, b"<h1>Calon 2: 99%</h1>")])
+        inside.setattr("publish.release.flow.check_draft", lambda *_, **__: None)
+        site.release(NIGHT + minutes(2), fix3=correction(revision=3))
+    assert {change["path"] for change in site.report()["changes"]} == {path, "packs/3-1.tar"}  # type: ignore[attr-defined]
+    options = ["--root", str(site.root), "--state", str(tmp_path / "s"), "--now", f"{LATER:%Y-%m-%dT%H:%M:%SZ}"]
+    done = CliRunner().invoke(main, ["site", str(site.public.parent), *options])
+    assert done.exit_code == 4
+    assert "is no pack of this release" in done.output
+
+
+@pytest.mark.parametrize("pack", [b"<h1>Calon 2: 99%</h1>", b"".join(ustar.encode([("hasil.html", b"<h1>99%</h1>")]))])
+def test_an_insider_fills_a_pack_with_something_else(
+    site: Published, monkeypatch: pytest.MonkeyPatch, pack: bytes
+) -> None:
+    """THREATS 15: a pack that is none, or holds what is listed and logged nowhere else, is named by the audit."""
+
+    def write_packs(_site: Site, draft: Draft, _state: object) -> dict[str, tuple[int, str]]:
+        sha256 = hashlib.sha256(pack).hexdigest()
+        draft.packs.mkdir(exist_ok=True)
+        (draft.packs / f"{sha256}.3-1.tar").write_bytes(pack)
+        return {"packs/3-1.tar": (len(pack), sha256)}
+
+    with monkeypatch.context() as inside:
+        inside.setattr("publish.release.make.write_packs", write_packs)
+        site.release(NIGHT + minutes(2), fix3=correction(revision=3))
+    assert {change["path"] for change in site.report()["changes"]} == {"packs/3-1.tar"}  # type: ignore[attr-defined]
 
 
 def test_rules_are_asked_again(site: Published, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from builder.tally import read_tallies, write_tallies
 from verifier.audit.report import Change
 from verifier.client import Client
 from verifier.errors import VerifierError
+from verifier.files import is_pack
 from verifier.site import signed_file
 
 __all__ = ["Listing", "Rebuilt", "differences", "parting", "published", "rebuild"]
@@ -97,19 +98,17 @@ def published(client: Client, changes: list[Change]) -> dict[str, Listing]:
                 changes.append(Change(path, str(error)))
             else:
                 files[path] = (file.length, file.sha256)
-        if role.name not in NOT_MADE:
-            found[role.name] = files
+        found[role.name] = files
     return found
 
 
 def differences(listed: Mapping[str, Listing], rebuilt: Rebuilt) -> Iterator[Change]:
     """Every file that was published otherwise than the inputs say, by path."""
-    for role in sorted(listed.keys() | rebuilt.roles.keys()):
+    for role in sorted((listed.keys() | rebuilt.roles.keys()) - NOT_MADE):
         theirs, ours = listed.get(role, {}), rebuilt.roles.get(role, {})
         for path in sorted(path for path in theirs.keys() | ours.keys() if theirs.get(path) != ours.get(path)):
             if path not in ours:
-                # A pack only has other files in it, each of which is compared here or checked wherever it is taken from.
-                if role != SITE or not path.startswith("packs/"):
+                if role != SITE or not is_pack(path):  # what is in a pack: verifier.audit.packs
                     yield Change(path, "published, and follows from no input", theirs[path][1])
             elif path not in theirs:
                 yield Change(path, "follows from the inputs, and was not published", "", ours[path][1])

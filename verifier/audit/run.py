@@ -24,6 +24,7 @@ from verifier.audit.history import History, changed_inputs, read_history
 from verifier.audit.inputs import check_roots, check_trust, lay_out_inputs, lay_out_ledger, record_of
 from verifier.audit.log import check_root, parse_entries, read_entries
 from verifier.audit.packages import read_package
+from verifier.audit.packs import pack_changes
 from verifier.audit.rebuild import PARTINGS_SHOWN, differences, parting, published, rebuild
 from verifier.audit.report import Change, Release, Report
 from verifier.client import Client
@@ -220,6 +221,7 @@ def _rebuild(
         return
     listed = published(client, report.changes)
     report.files = sum(map(len, rebuilt.roles.values()))
+    report.changes += pack_changes(client, listed, packages)
     for number, change in enumerate(differences(listed, rebuilt)):
         where = parting(change, client, rebuilt) if number < PARTINGS_SHOWN else ""
         report.changes.append(Change(change.path, change.what, change.published, change.rebuilt, where))

@@ -13,7 +13,7 @@ from verifier import limits
 from verifier.archive import ArchiveFetcher
 from verifier.client import Client
 from verifier.errors import VerifierError
-from verifier.files import SignedFile, is_pack, object_path
+from verifier.files import SignedFile, is_pack, is_stray, object_path
 from verifier.mirror.budget import Budget
 from verifier.mirror.folder import Folder
 from verifier.mirror.metadata import MetadataSource, right_bytes
@@ -75,7 +75,10 @@ def _listed(role: Targets) -> list[SignedFile]:
     return [
         SignedFile(path, target.hashes["sha256"], target.length)
         for path, target in sorted(role.targets.items())
-        if is_pack(path) and "sha256" in target.hashes and target.length <= limits.TARGET_FILE
+        if is_pack(path)
+        and not is_stray(path, role.version, role.targets)
+        and "sha256" in target.hashes
+        and target.length <= limits.TARGET_FILE
     ]
 
 

@@ -1,0 +1,75 @@
+"""What lies in the newest release's packs: nothing but what is listed or logged elsewhere, byte for byte (docs/formats.md, "Packs")."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+
+from builder.recap import Package
+from verifier.audit.rebuild import SITE, Listing
+from verifier.audit.report import Change
+from verifier.client import Client
+from verifier.errors import VerifierError
+from verifier.fetcher import MissingError
+from verifier.files import SignedFile, check_signature, is_pack, is_results, object_path
+from verifier.formats import ustar
+from verifier.results_signature import MinisignKeys
+from verifier.site import KEYS_PATH
+
+__all__ = ["pack_changes"]
+
+SIGNATURE = ".minisig"
+
+
+def pack_changes(client: Client, listed: Mapping[str, Listing], packages: Sequence[Package]) -> Iterator[Change]:
+    """Every pack that has something else in it. One that is missing is none: a pack only repeats, and a copy may do without."""
+    packs = sorted(filter(is_pack, listed.get(SITE, {})))
+    known = _Known(client, listed, packages) if packs else None
+    for path in packs:
+        assert known is not None
+        try:
+            data = client.target(path)
+            strays = [name for name, file in _members(data) if not known.has(name, file)]
+        except MissingError:
+            continue
+        except VerifierError as error:
+            yield Change(path, f"is no pack: {error}")
+        else:
+            yield from (
+                Change(path, f"has {name} in it, which is not what was published under that name") for name in strays
+            )
+
+
+def _members(pack: bytes) -> Iterator[tuple[str, bytes]]:
+    for path, offset, length in ustar.entries(lambda start, count: pack[start : start + count], len(pack)):
+        yield path, pack[offset : offset + length]
+
+
+class _Known:
+    """All that a pack may hold, by its place in the public tree."""
+
+    def __init__(self, client: Client, listed: Mapping[str, Listing], packages: Sequence[Package]) -> None:
+        self._client = client
+        self._keys = MinisignKeys.parse(client.target(KEYS_PATH))
+        self._objects = {
+            object_path(file): file
+            for role in listed.values()
+            for file in (SignedFile(path, sha256, length) for path, (length, sha256) in role.items())
+        }
+        self._hashes = {path: file.sha256 for path, file in self._objects.items()}
+        for name, meta in client.snapshot.meta.items():
+            self._hashes[f"metadata/{meta.version}.{name}"] = (meta.hashes or {}).get("sha256", "")
+        for package in packages:
+            for name, data in package.files.items():
+                self._hashes[f"packages/{package.name}/{name}"] = hashlib.sha256(data).hexdigest()
+
+    def has(self, path: str, data: bytes) -> bool:
+        """Whether these bytes are those that belong at `path`."""
+        if path in self._hashes:
+            return hashlib.sha256(data).hexdigest() == self._hashes[path]
+        file = self._objects.get(path.removesuffix(SIGNATURE))
+        if file is None or not is_results(file.path):
+            return False
+        try:
+            check_signature(data, file.path, self._client.target(file.path), self._keys)
+        except VerifierError:
+            return False
+        return True
