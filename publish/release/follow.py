@@ -20,13 +20,13 @@ from publish.signing.offline import Trust
 from publish.targets import Target
 from publish.workspace import Workspace
 from verifier.audit.admission import objections
+from verifier.audit.history import History
 from verifier.formats.allowed_signers import AllowedSigners
 
 __all__ = ["Follower"]
 
 # A clock may be a little wrong; a cut from tomorrow would be good for longer than anybody meant.
 AHEAD = timedelta(minutes=10)
-SIGNERS_PATH = "trust/allowed_signers"
 MEND = {
     "definition": "compare content/election.toml and areas.csv with the publisher's, and take over what you agree with",
     "trust": "copy what the offline keys have signed from the publisher's keys/ (metadata, trust, public, minisign.json)",
@@ -105,9 +105,12 @@ class Follower:
         self, cuts: Sequence[Cut], records: Sequence[PackageRecord], packages: Sequence[Package]
     ) -> Iterator[str]:
         definition, known = self.workspace.definition, len(self.workspace.ledger.packages)
-        allowed = list(self._allowed(cuts))
-        for record, package in zip(records, packages, strict=True):
-            for problem in objections(package, record, definition, allowed):
+        history, allowed = History(cuts=list(cuts)), self._allowed(cuts)
+        for number, (record, package) in enumerate(zip(records, packages, strict=True), known + 1):
+            if record.received is not None and not history.is_between(number, record.received):
+                yield f"package {record.package}: was judged at {record.received}, not between the cuts around it"
+            around = [allowed[sha256] for sha256 in history.signers_around(number) if sha256 in allowed]
+            for problem in objections(package, record, definition, around):
                 yield f"package {record.package}: {problem}"
         counts = {record.package: record.rows for record in records}
         for verdicts in replay(packages, self.workspace.rows, definition, known):
@@ -118,13 +121,10 @@ class Follower:
                 elif verdict.rows != counts[name]:
                     yield f"package {name}: the ledger says {counts[name]} rows, and it has {verdict.rows}"
 
-    def _allowed(self, cuts: Sequence[Cut]) -> Iterator[AllowedSigners]:
-        """The officials who are enrolled, and those who were at the cut before."""
-        if (now := self.trust.files.get(SIGNERS_PATH)) is not None:
-            yield AllowedSigners.parse(now)
-        before = cuts[-2].signers if len(cuts) > 1 else None
-        if before and (kept := self.workspace.keys / "trust" / before).is_file():
-            yield AllowedSigners.parse(kept.read_bytes())
+    def _allowed(self, cuts: Sequence[Cut]) -> dict[str, AllowedSigners]:
+        """The officials who were enrolled at some cut, by the hash of their file, as far as the offline keys' files are here."""
+        kept = {cut.signers: self.workspace.keys / "trust" / cut.signers for cut in cuts if cut.signers}
+        return {sha256: AllowedSigners.parse(path.read_bytes()) for sha256, path in kept.items() if path.is_file()}
 
     def _keep_inputs(self, cuts: Sequence[Cut]) -> None:
         directory = self.workspace.ledger.directory

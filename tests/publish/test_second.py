@@ -17,12 +17,14 @@ from publish.cli.keys import create_keys
 from publish.cli.main import terbit
 from publish.errors import PendingError, PublishError, SigningError
 from publish.progress import Stages
-from publish.release.flow import Flow
+from publish.release.flow import Flow, take_in_packages
 from publish.release.second import Outcome, SecondSigner
 from publish.signing.keys import ONLINE_COST, SecretKey, write_secret_key
 from publish.targets.local import LocalTarget
 from publish.workspace import Workspace
-from tests.election import NIGHT, correction, minutes, write_definition
+from tests.election import NIGHT, correction, minutes, package, row, write_definition, write_package
+from tests.officials import Official
+from tests.publish.test_officials import enrol, sign_as
 from tests.publish.workspace import deliver, publish, tree
 from tests.storage import BUCKET, Server, seaweedfs
 from verifier.client import Client
@@ -298,6 +300,27 @@ def test_a_package_that_breaks_a_rule_is_not_followed(pair: Pair, monkeypatch: p
     assert found is not None
     assert len(found.differences) == 1
     assert "wrong-revision" in found.differences[0]
+    assert not Workspace(pair.second).ledger.packages
+
+
+def test_a_package_that_was_dated_back_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """THREATS 19: a package that is said to have come in while its official's key still counted, before the cut that it follows, is not signed for."""
+    official, ended = Official("1101"), f"{NIGHT - minutes(1):%Y%m%d%H%M%SZ}"
+    line = official.line("1101", "uji").replace('@uji"', f'@uji",valid-before="{ended}"')
+    (tmp_path / "a").mkdir()
+    enrol(tmp_path / "a", line)
+    pair = Pair(tmp_path)
+    pair.release()
+    write_package(pair.publisher / "inbox" / "a", sign_as(official, package("1101", [row("110101", 1, 100, 90)])))
+    with monkeypatch.context() as broken:
+        broken.setattr("builder.ledger.Ledger._check_clock", lambda *_: None)
+        workspace = Workspace(pair.publisher)
+        with workspace.lock():
+            assert take_in_packages(workspace, (), Stages(quiet=True), NIGHT - minutes(60)).accepted
+    pair.hold(NIGHT + minutes(1))
+    found = pair.sign(NIGHT + minutes(1))
+    assert found is not None
+    assert ["not between the cuts" in line for line in found.differences] == [True]
     assert not Workspace(pair.second).ledger.packages
 
 
