@@ -1,12 +1,18 @@
 """Indonesia's presidential election of 2019 from the real data: its figures stand on the pages that citizens read."""
 
+import gzip
 import html
+import io
+import json
 import re
 import time
 
+import polars as pl
 import pytest
 
+from builder.cdf import cdf_report
 from builder.election import load_definition
+from builder.exports import portion_files, portions
 from builder.importers.areas import AreasMap, import_areas
 from builder.importers.csv import CsvMap
 from builder.importers.delivery import import_results
@@ -15,6 +21,7 @@ from builder.inbox import find_packages, take_in
 from builder.ledger import Cut, Ledger
 from builder.results import View
 from builder.rows import Rows
+from builder.search import search_files
 from builder.site import Inputs, Site, make_tallies, packaged_templates
 from tests.builder.elections import TOML_2019, shared_data
 
@@ -74,6 +81,63 @@ def test_recap_differs_in_every_province(site: Site) -> None:
     found = [one["difference"] for one in site.views("ppwp", provinces)]
     assert len(found) == 35
     assert all(any(difference) for difference in found)
+
+
+def test_data_files_have_the_known_answers(site: Site) -> None:
+    """The tables of all portions add up to Situng's sums and to the official recapitulation, in CSV as in Parquet."""
+    one = site.tallies["ppwp"]
+    portions_of = portions(site.definition, one.contest)
+    assert len(portions_of) == 1 + 35
+    files = {path: data for portion in portions_of for path, data in portion_files(site.definition, one, portion)}
+    columns = ["votes_1", "votes_2"]
+    for suffix in ("csv.gz", "parquet"):
+        stations = tables(files, f".stations.{suffix}", ["state", *columns])
+        assert stations.height == 816_907
+        counted = stations.filter(pl.col("state").fill_null("") == "").select(pl.col(columns).cast(pl.Int64).sum())
+        assert counted.row(0) == (84_298_880, 68_221_284)
+        areas = tables(
+            files, f".areas.{suffix}", ["level", *columns, "recap_votes_1", "recap_votes_2", "below_votes_1"]
+        )
+        assert areas.height == 91_540
+        figures = areas.with_columns(pl.exclude("level").cast(pl.Int64))
+        for level in ("negara", "provinsi", "kabupaten", "kecamatan", "kelurahan"):
+            shown = figures.filter(pl.col("level") == level).select(pl.col(columns).sum())
+            assert shown.row(0) == (84_298_880, 68_221_284), level
+        recap = figures.filter(pl.col("level") == "provinsi").select(pl.col("recap_votes_1", "recap_votes_2").sum())
+        assert recap.row(0) == (85_607_362, 68_650_239)
+        assert figures.row(0, named=True)["below_votes_1"] == 85_607_362
+
+
+def tables(files: dict[str, bytes], ending: str, columns: list[str]) -> pl.DataFrame:
+    """The tables of one kind, of all portions."""
+    some = [data for path, data in files.items() if path.endswith(ending)]
+    if ending.endswith("parquet"):
+        return pl.concat([pl.read_parquet(io.BytesIO(data), columns=columns) for data in some])
+    return pl.concat([pl.read_csv(gzip.decompress(data), columns=columns, infer_schema=False) for data in some])
+
+
+def test_nist_report_of_the_nation(site: Site) -> None:
+    """NIST's report has the nation's count, and the provinces' recapitulation beside theirs."""
+    report = json.loads(cdf_report(site.definition, site.tallies["ppwp"], view(site, "0")))
+    assert len(report["GpUnit"]) == 1 + 35 + 644
+    selections = report["Election"][0]["Contest"][0]["ContestSelection"]
+    provinces = {unit["@id"] for unit in report["GpUnit"] if unit["OtherType"] == "provinsi"}
+    for selection, count, recap in zip(selections, (84_298_880, 68_221_284), (85_607_362, 68_650_239), strict=True):
+        votes = selection["VoteCounts"]
+        assert [one["Count"] for one in votes if one["GpUnitId"] == "gp-0"] == [count]
+        assert sum(one["Count"] for one in votes if one["GpUnitId"] in provinces and one["Type"] == "other") == recap
+
+
+def test_search_of_the_nation(site: Site) -> None:
+    """A reader's first help is below 10 kB on the wire, each further one about 15 kB; every area beneath the regencies is found by its code."""
+    files = dict(search_files(site.definition))
+    sizes = {path: len(gzip.compress(data, 6)) for path, data in files.items()}
+    assert sizes.pop("search/index.json") < 10_000
+    assert max(sizes.values()) < 16_000
+    codes = {
+        entry[0] for path, data in files.items() if path != "search/index.json" for entry in json.loads(data)["entries"]
+    }
+    assert len(codes) == 91_540 - 1 - 35 - 644
 
 
 VOTES = ("84.298.880", "68.221.284", "85.607.362", "68.650.239")
