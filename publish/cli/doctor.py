@@ -17,8 +17,10 @@ from verifier.printable import say
 if TYPE_CHECKING:
     from publish.doctor.judge import Finding
     from publish.guard.expected import Expected
+    from publish.translog.log import Log
     from publish.workspace import Workspace
     from verifier.formats.minisign import PublicKey
+    from verifier.formats.note import VerifierKey
 
 __all__ = ["doctor"]
 
@@ -35,7 +37,7 @@ __all__ = ["doctor"]
 )
 @click.option("--json", "as_json", is_flag=True, help="Tell the findings as JSON on stdout.")
 def doctor(directory: Path, offline: bool, passphrase_file: Path | None, as_json: bool) -> None:
-    """Look at configuration, keys, clock, permissions, targets, public headers, space and expiry dates; each finding has its fix.
+    """Look at configuration, keys, clock, permissions, log and witnesses, targets, public headers, space and expiry dates; each finding has its fix.
 
     Run it before the night, and after every change. Changes nothing but a probe object at each bucket. Exit code 1 when something fails.
 
@@ -73,19 +75,26 @@ def _findings(workspace: Workspace, passphrase: bytes | None, offline: bool) -> 
 
 
 def _targets(workspace: Workspace) -> Iterator[Finding]:
-    from publish.doctor import bucket, public
+    from publish.doctor import bucket, log, public
     from publish.doctor.here import expected_at
     from publish.doctor.judge import Finding
+    from publish.errors import PublishError
     from publish.signing.ours import read_public_keys
 
     election, keys = workspace.definition.election.id, read_public_keys(workspace.keys / "public")
+    try:
+        opened = log.open_log(workspace)
+    except PublishError:  # said before
+        opened = None
+    if opened is not None:
+        yield from log.examine_witnesses(workspace, opened[0], opened[1].name)
     for name, target in workspace.config.targets.items():
         found = list(bucket.examine(name, target, election, _now)) if target.bucket is not None else []
         yield from found
         if (expected := expected_at(workspace, name)) is not None:
             # What cannot even be reached would only be waited for.
             if not found or found[0].level == "ok":
-                yield _shown(workspace, name, expected, keys)
+                yield from _shown(workspace, name, expected, keys, opened)
             for url in target.urls:
                 yield from public.examine(url, election, expected, keys, _now)
         if not target.urls:
@@ -93,21 +102,32 @@ def _targets(workspace: Workspace) -> Iterator[Finding]:
             yield Finding("warn", f"target {name}", what, f'urls = ["https://…/"] in [targets.{name}]')
 
 
-def _shown(workspace: Workspace, name: str, expected: Expected, keys: Sequence[PublicKey]) -> Finding:
+def _shown(
+    workspace: Workspace,
+    name: str,
+    expected: Expected,
+    keys: Sequence[PublicKey],
+    opened: tuple[Log, VerifierKey] | None,
+) -> Iterator[Finding]:
+    """What a target itself shows as the newest release and as the newest checkpoint of the log."""
     from publish.doctor.judge import Finding
+    from publish.doctor.log import judge_checkpoint
     from publish.doctor.public import judge_shown
     from publish.errors import TargetError
     from publish.targets import TIMESTAMP
     from publish.targets.open import open_targets
+    from verifier.log import CHECKPOINT
 
     where = f"target {name}"
     try:
-        seen = next(target for target in open_targets(workspace, lambda text: None) if target.name == name).read(
-            TIMESTAMP
-        )
+        target = next(target for target in open_targets(workspace, lambda text: None) if target.name == name)
+        timestamp, checkpoint = (seen.data if (seen := target.read(path)) else b"" for path in (TIMESTAMP, CHECKPOINT))
     except TargetError as error:
-        return Finding("fail", where, str(error), f"mend that, then: terbit reconcile {name}")
-    return judge_shown(where, seen.data if seen else b"", expected, keys)
+        yield Finding("fail", where, str(error), f"mend that, then: terbit reconcile {name}")
+        return
+    yield judge_shown(where, timestamp, expected, keys)
+    if opened is not None:
+        yield judge_checkpoint(where, checkpoint, expected, *opened)
 
 
 def _now() -> datetime:

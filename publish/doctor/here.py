@@ -18,9 +18,9 @@ import msgspec
 from builder.errors import BuilderError
 from builder.inbox import find_strays, packages_in
 from publish.config import OFFLINE_ROLES
-from publish.doctor import judge
+from publish.doctor import judge, log
 from publish.doctor.judge import Finding, Size
-from publish.errors import KeyFileError, PublishError
+from publish.errors import KeyFileError, LogError, PublishError
 from publish.guard.expected import Expected, expect, recorded
 from publish.release.record import RecordStore, open_record
 from publish.signing.keyring import Keyring
@@ -61,6 +61,7 @@ def examine(workspace: Workspace, passphrase: bytes | None, now: datetime) -> It
     yield from _folders(workspace)
     yield from _keys(workspace, passphrase)
     yield from _offline(workspace, now)
+    yield from log.examine(workspace)
     for name in workspace.config.targets:
         yield from _record(workspace, name, now)
     yield from _waiting(workspace, now)
@@ -68,10 +69,15 @@ def examine(workspace: Workspace, passphrase: bytes | None, now: datetime) -> It
 
 
 def expected_at(workspace: Workspace, name: str) -> Expected | None:
-    """Everything that belongs at a target, None if nothing is recorded."""
+    """Everything that belongs at a target; None if nothing is recorded, or ledger or log are not those of the record, which is told elsewhere."""
     store = open_record(workspace, name)
     found = recorded(store)
-    return expect(workspace, store, found) if found else None
+    if found is None or found.record.release > len(workspace.ledger.cuts):
+        return None
+    try:
+        return expect(workspace, store, found)
+    except LogError:
+        return None
 
 
 def size_of(expected: Expected) -> Size:

@@ -24,7 +24,7 @@ from verifier.formats.tlog_policy import Policy, Witness
 from verifier.formats.tlog_witness import AddCheckpoint, parse_cosignatures, parse_size
 from verifier.http_fetcher import HttpFetcher
 
-__all__ = ["Asked", "ask", "remembered"]
+__all__ = ["Asked", "ask", "remembered", "shown"]
 
 ADD_CHECKPOINT = "add-checkpoint"
 CONFLICT, UNPROCESSABLE = 409, 422
@@ -59,12 +59,17 @@ def ask(policy: Policy, signed: SignedCheckpoint, node: merkle.Node, sizes: Mapp
 
 def remembered(policy: Policy, origin: str, seconds: float) -> dict[str, bytes]:
     """The newest checkpoint of the log `origin` that each witness shows, by its name; what cannot be had in time is left out."""
+    return {name: found for name, found in shown(policy, origin, seconds).items() if isinstance(found, bytes)}
+
+
+def shown(policy: Policy, origin: str, seconds: float) -> dict[str, bytes | VerifierError]:
+    """The same, with the error in the place of what cannot be had; MissingError: that witness has cosigned nothing of this log."""
     asked = [one for one in policy.witnesses if one.url]
-    work = partial(_remembered, origin=origin, seconds=seconds)
-    return {name: found for name, found in _answers(asked, work, seconds) if isinstance(found, bytes)}
+    silent = {one.name: FetchError(f"{one.url} gave no answer within {seconds:g} seconds") for one in asked}
+    return silent | dict(_answers(asked, partial(_shown, origin=origin, seconds=seconds), seconds))
 
 
-def _remembered(witness: Witness, origin: str, seconds: float) -> bytes:
+def _shown(witness: Witness, origin: str, seconds: float) -> bytes:
     fetcher = HttpFetcher(witness.url or "", connections=1, timeout=seconds, total=seconds)
     return fetcher.fetch(_place(origin), limits.NOTE_FILE)
 

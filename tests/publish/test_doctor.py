@@ -15,16 +15,23 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from builder.ledger import Ledger, RefusedRecord
 from publish.cli.main import terbit
 from publish.doctor import judge
 from publish.doctor.judge import ORIGIN, Finding, Size
 from publish.serve import Server as PublicServer
+from publish.signing.keyring import Keyring
 from publish.signing.keys import ONLINE_COST, read_secret_key, write_secret_key
+from publish.workspace import Workspace
+from tests.publish.test_translog import ask_for, witness
 from tests.publish.workspace import deliver, make_workspace, publish
 from tests.storage import BUCKET, Server, rclone, seaweedfs
+from verifier.formats.checkpoint import Checkpoint, SignedCheckpoint
+from verifier.formats.note import sign
 from verifier.headers import headers_for
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+LOCAL = 'workers = 1\n[targets.public]\nfolder = "public"\n'
 CONFIG = 'workers = 1\n[targets.bucket]\nbucket = "{bucket}"\nendpoint = "{url}"\nprefix = "doctor/"\n{more}'
 
 
@@ -43,7 +50,7 @@ def troubles(findings: list[dict[str, str]]) -> list[tuple[str, str]]:
 @pytest.fixture(scope="module")
 def healthy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A published workspace whose offline keys lie elsewhere."""
-    made = make_workspace(tmp_path_factory.mktemp("healthy"), 'workers = 1\n[targets.public]\nfolder = "public"\n')
+    made = make_workspace(tmp_path_factory.mktemp("healthy"), LOCAL)
     deliver(made)
     publish(made, datetime.now(UTC).replace(microsecond=0))
     (made / "keys/offline").rename(made.parent / f"{made.name}-offline")
@@ -151,6 +158,16 @@ def hand_in(made: Path) -> None:
         os.utime(path, (0, 0))
 
 
+def refuse(made: Path) -> None:
+    ledger = Ledger(made / "ledger")
+    with ledger.lock():
+        ledger.add([RefusedRecord("0" * 64, ("cover",))])
+
+
+def cut_off(records: Path) -> None:
+    records.write_bytes(b"".join(records.read_bytes().splitlines(keepends=True)[:-1]))
+
+
 SPOILT: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "configuration": (lambda made: (made / "terbit.toml").write_text("workers = 0\n"), "fail", "workers"),
     "definition": (lambda made: (made / "content/areas.csv").write_text("code\n"), "fail", "areas.csv"),
@@ -173,6 +190,14 @@ SPOILT: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "no record": (lambda made: (made / "build/targets/public/record.json").unlink(), "warn", "no record"),
     "frozen": (lambda made: (made / "frozen.toml").write_text('since = "x"\nreason = "y"\n'), "warn", "frozen since x"),
     "waiting": (hand_in, "warn", "packages wait"),
+    "records not logged": (refuse, "warn", "it lacks the ledger's last 1 records"),
+    "ledger behind the log": (lambda made: cut_off(made / "ledger/records.jsonl"), "fail", "which is an old copy"),
+    "log damaged": (lambda made: (made / "ledger/log/state.json").write_bytes(b"{"), "fail", "cannot be read"),
+    "origin of this machine": (
+        lambda made: (made / "terbit.toml").write_text(f'{LOCAL}urls = ["https://hasil.example.id/"]\n'),
+        "warn",
+        "its origin is localhost/uji/log",
+    ),
     "strays": (lambda made: (made / "inbox/catatan.txt").write_text("x"), "warn", "no packages"),
 }
 
@@ -313,6 +338,55 @@ def test_what_a_target_shows(made: Path) -> None:
         assert (code, [what for level, what in troubles(findings) if level == "fail"]) == (
             1, ["it shows a timestamp that we have not signed"],
         )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("shown", "level", "text"),
+    [
+        (b"", "fail", "no checkpoint"),
+        (b"localhost/uji/log\n1\n", "fail", "not our log's"),
+        (None, "warn", "an older checkpoint of the log, of 8 entries"),
+    ],
+    ids=["none", "a stranger's", "an old one"],
+)
+def test_the_checkpoint_of_a_target(made: Path, shown: bytes | None, level: str, text: str) -> None:
+    """A target that shows no checkpoint, a stranger's, or an earlier one of ours is told."""
+    checkpoint = made / "public/uji/log/checkpoint"
+    old = checkpoint.read_bytes()
+    refuse(made)
+    publish(made, datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=20))
+    checkpoint.write_bytes(old if shown is None else shown)
+    assert any(one == level and text in what for one, what in troubles(doctor(made)[1]))
+
+
+def test_another_log_with_our_key(made: Path) -> None:
+    """A checkpoint of our own key that this log is no continuation of fails: two publishers, or an old copy."""
+    keyring = Keyring(Workspace(made))
+    head = Checkpoint(keyring.log_key.name, 3, bytes(32))
+    signed = SignedCheckpoint(head, (sign(head.encode(), keyring.log_key, keyring.log_secret.sign),))
+    (made / "public/uji/log/checkpoint").write_bytes(signed.encode())
+    assert any(level == "fail" and "another log of 3 entries" in what for level, what in troubles(doctor(made)[1]))
+
+
+def test_witnesses(tmp_path: Path) -> None:
+    """A witness that has seen the log is told with how much; one that has not is warned of; where too few answer, no release can go out, which fails."""
+    made = make_workspace(tmp_path / "work", LOCAL)
+
+    def witnesses() -> list[tuple[str, str]]:
+        return [(one["level"], one["what"]) for one in doctor(made)[1] if one["where"].startswith("witness")]
+
+    assert witnesses() == []
+    with witness(made, tmp_path / "saksi") as server:
+        ask_for(made, server.url)
+        ((level, what),) = witnesses()
+        assert (level, "nothing of this log yet" in what) == ("warn", True)
+        deliver(made)
+        publish(made, datetime.now(UTC).replace(microsecond=0))
+        ((level, what),) = witnesses()
+        assert (level, what) == ("ok", "it has seen 8 of 8 entries")
+    (_, silent), (level, what) = witnesses()
+    assert "does not answer" in silent
+    assert (level, "no quorum (saksi)" in what) == ("fail", True)
 
 
 def test_findings_for_people(healthy: Path) -> None:
