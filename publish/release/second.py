@@ -240,12 +240,16 @@ class _Rebuild:
         )
 
     def _fetched(self, role: str) -> Path:
-        """A folder with the publisher's files of a role, if they are part of the draft."""
+        """A folder with the publisher's files of a role, if they are part of the draft, as this draft names them."""
         folder = self.draft.directory / "theirs"
         folder.mkdir(exist_ok=True)
         for name in (f"{role}.pack", f"{role}.index"):
-            if f"files/{name}" in self.shared.files and not (folder / name).exists():
-                (folder / name).write_bytes(self.exchange.fetch(self.shared, f"files/{name}"))
+            path, sha256 = folder / name, self.shared.files.get(f"files/{name}", (0, ""))[1]
+            # He may have mended his draft since the last run.
+            if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+                path.unlink()
+            if sha256 and not path.exists():
+                path.write_bytes(self.exchange.fetch(self.shared, f"files/{name}"))
         return folder
 
 

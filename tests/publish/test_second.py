@@ -219,6 +219,22 @@ def test_a_compromised_front_page_gets_no_signature(pair: Pair, monkeypatch: pyt
     assert [line.split(":")[0] for line in found.differences] == ["index.html"]
 
 
+def test_a_mended_draft_is_signed(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A publisher who has built the same release anew, and right, gets his signatures: it is his draft of now that is compared."""
+    honest = Site.site_files
+    with monkeypatch.context() as broken:
+        broken.setattr(
+            Site, "site_files", lambda self: (entry_of(e.path, d.replace(b"Satu", b"Dua")) for e, d in honest(self))
+        )
+        pair.hold()
+    found = pair.sign()
+    assert found is not None
+    assert found.differences
+    shutil.rmtree(pair.publisher / "build")
+    pair.release(NIGHT + minutes(1))
+    assert pair.check(NIGHT + minutes(1)) == 1
+
+
 def test_a_wider_list_gets_no_signature(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """THREATS 19: nor does a list that says something else about its end, with all files as they must be."""
     with monkeypatch.context() as broken:
