@@ -15,7 +15,8 @@ __all__ = ["Admission", "CheckSignature", "CheckedSignature", "check_scope", "fi
 
 
 class CheckedSignature(Protocol):
-    """What was found: the rule that the signature breaks, if any; the SHA-256 of its key, if it is an enrolled one that made it."""
+    """What was found: the rule that the signature breaks, if any; the SHA-256 of its key, if it is an enrolled one that made it, and whether that one
+    counts now for any area."""
 
     @property
     def signer(self) -> str | None: ...
@@ -23,6 +24,8 @@ class CheckedSignature(Protocol):
     def rule(self) -> str | None: ...
     @property
     def problem(self) -> str: ...
+    @property
+    def is_current(self) -> bool: ...
 
 
 class CheckSignature(Protocol):
@@ -68,11 +71,12 @@ class Admission:
             return (Broken(found.rule, None, None, None, found.problem, file=SIGNATURE),)
         return check_scope(package, definition)
 
-    def signer(self, cover: bytes | None, signature: bytes | None, election: str) -> str | None:
-        """SHA-256 of the enrolled key that signed a cover, for whatever area and time; None if none did."""
+    def signer(self, cover: bytes | None, signature: bytes | None, election: str) -> tuple[str | None, bool]:
+        """SHA-256 of the enrolled key that signed a cover, for whatever area and time, None if none did; and whether it counts now for any area."""
         if self.check is None or cover is None or signature is None:
-            return None
-        return self.check(cover, signature, election, "").signer
+            return None, False
+        found = self.check(cover, signature, election, "")
+        return found.signer, found.is_current
 
 
 def check_scope(package: Package, definition: Definition) -> tuple[Broken, ...]:

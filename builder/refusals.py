@@ -4,6 +4,7 @@ Rules: docs/formats.md, "Officials", "Refusals".
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -21,20 +22,21 @@ Refused = tuple[Path, tuple[Broken, ...]]
 class Refusals:
     """What the ledger is told of refusals: each package once for each enrolled key that signed it, and once without.
 
-    Strangers can make packages without end, and the ledger keeps every record: in one run, only so many without an enrolled key's signature.
+    Whoever has a key can make packages without end, and the ledger keeps every record: in one run, only so many for each enrolled key that counts now,
+    and as many for all others together. Keys that no longer count may long be in other hands.
     """
 
     def __init__(self, ledger: Ledger, admission: Admission, election: str) -> None:
         self._ledger, self._admission, self._election = ledger, admission, election
         self._recorded = {(one.package, one.signer) for one in ledger.records if isinstance(one, RefusedRecord)}
-        self._left = limits.REFUSED_RECORDS_COUNT
+        self._count: Counter[str | None] = Counter()
         self.unrecorded = 0
 
     def signers(self, accepted: Sequence[Verdict]) -> dict[str, str]:
         """The keys that signed accepted packages, by the packages' names."""
         packages = [verdict.package for verdict in accepted]
         signers = {
-            one.name: self._admission.signer(one.files[COVER], one.signature, self._election) for one in packages
+            one.name: self._admission.signer(one.files[COVER], one.signature, self._election)[0] for one in packages
         }
         return {name: signer for name, signer in signers.items() if signer is not None}
 
@@ -46,14 +48,14 @@ class Refusals:
         found = read_hand_in(path)
         if found is None or found.name in self._ledger:
             return None
-        signer = self._admission.signer(found.cover, found.signature, self._election)
+        signer, is_current = self._admission.signer(found.cover, found.signature, self._election)
         if (found.name, signer) in self._recorded:
             return None
-        if signer is None:
-            if self._left == 0:
-                self.unrecorded += 1
-                return None
-            self._left -= 1
+        sender = signer if is_current else None
+        if self._count[sender] == limits.REFUSED_RECORDS_COUNT:
+            self.unrecorded += 1
+            return None
+        self._count[sender] += 1
         self._recorded.add((found.name, signer))
         signature = None if found.signature is None else hashlib.sha256(found.signature).hexdigest()
         return RefusedRecord(found.name, tuple(sorted({one.rule for one in broken})), signature, signer)

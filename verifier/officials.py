@@ -21,12 +21,13 @@ class CheckedSignature:
     """What the check of a signature found: `rule` is None where it counts, else the code of the rule it breaks.
 
     `signer` is the SHA-256 of the key's blob, where the signature holds and `allowed_signers` names the key for any area
-    and time; a stranger's key is nobody's name.
+    and time; a stranger's key is nobody's name. `is_current`: it names that key for some area at the time of the check.
     """
 
     signer: str | None
     rule: str | None = None
     problem: str = ""
+    is_current: bool = False
 
 
 def namespace(election: str) -> str:
@@ -56,15 +57,20 @@ def check_signature(
         return CheckedSignature(None, "signature-bad", str(error))
     named, fingerprint = allowed.of_key(found.key), found.key.fingerprint
     signer = found.key.sha256 if named else None
+    current = any(line.is_valid(time) for line in named)
     lines = [line for line in named if area in line.areas and namespace(election) in line.namespaces]
     if not lines:
         return CheckedSignature(
-            signer, "signature-unknown", f"allowed_signers has no line for key {fingerprint} and area {area!r}"
+            signer,
+            "signature-unknown",
+            f"allowed_signers has no line for key {fingerprint} and area {area!r}",
+            current,
         )
     if not any(line.is_valid(time) for line in lines):
         return CheckedSignature(
             signer,
             "signature-expired",
             f"key {fingerprint} does not count for area {area!r} at {time:%Y-%m-%d %H:%M} UTC",
+            current,
         )
-    return CheckedSignature(signer)
+    return CheckedSignature(signer, is_current=current)

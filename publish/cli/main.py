@@ -338,7 +338,7 @@ def _tell_intake(report: IntakeReport, as_json: bool) -> None:
 def _tell_problems(report: IntakeReport) -> None:
     if report.unrecorded:
         say(
-            f"{report.unrecorded} refusals without an official's signature are too many to be logged; see inbox/refused",
+            f"{report.unrecorded} refusals are too many of one sender, or of strangers, to be logged in one run; see inbox/refused",
             err=True,
         )
     for path, lines in report.refused.items():

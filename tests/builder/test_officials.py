@@ -212,6 +212,27 @@ def test_a_flood_of_strangers_fills_no_ledger(tmp_path: Path, monkeypatch: pytes
     assert [one.signer for one in ledger.records if isinstance(one, RefusedRecord)] == [None, None, FORMER.key.sha256]
 
 
+ENDED = Official("habis")
+FLOODS = {"an official": (REGENCY, REGENCY), "a key that counts no more": (ENDED, STRANGER)}
+
+
+@pytest.mark.parametrize(("first", "second"), FLOODS.values(), ids=FLOODS)
+def test_a_flood_of_signed_refusals_fills_no_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: Official, second: Official
+) -> None:
+    """Of one official only so much is recorded in a run, others' refusals being recorded all the same; a key that counts no more is a stranger's."""
+    monkeypatch.setattr(limits, "REFUSED_RECORDS_COUNT", 2)
+    ended = ENDED.line("11", "small-2029", ',valid-before="20290214235959Z"').encode()
+    allowed = AllowedSigners((*ALLOWED.signers, *AllowedSigners.parse(ended).signers))
+    flood = [signed(one, "12", row, by="11") for one in (first, second) for row in ("12", "119")]
+    flood += [signed(first, "1", "1", by="11"), signed(OTHER, "11", "111", by="12")]
+    hand_in(tmp_path, *flood)
+    report, ledger = run(tmp_path, Admission(partial(check_signature, allowed=allowed, time=NOW)))
+    told = [one.signer for one in ledger.records if isinstance(one, RefusedRecord)]
+    assert len(report.refused) == 6
+    assert told == [first.key.sha256, first.key.sha256, OTHER.key.sha256]
+
+
 def test_a_damaged_copy_of_an_accepted_package_is_no_refusal(tmp_path: Path) -> None:
     """Whoever hands in an accepted cover once more with other rows does not make the ledger say that it was refused."""
     good = signed(REGENCY, "11", "111")
