@@ -17,17 +17,20 @@ export async function releaseEntry(release, snapshot) {
   return utf8(`terbit-release-1\nfile ${release}.snapshot.json\nlength ${snapshot.length}\nsha256 ${hex(await sha256(snapshot))}\n`);
 }
 
-// Returns if the log still begins as `store` remembers it; remembers it as it is now. A fork or a cut is refused.
-async function checkPast(store, { origin, size, root, text: head }, fetch) {
+// Returns if the log and what `store` remembers of it are one log; remembers the longer one. A fork is refused. A shorter one is as good, if it is
+// the past of the one remembered: a log grows between releases, too.
+async function checkPast(store, { text: head, ...now }, fetch) {
   const known = store.get(SEEN) && parseHead(text(store.get(SEEN), SEEN));
-  if (known?.origin === origin) {
+  if (known?.origin === now.origin) {
     const readTile = async (path, length) => {
       const data = await fetch(`log/${path}`, length);
       // A partial tile may have been dropped for the full one.
       return data ?? (await fetch(`log/${path.replace(/\.p\/\d+$/, "")}`, LIMITS.tile))?.subarray(0, length);
     };
-    const proof = known.size < size ? await consistencyProof(known.size, size, readTile) : [];
-    await verifyConsistency(known.size, known.root, size, root, proof);
+    const [early, late] = known.size <= now.size ? [known, now] : [now, known];
+    const proof = early.size < late.size ? await consistencyProof(early.size, late.size, readTile) : [];
+    await verifyConsistency(early.size, early.root, late.size, late.root, proof);
+    if (late === known) return;
   }
   store.set(SEEN, utf8(head));
 }

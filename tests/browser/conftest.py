@@ -11,8 +11,9 @@ from tests.browser.chromium import chromium
 from tests.browser.places import Published, Site
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    # Not for the whole session: Playwright keeps a loop running in this thread, and tests of other modules want their own.
     with chromium("--host-resolver-rules=MAP hasil.test 127.0.0.1") as found:
         yield found
 

@@ -4,9 +4,10 @@ import shutil
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from publish.serve import Server
 from tests.publish.workspace import deliver, make_workspace, publish
@@ -21,9 +22,27 @@ def free_port() -> int:
         return taken.getsockname()[1]
 
 
+class PlaceServer(Server):
+    """A server whose end is the end of its connections, too: a browser goes on using those that stay open."""
+
+    def __init__(self, public: Path, port: int) -> None:
+        super().__init__(public, "127.0.0.1", port)
+        self._connections: list[socket.socket] = []
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._connections.append(request)
+        super().process_request(request, client_address)
+
+    def server_close(self) -> None:
+        super().server_close()
+        for connection in self._connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+
 @contextmanager
 def serving(public: Path, port: int) -> Iterator[str]:
-    server = Server(public, "127.0.0.1", port)
+    server = PlaceServer(public, port)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
