@@ -315,13 +315,11 @@ class Pages:
         for name, votes, step in zip(
             self._contests[results["contest"]].names, zip(*columns, strict=True), steps, strict=True
         ):
-            cells = [
-                (figure(vote), share(vote, total) if place != first else "")
-                for place, (vote, total) in enumerate(zip(votes, totals, strict=True))
-            ]
+            cells = [(figure(vote), share(vote, total)) for vote, total in zip(votes, totals, strict=True)]
             cells.append((figure(None) if step is None else signed(step, self._wording.figures), ""))
             main, total = votes[first], totals[first]
-            rows.append((*name, bar_width(main or 0, total), share(main, total), cells))
+            head = words["candidate_head"].format(number=name[0])
+            rows.append((*name, head, figure(main), bar_width(main, total), share(main, total), cells))
         return shown[first][0], shown[first][1] or count, [*(head for head, _ in shown), words["difference"]], rows
 
     def _findings(self, results: Results) -> dict[str, Any]:

@@ -51,21 +51,14 @@ def tile_map(results: Results, election: Election, contest: Contest, wording: Wo
         _, name, path, expected, reported, *figures = rows[tile.area]
         votes = figures[: len(contest.candidates)]
         leader = _leader(votes)
-        words = {
-            "area": name,
-            "reported": wording.figure(reported),
-            "expected": wording.figure(expected),
-            "station": wording.station,
-        }
+        words = {"label": tile.label, "area": name, "station": wording.station}
+        words |= {"reported": wording.figure(reported), "expected": wording.figure(expected)}
         if leader is None:
-            title, number = (
-                wording.words["tile_even" if any(votes) else "tile_nothing"].format_map(words),
-                wording.words["none"],
-            )
+            number, told = wording.words["none"], "tile_even" if any(votes) else "tile_nothing"
         else:
-            number = str(contest.candidates[leader].number)
-            share = wording.share(votes[leader], sum(votes))
-            title = wording.words["tile_leads"].format_map(words | {"number": number, "share": share})
+            number, told = str(contest.candidates[leader].number), "tile_leads"
+            words["share"] = wording.share(votes[leader], sum(vote or 0 for vote in votes))
+        title = wording.words[told].format_map(words | {"number": number})
         place = (0, 0) if leader is None else (colour(leader), leader % PATTERNS + 1)
         tiles.append(
             Tile(f"{up}{path}.html", tile.column * WIDTH, tile.row * HEIGHT, tile.label, title, number, *place)

@@ -11,10 +11,19 @@ from builder.election import Contest, Election, Title
 from builder.figures import Figures, local_date, local_time, share, signed
 from builder.templates import Texts
 
-__all__ = ["HASH_SHOWN", "Results", "Wording"]
+__all__ = ["HASH_SHOWN", "SHAPES", "Results", "Wording"]
 
 Results = Mapping[str, Any]
 
+# A status' shape as an SVG path in a square of ten: ring, half, disc, square, diamond, triangle; fonts of old phones lack such signs.
+SHAPES = {
+    "pre-election": "M5 .5a4.5 4.5 0 1 0 0 9a4.5 4.5 0 1 0 0-9zM5 2a3 3 0 1 1 0 6a3 3 0 1 1 0-6z",
+    "unofficial-partial": "M5 .5a4.5 4.5 0 1 0 0 9a4.5 4.5 0 1 0 0-9zM5 2a3 3 0 1 1 0 6z",
+    "unofficial-complete": "M5 .5a4.5 4.5 0 1 0 0 9a4.5 4.5 0 1 0 0-9z",
+    "certified": "M1 1h8v8H1z",
+    "correction": "M5 0l5 5-5 5-5-5z",
+    "recount": "M5 .5l5 9H0z",
+}
 HASH_SHOWN = 12
 _DIFFERENCES_SHOWN = 4
 
@@ -58,8 +67,8 @@ class Wording:
     def status(self, series: Mapping[str, Any] | None) -> tuple[str, str]:
         """A series' status as shape and words."""
         if series is None:
-            return self.texts["shapes"]["pre-election"], self.words["no_recap_short"]
-        return self.texts["shapes"][series["status"]], self.texts["statuses"][series["status"]]
+            return SHAPES["pre-election"], self.words["no_recap_short"]
+        return SHAPES[series["status"]], self.texts["statuses"][series["status"]]
 
     def recap_note(self, recap: Mapping[str, Any] | None, below: Mapping[str, Any] | None) -> str:
         """What there is to say about the recap before it is compared."""

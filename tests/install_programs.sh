@@ -11,8 +11,8 @@ if [ -n "$missing" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1
   (apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $missing) >/dev/null 2>&1 ||
     echo "could not install:$missing" >&2
 fi
-if command -v npm >/dev/null 2>&1 && [ ! -d build/npm/node_modules/tuf-js ]; then
-  mkdir -p build/npm && npm install --silent --no-audit --no-fund --prefix build/npm tuf-js@3 >/dev/null 2>&1 ||
-    echo "could not install: tuf-js (npm)" >&2
+if command -v npm >/dev/null 2>&1 && { [ ! -d build/npm/node_modules/tuf-js ] || [ ! -d build/npm/node_modules/axe-core ]; }; then
+  mkdir -p build/npm && npm install --silent --no-audit --no-fund --prefix build/npm tuf-js@3 axe-core@4 >/dev/null 2>&1 ||
+    echo "could not install: tuf-js, axe-core (npm)" >&2
 fi
 exit 0

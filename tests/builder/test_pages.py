@@ -25,6 +25,7 @@ from builder.figures import Figures, bar_width, local_time, share, signed
 from builder.pages import Pages
 from builder.rules import FLAG_CODES
 from builder.templates import Templates, compact_style, read_templates, read_texts
+from builder.wording import SHAPES
 from tests.builder.sample_results import contest, election, nation, province, village
 from verifier.headers import PAGE_STYLES
 
@@ -230,9 +231,8 @@ def test_states_in_words(pages: Pages, state: tuple[str, str]) -> None:
 
 def test_statuses_have_word_and_shape(sources: dict[str, str]) -> None:
     """Every status has its own words and its own shape."""
-    texts = read_texts(sources, "id")
-    assert texts["shapes"].keys() == texts["statuses"].keys()
-    assert len(set(texts["shapes"].values())) == len(texts["shapes"])
+    assert SHAPES.keys() == read_texts(sources, "id")["statuses"].keys()
+    assert len(set(SHAPES.values())) == len(SHAPES)
 
 
 def test_every_flag_has_words(sources: dict[str, str]) -> None:
@@ -327,7 +327,7 @@ def test_nothing_in_yet(pages: Pages) -> None:
     nothing = {"status": "pre-election", "votes": [None, None], "fields": [None] * 4}
     page = pages.area_page(village(count=nothing)).decode()
     assert "Belum ada suara masuk" in page
-    assert "<tr><td>–<td>–<td>–" in page
+    assert "Calon 1<td>–<td>–<td>–" in page
 
 
 def test_banner_of_a_rehearsal() -> None:

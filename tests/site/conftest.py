@@ -1,0 +1,85 @@
+"""One Chromium, and a site of every kind of page, calm and hostile, served with the headers of the public site."""
+
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from builder.content import read_pages
+from builder.election import Election, Tile, Title
+from builder.navigation import Link, Surroundings
+from builder.pages import Pages, language_folder
+from publish.serve import Server
+from tests.browser.chromium import chromium
+from tests.builder.sample_results import PACKAGE, contest, election, nation, province, village
+
+PROJECT = Path(sys.modules["builder"].__path__[0]).parent
+RELEASED = "2026-02-11T10:30:00Z"
+SCAN = {"station": "2", "file": "1101012001_2.jpg", "length": 91_000, "sha256": "ab" * 32, "package": PACKAGE}
+HOSTILE = '"><img src=https://evil.test/x onerror=alert(1)><script>alert(1)</script>'
+
+
+@dataclass(frozen=True)
+class Place:
+    """A served site: `url` of the election's folder, which is `folder` on the disk."""
+
+    url: str
+    folder: Path
+
+
+def sample(**changes: object) -> Election:
+    tiles = (Tile(area="11", column=0, row=0, label="TB"), Tile(area="-99", column=1, row=1, label="LN"))
+    values = {"languages": ("id", "en"), "tiles": tiles, "address": "https://hasil.example.org/contoh/", "test": True}
+    return election(**{**values, "contact": "mailto:halo@example.org", **changes})
+
+
+def write_pages(folder: Path, election: Election, **changes: object) -> None:
+    """Every kind of page in both languages, with what pages ask for."""
+    content = read_pages(PROJECT / "content" / "pages")
+    around = Surroundings(Link("ppwp/1101/1", "Awan Biru"), Link("ppwp/1101/2", "Padi Kuning"), ())
+    for language in ("id", "en"):
+        pages, top = Pages(PROJECT / "site_templates", election, language), folder / language_folder(language)
+        made = {"index.html": pages.index_page(3, RELEASED, [(election.contests[0], nation())], content)}
+        for results in (nation(**changes), province(**changes), village(scans=[SCAN], **changes)):
+            made[results["path"].replace(".json", ".html")] = pages.area_page(results, around)
+        made |= {
+            f"{one.slug}.html": pages.content_page(one, ("id", "en")) for one in content if one.language == language
+        }
+        for path, data in made.items():
+            (top / path).parent.mkdir(parents=True, exist_ok=True)
+            (top / path).write_bytes(data)
+    assets = folder / "assets"
+    assets.mkdir()
+    for file in (PROJECT / "site_templates" / "assets").iterdir():
+        (assets / file.name).write_bytes(file.read_bytes())
+    (folder / "latest.json").write_text(
+        '{"release":3,"released":"2026-02-11T10:30:00Z","expires":"2126-02-11T10:30:00Z"}'
+    )
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    public = tmp_path_factory.mktemp("public")
+    write_pages(public / "contoh", sample())
+    attacked = sample(title=Title(id=HOSTILE, en=HOSTILE), contests=(contest(HOSTILE, HOSTILE),))
+    area = {"code": "0", "name": HOSTILE, "level": "negara", "kind": "domestic"}
+    write_pages(public / "jahat", attacked, area=area)
+    server = Server(public, "127.0.0.1", 0)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield Place(f"{server.url}contoh/", public / "contoh")
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,195 @@
+"""The pages as a person meets them, in real Chromium: eyes, screen reader, keyboard, no script, paper, a hostile hand-in."""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from tests.site.conftest import PROJECT, Place
+
+VILLAGE = "ppwp/1101/1101012001.html"
+PAGES = ("index.html", "ppwp/0.html", "ppwp/11.html", VILLAGE, "cara-membaca.html")
+AXE = PROJECT / "build" / "npm" / "node_modules" / "axe-core" / "axe.min.js"
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    with browser.new_context(viewport={"width": 320, "height": 640}, service_workers="block") as made:
+        yield made
+
+
+def axe_source() -> str:
+    if not AXE.exists():
+        if os.environ.get("TERBIT_REQUIRE_ALL") == "1":
+            pytest.fail(f"{AXE} is missing; run tests/install_programs.sh")
+        pytest.skip("axe-core is not installed")
+    return AXE.read_text()
+
+
+def opened(context: BrowserContext, place: Place, path: str) -> Page:
+    page = context.new_page()
+    page.goto(place.url + path)
+    return page
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 360, 1280])
+@pytest.mark.parametrize("folder", ["", "en/"])
+def test_axe(browser: Browser, place: Place, folder: str, width: int, scheme: str) -> None:
+    """axe finds no violation on any kind of page, with every line opened, and on a wide screen leaves nothing undecided."""
+    source = axe_source()
+    with browser.new_context(
+        viewport={"width": width, "height": 800}, color_scheme=scheme, service_workers="block"
+    ) as context:
+        for path in PAGES:
+            page = opened(context, place, folder + path)
+            page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+            page.evaluate(source)
+            found = page.evaluate("axe.run({ resultTypes: ['violations', 'incomplete'] })")
+            told = [(one["id"], [node["target"] for node in one["nodes"]]) for one in found["violations"]]
+            assert told == [], path
+            undecided = [
+                (one["id"], node["target"])
+                for one in found["incomplete"]
+                for node in one["nodes"]
+                if not node["html"].startswith("<text ")  # axe knows no background of text in a drawing
+            ]
+            assert width < 1280 or undecided == [], path
+            page.close()
+
+
+@pytest.mark.parametrize("folder", ["", "en/"])
+def test_nothing_is_wider_than_a_small_phone(context: BrowserContext, place: Place, folder: str) -> None:
+    """At 320 px no page scrolls sideways, with every line opened."""
+    for path in PAGES:
+        page = opened(context, place, folder + path)
+        page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+        assert page.evaluate("document.documentElement.scrollWidth") == 320, path
+
+
+def test_by_keyboard_alone(context: BrowserContext, place: Place) -> None:
+    """Tab first meets the way past the navigation, then every link and line in the page's order, visibly; Enter opens a station."""
+    page = opened(context, place, VILLAGE)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    met = set()
+    while True:
+        page.keyboard.press("Tab")
+        tag, text, outline = page.evaluate(
+            "[document.activeElement.tagName, document.activeElement.textContent, getComputedStyle(document.activeElement).outlineStyle]"
+        )
+        if tag == "BODY":
+            break
+        assert outline == "solid", text
+        met.add(text)
+        if tag == "SUMMARY" and text.startswith("TPS 2"):
+            page.keyboard.press("Enter")
+            assert page.locator("#tps-2").is_visible()
+    assert {"Beranda", "Rawa Indah", "Awan Biru", "1101012001_2.jpg"} <= met
+
+
+def test_without_javascript(browser: Browser, place: Place) -> None:
+    """Without scripts a page has its figures, a station opens, and a link to a station shows its form."""
+    with browser.new_context(java_script_enabled=False) as context:
+        page = opened(context, place, VILLAGE)
+        assert "212" in page.locator("main").inner_text()
+        page.locator("summary", has_text="TPS 1").click()
+        assert page.locator("#tps-1").is_visible()
+        page.goto(f"{place.url}{VILLAGE}#tps-2")
+        assert page.locator("#tps-2").is_visible()
+
+
+def test_on_paper(context: BrowserContext, place: Place) -> None:
+    """A printed page is not empty, and has the QR code of its address and release, which the screen does not show."""
+    page = opened(context, place, "ppwp/0.html")
+    assert page.locator("svg.code").is_hidden()
+    assert len(page.pdf()) > 10_000
+    page.emulate_media(media="print")
+    assert page.locator("svg.code").is_visible()
+
+
+def test_one_request_before_it_can_be_read(context: BrowserContext, place: Place) -> None:
+    """The first request brings all that is seen: no style sheet, no image, no font; scripts wait, and nothing comes from elsewhere."""
+    asked: list[tuple[str, str]] = []
+    context.on("request", lambda request: asked.append((request.resource_type, request.url)))
+    page = opened(context, place, "ppwp/0.html")
+    scripts = re.findall("<script.*?>", (place.folder / "ppwp/0.html").read_text())
+    assert all(script.endswith(" defer>") for script in scripts)
+    page.wait_for_load_state("networkidle")
+    assert all(url.startswith(place.url) for _, url in asked)
+    assert {kind for kind, _ in asked} <= {"document", "script", "fetch", "other"}
+    assert page.locator("img").count() == 0
+
+
+def test_the_policy_stops_nothing_of_ours(context: BrowserContext, place: Place) -> None:
+    """Style and scripts run under the policy that the server sends, and no page says anything to the console but for the missing checker."""
+    said: list[str] = []
+    context.on("console", lambda message: said.append(message.text))
+    for path in PAGES:
+        page = opened(context, place, path)
+        assert page.evaluate("getComputedStyle(document.querySelector('.skip')).position") == "absolute"
+    assert [text for text in said if "404" not in text and "/sw.js" not in text and "Service Worker" not in text] == []
+
+
+def test_a_hostile_name_does_nothing(context: BrowserContext, place: Place) -> None:
+    """Titles and names that are markup are shown as text: no dialog, no request elsewhere, no element of theirs."""
+    asked: list[str] = []
+    context.on("request", lambda request: asked.append(request.url))
+    context.on("dialog", lambda dialog: pytest.fail(dialog.message))
+    for folder in ("", "en/"):
+        for path in PAGES[:4]:
+            page = opened(context, place, f"../jahat/{folder}{path}")
+            assert "onerror=alert(1)" in page.inner_text("body")
+            assert page.locator("img, script:not([src])").count() == 0
+    assert not [url for url in asked if "evil.test" in url]
+
+
+@pytest.mark.parametrize(
+    ("latest", "said"),
+    [
+        ({"release": 3, "expires": "2126-01-01T00:00:00Z"}, ""),
+        ({"release": 3, "expires": "2026-02-11T10:45:00Z"}, "PEMBARUAN TERLAMBAT"),
+        (
+            {
+                "release": 3,
+                "expires": "2126-01-01T00:00:00Z",
+                "frozen": {"since": "2026-02-11T11:00:00Z", "reason": "<b>uji</b>"},
+            },
+            "<b>uji</b>",
+        ),
+        ({"release": 4, "expires": "2126-01-01T00:00:00Z"}, "rilis 4"),
+        ("no JSON", ""),
+    ],
+    ids=["current", "overdue", "on hold", "newer", "broken"],
+)
+def test_what_is_current_is_told(context: BrowserContext, place: Place, latest: object, said: str) -> None:
+    """The hint of latest.json becomes a banner: an update overdue, publication on hold, a newer release; without it the page stands alone."""
+    context.route("**/latest.json", lambda route: route.fulfill(body=json.dumps(latest)))
+    context.route("**/1101012001.json", lambda route: route.fulfill(body='{"release":4}'))
+    page = opened(context, place, VILLAGE)
+    page.wait_for_load_state("networkidle")
+    banner = page.locator("#latest").inner_text()
+    assert (said in banner) if said else not banner
+    due = page.locator("#due").inner_text()
+    assert due.startswith("Pembaruan berikutnya") == (isinstance(latest, dict) and said != "PEMBARUAN TERLAMBAT")
+
+
+def test_languages_lead_to_each_other(context: BrowserContext, place: Place) -> None:
+    """From each page one link leads to the same page in the other language, and back."""
+    for path in PAGES:
+        page = opened(context, place, path)
+        page.click(".languages a")
+        assert (page.url, page.locator("html").get_attribute("lang")) == (f"{place.url}en/{path}", "en")
+        page.click(".languages a")
+        assert page.url == place.url + path
+
+
+def test_the_map_leads_to_the_provinces(context: BrowserContext, place: Place) -> None:
+    """A tile names its area and leader in words, and leads to the area's page."""
+    page = opened(context, place, "ppwp/0.html")
+    tile = page.get_by_role("link", name="TB 2: Tanjung Biru, unggul dengan")
+    tile.click()
+    assert page.url == f"{place.url}ppwp/11.html"
