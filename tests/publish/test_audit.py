@@ -9,13 +9,17 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from msgspec.structs import replace
 
 import builder
+from builder.ledger import RefusedRecord
 from builder.officials import Admission
 from builder.recap import COVER
 from builder.site import Site, entry_of
 from publish.redaction import redact
 from publish.release.draft import Draft
+from publish.signing.keyring import Keyring
+from publish.translog import log
 from publish.workspace import Workspace
 from tests.election import NIGHT, correction, minutes, package, row
 from tests.officials import Official
@@ -24,7 +28,8 @@ from tests.publish.test_officials import enrol, sign_as
 from tests.publish.workspace import deliver, make_workspace, publish
 from verifier.audit.history import read_history
 from verifier.cli import main
-from verifier.formats import leaves, ustar
+from verifier.formats import leaves, note, ustar
+from verifier.formats.checkpoint import Checkpoint, SignedCheckpoint
 from verifier.formats.leaves import Leaf
 from verifier.mirror.init import init
 from verifier.mirror.sync import sync
@@ -309,6 +314,50 @@ def test_without_a_log_there_is_nothing_to_audit(site: Published, monkeypatch: p
     done = site.audit()
     assert done.exit_code == 4
     assert "has no log" in done.output
+
+
+def test_a_log_without_a_cut_crashes_nothing(site: Published, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A publisher who leaves a cut out of the log, or names packages that never came, is told of, and the audit goes on to its end."""
+    honest = log.entry
+    change = {
+        "leave out": lambda cut: RefusedRecord(HASH, ("rows",)),
+        "more": lambda cut: replace(cut, through=10**15),
+    }
+    for name, changed in change.items():
+        publisher = Published(site.folder.with_name(name.replace(" ", "-")))
+        with monkeypatch.context() as inside:
+            inside.setattr(
+                log, "entry", lambda one, to=changed: honest(to(one) if getattr(one, "release", 0) == 1 else one)
+            )
+            publisher.release()
+            publisher.release(NIGHT + minutes(1), fix=correction())
+        done = publisher.audit()
+        assert done.exit_code == 4, done.output
+        assert "the inputs of release" in done.output
+
+
+@pytest.mark.parametrize("size", [2**40, 2**62])
+def test_a_log_of_endless_size_takes_no_memory(site: Published, size: int) -> None:
+    """A checkpoint of more entries than anybody could read, signed with the log's key, is refused before any is asked for."""
+    keyring = Keyring(Workspace(site.folder))
+    keyring.unlock()
+    head = Checkpoint(keyring.log_key.name, size, bytes(32))
+    signed = SignedCheckpoint(head, (note.sign(head.encode(), keyring.log_key, keyring.log_secret.sign),))
+    (site.public / "log" / "checkpoint").write_bytes(signed.encode())
+    done = site.audit()
+    assert done.exit_code == 4
+    assert f"{size} entries" in done.output
+
+
+def test_what_templates_raise_is_a_finding(site: Published, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logged templates that end in any error at the auditor's are a finding, not the end of the audit."""
+
+    def area_files(*_: object) -> Iterator[object]:
+        yield 1 // 0
+
+    monkeypatch.setattr(Site, "area_files", area_files)
+    told = site.report()
+    assert ["ZeroDivisionError" in problem for problem in told["problems"]] == [True]  # type: ignore[attr-defined]
 
 
 HASH = "ab" * 32

@@ -25,6 +25,8 @@ class History:
     roots: list[leaves.Root] = field(default_factory=list)
     redacted: list[leaves.Redacted] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    _names: set[str] = field(default_factory=set)
+    _snapshots: dict[str, leaves.Release] = field(default_factory=dict)
 
     def signers_around(self, number: int) -> list[str]:
         """The hashes of the `allowed_signers` that were in force around package `number` (from 1): those of the cuts before and after it."""
@@ -32,7 +34,7 @@ class History:
 
     def around(self, number: int) -> list[Cut]:
         """The cuts before and after package `number`; the first of them has none before it."""
-        after = bisect_left([cut.through for cut in self.cuts], number)
+        after = bisect_left(self.cuts, number, key=lambda cut: cut.through)
         return self.cuts[max(0, after - 1) : after + 1]
 
     def is_between(self, number: int, time: str) -> bool:
@@ -52,8 +54,9 @@ def read_history(entries: Sequence[Leaf]) -> History:
 def _take(history: History, leaf: Leaf) -> Iterator[str]:
     match leaf:
         case leaves.Package():
-            if any(leaf.package == other.package for other in history.packages):
+            if leaf.package in history._names:
                 yield f"package {leaf.package} was accepted before"
+            history._names.add(leaf.package)
             history.packages.append(leaf)
         case leaves.Refused():
             history.refused.append(leaf)
@@ -97,14 +100,13 @@ def _take_release(history: History, leaf: leaves.Release) -> Iterator[str]:
     number = int(leaf.file.partition(".")[0])
     if number != len(history.cuts):
         yield f"release {number} was signed, and the last inputs are those of {len(history.cuts)}"
-    if any(leaf.file == other.file and leaf != other for other in history.releases):
+    if history._snapshots.setdefault(leaf.file, leaf) != leaf:
         yield f"release {number} was signed before, with another snapshot: two stories under one number"
     history.releases.append(leaf)
 
 
-def changed_inputs(cuts: Sequence[Cut], release: int) -> list[str]:
-    """Which inputs release `release` has others than the one before it. None of them: it only renewed what was about to expire."""
-    if release == 1:
+def changed_inputs(before: Cut | None, after: Cut) -> list[str]:
+    """Which inputs a cut has others than the one before it. None of them: its release only renewed what was about to expire."""
+    if before is None:
         return ["packages", *INPUTS[1:]]
-    before, after = cuts[release - 2], cuts[release - 1]
     return [NAMES.get(name, name) for name in INPUTS if getattr(before, name) != getattr(after, name)]

@@ -105,7 +105,12 @@ def _read_log(client: Client, fetcher: Fetcher, seen: LogReport, executor: Execu
         heads.append(newest.checkpoint)
     except MissingError:
         pass
-    entries = read_entries(fetcher, max(head.size for head in heads), executor)
+    size = max(head.size for head in heads)
+    if size > limits.LOG_ENTRIES_COUNT:
+        raise VerificationError(
+            f"the log is said to have {size} entries, and at most {limits.LOG_ENTRIES_COUNT} are read"
+        )
+    entries = read_entries(fetcher, size, executor)
     for head in heads:
         check_root(entries, head)
     return read_history(list(parse_entries(entries[: proof.index + 1]))), len(entries) - proof.index - 1
@@ -126,7 +131,7 @@ def _tell_history(report: Report, history: History, fetcher: Fetcher) -> None:
     report.refused = [(one.package, one.rules) for one in history.refused]
     report.redacted = [(one.file, one.authority) for one in history.redacted]
     logged = {one.file: one for one in history.releases}
-    for made in history.cuts:
+    for before, made in zip([None, *history.cuts], history.cuts, strict=False):
         file = logged.get(f"{made.release}.snapshot.json")
         if file is None:
             continue  # its number was used up, and nothing came of it
@@ -137,7 +142,7 @@ def _tell_history(report: Report, history: History, fetcher: Fetcher) -> None:
                 report.problems.append(f"metadata/{file.file} is not the snapshot that was logged")
         except MissingError:
             kept = False
-        changed = tuple(changed_inputs(history.cuts, made.release))
+        changed = tuple(changed_inputs(before, made))
         report.releases.append(Release(made.release, made.time, changed, kept))
 
 
@@ -218,6 +223,11 @@ def _rebuild(
         rebuilt = rebuild(inputs, site, folder, processes)
     except BuilderError as error:
         report.problems.append(f"the site cannot be made again from the logged inputs: {error}")
+        return
+    except (
+        Exception
+    ) as error:  # templates and content are the publisher's: whatever they raise is a finding, and no end of the audit
+        report.problems.append(f"the site cannot be made again from the logged inputs: {type(error).__name__}: {error}")
         return
     listed = published(client, report.changes)
     report.files = sum(map(len, rebuilt.roles.values()))
