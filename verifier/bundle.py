@@ -138,5 +138,7 @@ def import_bundle(
         try:
             return sync(mirror, upstreams, now), False
         except StaleError:
-            signed = datetime.fromtimestamp(claimed_version(bundle.fetch(TIMESTAMP, limits.TIMESTAMP_METADATA)), UTC)
-            return sync(mirror, Upstreams([str(file)]), min(signed, now)), True
+            signed = claimed_version(bundle.fetch(TIMESTAMP, limits.TIMESTAMP_METADATA))
+            if not 0 < signed < now.timestamp():
+                raise
+            return sync(mirror, Upstreams([str(file)]), datetime.fromtimestamp(signed, UTC)), True

@@ -1,5 +1,6 @@
 """Packs and bundles: what hostile ones can do to a mirror (nothing), and what good ones spare it."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from click.testing import CliRunner, Result
 from tests.verifier.site_simulator import ELECTION, NOW, A, B, SiteServer, SiteSimulator, serving, sha256
 from tests.verifier.test_mirror import check_whole, make, run, tree
 from verifier import limits
+from verifier.archive import ArchiveFetcher
 from verifier.cli import main
 from verifier.formats import ustar
 from verifier.mirror.folder import Folder
@@ -217,6 +219,22 @@ def test_a_bundle_has_no_packs(site: SiteSimulator, mirror: Folder, bundle: Path
     assert b".2-1.tar\0" not in bundle.read_bytes()
     assert imported(site, bundle, tmp_path / "other").exit_code == OK
     assert check_whole(Folder(tmp_path / "other")) == 2
+
+
+@pytest.mark.parametrize("version", [-(10**15), 10**18, 10**400])
+def test_a_bundle_with_a_time_that_is_none(site: SiteSimulator, bundle: Path, tmp_path: Path, version: int) -> None:
+    """An expired bundle whose timestamp says an impossible time is refused in plain words."""
+    fetcher = ArchiveFetcher(bundle, in_folder=True)
+    files = {path: bundle.read_bytes()[offset : offset + length] for path, (offset, length) in fetcher._places.items()}
+    path = f"{ELECTION}/metadata/timestamp.json"
+    told = json.loads(site.tree["metadata/timestamp.json"])
+    told["signed"]["version"] = version
+    files[path] = json.dumps(told).encode()
+    (tmp_path / "wrong.tar").write_bytes(archive(files))
+    for now in (TIME, "2060-01-01T00:00:00Z"):
+        done = imported(site, tmp_path / "wrong.tar", tmp_path / "other", now)
+        assert done.exit_code in {FAILED, STALE}, done.output
+        assert isinstance(done.exception, SystemExit)
 
 
 def test_a_bundle_is_older_than_its_way(site: SiteSimulator, bundle: Path, tmp_path: Path) -> None:
