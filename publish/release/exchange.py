@@ -74,6 +74,9 @@ class Answer(_Part, frozen=True):
     signatures: dict[FileName, dict[Sha256, str]]
     differs: tuple[str, ...] = ()
 
+    def encode(self) -> bytes:
+        return _encoder.encode(self)
+
 
 _encoder = msgspec.json.Encoder(order="sorted")
 
@@ -120,7 +123,12 @@ class Exchange:
         return self._read(f"draft/{release}/signatures/{keyid}.json", Answer)
 
     def put_answer(self, release: int, keyid: str, answer: Answer) -> None:
-        self.put(release, f"signatures/{keyid}.json", _encoder.encode(answer))
+        self.put(release, f"signatures/{keyid}.json", answer.encode())
+
+    def shows(self, release: int, keyid: str, answer: Answer) -> bool:
+        """Whether this very answer lies there: whoever can write into the exchange could have put another one in its place."""
+        seen = self.place.read(f"draft/{release}/signatures/{keyid}.json")
+        return seen is not None and seen.data == answer.encode()
 
     def _read(self, path: str, kind: type[T]) -> T | None:
         seen = self.place.read(path)

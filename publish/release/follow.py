@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from builder.errors import BuilderError
+from builder.hashing import input_hash
 from builder.inputs import KINDS, archive_name, archive_names, keep_archive, read_archive
 from builder.ledger import Cut, Ledger, PackageRecord, Record
 from builder.recap import COVER, SIGNATURE, Package, parse_cover, parse_package
@@ -55,7 +56,9 @@ class Follower:
                 raise SigningError(f"the draft's records do not end with the cut of release {release}")
             new = [record for record in records if isinstance(record, PackageRecord)]
             packages = [self._package(record, theirs.withheld(record.package)) for record in new]
-            problems = [*self._cut_problems(theirs.cuts[-1]), *self._package_problems(theirs.cuts, new, packages)]
+            problems = [*self._cut_problems(theirs.cuts[-1])]
+            problems += self._earlier_cut_problems([record for record in records[:-1] if isinstance(record, Cut)])
+            problems += [*self._package_problems(theirs.cuts, new, packages)]
             if not problems:
                 self._keep_inputs(theirs.cuts)
                 ledger.follow(records, packages)
@@ -90,6 +93,17 @@ class Follower:
                 yield from self._archive_problems(name, getattr(cut, name))
             else:
                 yield f"{name}: theirs {getattr(cut, name)}, ours {value}: {MEND[name]}"
+
+    def _earlier_cut_problems(self, cuts: Sequence[Cut]) -> Iterator[str]:
+        """Content and templates of cuts that were never signed for: the release lists their archives, too."""
+        own = {archive_name(kind, input_hash(files)) for kind, files in self.workspace.inputs.archived.items()}
+        kept = self.workspace.ledger.directory / "inputs"
+        for name, release in archive_names(cuts).items():
+            if name not in own and not (kept / name).exists():
+                yield (
+                    f"inputs/{name}: the publisher's cut {release} was of this, which is not what lies here, and the release would publish it: "
+                    f"read it, and if you agree with it, put it into {kept}"
+                )
 
     def _archive_problems(self, kind: str, sha256: str) -> Iterator[str]:
         name = archive_name(kind, sha256)

@@ -167,6 +167,10 @@ class LocalTarget:
     def _prepare(self, path: str) -> str:
         folder, _, name = path.rpartition("/")
         if folder not in self._folders:
+            for part in [Path(folder), *Path(folder).parents][:-1]:
+                # Others may write here too, into an exchange above all: behind a link could lie any folder of ours.
+                if (self.root / part).is_symlink():
+                    raise TargetError(f"{self.root / part} is a link; look who put it there, and remove it")
             with self._failing(path):
                 (self.root / folder).mkdir(parents=True, exist_ok=True)
             self._folders.add(folder)

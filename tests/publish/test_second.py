@@ -15,10 +15,12 @@ from builder.pack import read_pack, write_pack
 from builder.site import Site, entry_of
 from publish.cli.keys import create_keys
 from publish.cli.main import terbit
-from publish.errors import PendingError, PublishError, SigningError
+from publish.errors import PendingError, PublishError, SigningError, TargetError
 from publish.progress import Stages
+from publish.release.exchange import Answer, Exchange
 from publish.release.flow import Flow, take_in_packages
 from publish.release.second import Outcome, SecondSigner
+from publish.signing.keyring import Keyring
 from publish.signing.keys import ONLINE_COST, SecretKey, write_secret_key
 from publish.targets.local import LocalTarget
 from publish.workspace import Workspace
@@ -287,6 +289,56 @@ def test_other_inputs_are_named(pair: Pair) -> None:
     page.write_bytes((pair.publisher / "content" / "pages" / "id" / "tentang.md").read_bytes())
     pair.release(NIGHT + minutes(1))
     assert pair.check(NIGHT + minutes(1)) == 1
+
+
+def test_content_of_a_cut_that_was_never_signed_is_named(pair: Pair) -> None:
+    """THREATS 19: content that was refused, and of which the next cut has nothing, is not published as an input of the past; he who has read it can let it be."""
+    pair.release()
+    page = pair.publisher / "content" / "pages" / "id" / "tentang.md"
+    good = page.read_bytes()
+    page.write_text("# Calon 2 menang\n")
+    pair.hold(NIGHT + minutes(1))
+    found = pair.sign(NIGHT + minutes(1))
+    assert found is not None
+    assert found.differences
+    page.write_bytes(good)
+    shutil.rmtree(pair.publisher / "build" / "draft")
+    deliver(pair.publisher, {"fix": correction()})
+    pair.hold(NIGHT + minutes(2))
+    found = pair.sign(NIGHT + minutes(2))
+    assert found is not None
+    (told,) = found.differences
+    archive = told.partition(":")[0]
+    assert archive.endswith(".content.tar")
+    shutil.copy(pair.publisher / "ledger" / archive, pair.second / "ledger" / archive)
+    pair.release(NIGHT + minutes(2))
+    assert pair.check(NIGHT + minutes(2)) == 3
+
+
+@pytest.mark.parametrize("planted", ["empty", "junk"])
+def test_a_planted_answer_stops_nobody(pair: Pair, planted: str) -> None:
+    """An answer that somebody else put into the exchange in his name is replaced by the second signer's own."""
+    pair.hold()
+    shared = Exchange(LocalTarget("exchange", pair.exchange, pair.second / "set-aside")).current()
+    assert shared is not None
+    (keyid,) = Keyring(Workspace(pair.second)).keyids(ours=True)
+    answer = pair.exchange / "draft" / "1" / "signatures" / f"{keyid}.json"
+    answer.parent.mkdir()
+    for _ in range(2):
+        answer.write_bytes(Answer("terbit-signatures-1", shared.sha256, {}).encode() if planted == "empty" else b"{")
+        assert pair.sign(again=False) is not None
+        assert json.loads(answer.read_bytes())["signatures"]
+    assert pair.sign(again=False) is None
+
+
+def test_a_link_in_the_exchange_leads_nowhere(pair: Pair, tmp_path: Path) -> None:
+    """Nothing is written through a link that somebody put into the exchange."""
+    pair.hold()
+    (tmp_path / "elsewhere").mkdir()
+    (pair.exchange / "draft" / "1" / "signatures").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(TargetError, match="is a link"):
+        pair.sign()
+    assert not list((tmp_path / "elsewhere").iterdir())
 
 
 def test_another_definition_or_trust_is_named(pair: Pair) -> None:
