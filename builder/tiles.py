@@ -42,9 +42,11 @@ class TileMap(NamedTuple):
 
 def tile_map(results: Results, election: Election, contest: Contest, wording: Wording, up: str) -> TileMap | None:
     """The map for the page of the first area, where the definition has tiles for what lies below it; else None."""
+    if results["parents"]:
+        return None
     rows = {row[0]: row for row in results["children"]["rows"]}
     found = [tile for tile in election.tiles if tile.area in rows]
-    if results["parents"] or not found:
+    if not found:
         return None
     tiles = []
     for tile in found:
