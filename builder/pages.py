@@ -6,7 +6,6 @@ has 90,000 pages; rows reach the templates as tuples to be unpacked: an attribut
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import groupby, pairwise, repeat
 from operator import attrgetter
 from pathlib import Path
@@ -19,10 +18,11 @@ from builder.content import LANGUAGES, ContentPage
 from builder.election import Contest, Election
 from builder.figures import bar_width, signed
 from builder.navigation import NOWHERE, Link, Surroundings
+from builder.origins import revision_rows, source_rows
 from builder.stations import StationRows
 from builder.templates import FastTemplates, Templates, read_templates, read_texts
 from builder.tiles import colour, tile_map
-from builder.wording import HASH_SHOWN, Results, Wording
+from builder.wording import Results, Wording
 
 __all__ = ["GONE_DATA", "GONE_PAGES", "Pages", "language_folder"]
 
@@ -86,7 +86,7 @@ class Pages:
         self._templates = Templates(sources, language, page_words)
         self._area_templates = FastTemplates(sources, language, page_words)
         self._frame = {"test": election.test, "contact": election.contact}
-        self._has_codes = lru_cache(maxsize=None)(self._is_at_or_above_shards)
+        self._coded_levels = [level.id for level in election.levels][: election.level_number(election.shard_level) + 1]
         self._contests = {contest.id: self._contest_pages(contest) for contest in election.contests}
 
     def area_page(self, results: Results, around: Surroundings = NOWHERE) -> bytes:
@@ -123,8 +123,8 @@ class Pages:
                 **self._findings(results),
                 **self._children(children, up, shared, area["level"]),
                 "station_rows": shared.stations.rows(results, root),
-                "revision_rows": [self._revision(*entry, shared, root) for entry in enumerate(results["revisions"], 1)],
-                "source_rows": self._sources_of(results, root),
+                "revision_rows": revision_rows(results, shared.labels, wording, root),
+                "source_rows": source_rows(results, wording, root),
                 "scan_rows": shared.stations.scans(results, root),
                 "check_command": wording.words["check_command"].format(file=f"{name}.json"),
                 "code": self._code(results, area["level"]),
@@ -140,7 +140,11 @@ class Pages:
     ) -> bytes:
         """The front page: release and its UTC time, each contest with the results of its own area, links to content."""
         contests, content, wording = list(contests), list(content), self._wording
-        content = [page for page in content if page.language == self._language] if self._is_one_of_many else content
+        content = (
+            [page for page in content if page.language == self._language]
+            if len(self._election.languages) > 1
+            else content
+        )
         values = {
             **self._frame,
             **self._places("index.html", "", "../" if self._folder else "", self._election.languages),
@@ -208,10 +212,6 @@ class Pages:
         places = self._places(path.removeprefix(self._folder), f"{root}{self._folder}", root, languages)
         frame = {**self._frame, **places, "head_title": _plain(title)}
         return self._templates.render(template, {**frame, **values}).encode()
-
-    @property
-    def _is_one_of_many(self) -> bool:
-        return len(self._election.languages) > 1
 
     def _places(self, path: str, up: str, root: str, languages: Sequence[str]) -> dict[str, Any]:
         """The page's way to its language's folder, to the election's, to the front page, and to itself in the other languages."""
@@ -349,14 +349,6 @@ class Pages:
             shown.append((f"{up}{path}.html", name, cells))
         return {"child_rows": shown, "children_head": shared.children_heads[level, has_recaps]}
 
-    def _revision(self, place: int, revision: Mapping[str, Any], shared: _ContestPages, root: str) -> tuple[Any, ...]:
-        wording, figure, package = self._wording, self._wording.figure, revision["package"]
-        changes = [(shared.labels.get(name, name), figure(old), figure(new)) for name, old, new in revision["changes"]]
-        return (
-            place, wording.revision_title(revision), changes, wording.reason(revision), wording.authority(revision), wording.given(revision["document"]),
-            package[:HASH_SHOWN], f"{root}packages/{package}/recap.toml", revision["release"],
-        )  # fmt: skip
-
     def _parents(self, results: Results, contest: Contest) -> list[Mapping[str, Any]]:
         """The areas above that the contest covers: only these have a page in it."""
         parents: list[Mapping[str, Any]] = results["parents"]
@@ -365,30 +357,12 @@ class Pages:
             return parents
         return parents[codes.index(contest.area) :] if contest.area in codes else []
 
-    def _sources_of(self, results: Results, root: str) -> list[tuple[str, ...]]:
-        """The packages with rows of this area: each covers the area itself or one of its parents."""
-        if not results["sources"]:
-            return []
-        names = {area["code"]: area["name"] for area in (*results["parents"], results["area"])}
-        return [self._source(source, names, root) for source in results["sources"]]
-
-    def _source(self, source: Mapping[str, Any], names: Mapping[str, str], root: str) -> tuple[str, ...]:
-        wording, package, area = self._wording, source["package"], source["area"]
-        return (
-            wording.words[source["series"]].capitalize(), wording.levels.get(source["tier"], source["tier"]), names.get(area, area),
-            wording.given(source["form"]), wording.given(source["document"]), wording.authority(source),
-            package[:HASH_SHOWN], f"{root}packages/{package}/recap.toml",
-        )  # fmt: skip
-
     def _code(self, results: Results, level: str) -> Markup | str:
         """The QR code of a page's address and release; of those that are printed most."""
-        if self._election.address is None or not self._has_codes(level):
+        if self._election.address is None or level not in self._coded_levels:
             return ""
         page = f"{self._folder}{results['path'].removesuffix('.json')}.html"
         return qr_code(f"{self._election.address}{page}#r{results['release']}")
-
-    def _is_at_or_above_shards(self, level: str) -> bool:
-        return self._election.level_number(level) <= self._election.level_number(self._election.shard_level)
 
     def _index_contest(self, contest: Contest, results: Results) -> tuple[Any, ...]:
         bars, _, _, rows = self._votes(results)
