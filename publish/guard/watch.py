@@ -28,6 +28,7 @@ from publish.guard.listing import Listing, is_beside
 from publish.guard.purge import purged
 from publish.guard.sources import Sources
 from publish.guard.wrong import Wrong, hash_of, told_time
+from publish.release.check import role_of
 from publish.release.draft import timestamp_version
 from publish.release.lineage import Lineage
 from publish.release.packs import PACK_LENGTH
@@ -228,7 +229,7 @@ class TargetWatch:
                 names.setdefault(match[2], []).append((int(match[1]), path))
         proven: set[tuple[str, str]] = set()
         for role, versions in names.items():
-            wanted = {claim for claim in claims if self._may_sign(role, claim[0])}
+            wanted = {claim for claim in claims if role_of(claim[0].rpartition("/")[0]) == role}
             newest = iter(sorted(versions, reverse=True))
             while wanted and (some := list(islice(newest, EARLIER))):
                 for _, found in self.inventory.read([(path, EVIDENCE) for _, path in some]):
@@ -236,12 +237,6 @@ class TargetWatch:
                     listed = {claim for claim in wanted if signed and signed.files.get(claim[0]) == claim[1]}
                     proven, wanted = proven | listed, wanted - listed
         return proven
-
-    def _may_sign(self, role: str, file: str) -> bool:
-        group = file.partition("/")[0]
-        if group in self.workspace.definition.election.groups:
-            return role == group or role.startswith(f"{group}-")
-        return role in {"site", "trust"}
 
     def _handle(self, wrong: Sequence[Wrong]) -> list[Finding]:
         """Put right what is wrong, and tell."""

@@ -20,7 +20,7 @@ from verifier.fetcher import DirectoryFetcher, Fetcher, MissingError, OverlayFet
 from verifier.files import BESIDE_RESULTS, Failure
 from verifier.site import check_site
 
-__all__ = ["DraftFetcher", "check_draft"]
+__all__ = ["DraftFetcher", "check_draft", "role_of"]
 
 SIGNATURES_CHECKED = 5_000
 
@@ -59,7 +59,7 @@ class DraftFetcher:
         return self.fetch(path, max_length), False
 
     def _object(self, path: str, rest: str, max_length: int) -> bytes:
-        draft, role = Draft(self.draft), _role_of(rest.rpartition("/")[0])
+        draft, role = Draft(self.draft), role_of(rest.rpartition("/")[0])
         if rest.startswith("packs/"):
             return DirectoryFetcher(draft.packs).fetch(rest.removeprefix("packs/"), max_length)
         directory = draft.signatures if path.endswith(".minisig") else draft.files
@@ -135,11 +135,11 @@ def _check_roles(
         return check(only=changed).failures + check(signatures=True, only=signed).failures
 
 
-def _role_of(folder: str) -> str:
+def role_of(folder: str) -> str:
     """The role whose pack holds the files of a folder: docs/formats.md, "TUF metadata"."""
     kind = next((kind for kind in ("en/", *BESIDE_RESULTS) if folder.startswith(kind)), "")
     contest, _, shard = folder.removeprefix(kind).partition("/")
-    if folder in {"", "en", "assets", "schema", "inputs", "search", "feeds"}:
+    if folder in {"", "en", "assets", "schema", "inputs", "search", "feeds", "packs"}:
         return "site"
     if folder in {"trust", "keys"}:
         return "trust"
