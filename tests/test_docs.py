@@ -102,7 +102,7 @@ SPECIAL = {
     ),
     "terbit recap receipt 1101.zip -o 1101.receipt": Special(
         "needs a package that came in",
-        first="cp -r ledger/packages/$(ls ledger/packages | head -n 1) 1101; cp public/contoh-2029/trust/tlog-policy.txt .",
+        first="terbit import csv content/example/count.csv --map content/example/count.toml; terbit publish -y; cp -r ledger/packages/$(ls ledger/packages | head -n 1) 1101; cp public/contoh-2029/trust/tlog-policy.txt .",
         instead="terbit recap receipt 1101 -o 1101.receipt",
     ),
     "terbit redact 5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef c1.png --order order.txt": Special(

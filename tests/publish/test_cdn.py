@@ -336,7 +336,7 @@ def test_cloudfront_gets_one_invalidation(tmp_path: Path, monkeypatch: pytest.Mo
             "DefaultCacheBehavior": {"TargetOriginId": "o", "ViewerProtocolPolicy": "redirect-to-https", "MinTTL": 0, "ForwardedValues": {"QueryString": False, "Cookies": {"Forward": "none"}}},
         }  # fmt: skip
         name = client.create_distribution(DistributionConfig=config)["Distribution"]["Id"]
-        made = folder_workspace(tmp_path / "w", f'kind = "cloudfront"\ndistribution = "{name}"\n')
+        made = folder_workspace(tmp_path / "w", f'kind = "cloudfront"\ndistribution = "{name}"\nall_above = 1000\n')
         run(made)
         told = run(made, NIGHT + minutes(5))
         assert told == {"public": {"purged": 0, "kept": 0, "problems": []}}
