@@ -40,7 +40,10 @@ class LostAnswer(Fault):
 
 
 class TruncatedAnswer(Fault):
-    """The connection breaks midway through the answer."""
+    """The connection breaks midway through the answer's body, or through its head where there is no body.
+
+    A whole answer before a broken connection would hit whichever request uses the connection next, and not its own.
+    """
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,7 @@ class FaultProxy:
         if isinstance(fault, LostAnswer):
             return False
         if isinstance(fault, TruncatedAnswer):
-            writer.write(answer + content[: len(content) // 2])
+            writer.write(answer + content[: len(content) // 2] if content else answer[: len(answer) // 2])
             await writer.drain()
             return False
         writer.write(answer + content)
