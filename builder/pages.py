@@ -365,7 +365,7 @@ class Pages:
         return qr_code(f"{self._election.address}{page}#r{results['release']}")
 
     def _index_contest(self, contest: Contest, results: Results) -> tuple[Any, ...]:
-        bars, _, _, rows = self._votes(results)
+        bars, _, heads, rows = self._votes(results)
         stations, figure = results["stations"], self._wording.figure
         return (
             f"{results['path'].removesuffix('.json')}.html",
@@ -375,6 +375,7 @@ class Pages:
             figure(stations["reported"]),
             figure(stations["expected"]),
             bars,
+            heads,
             rows,
         )
 

@@ -104,7 +104,7 @@ def test_build_tells_what_would_change(tmp_path: Path) -> None:
     done = terbit("build", "-C", workspace, "--out", tmp_path / "preview")
     assert done.stdout == f"{tmp_path / 'preview'}\n"
     assert "Release 1 would bring" in done.stderr
-    assert "ppwp-1101 " in done.stderr
+    assert "ppwp-1101 8" in done.stderr
     assert terbit("push", "-C", workspace).returncode == 0
     assert "Release 1 is public already" in terbit("build", "-C", workspace).stderr
 
