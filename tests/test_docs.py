@@ -20,7 +20,7 @@ from click.testing import CliRunner
 
 from publish.cli.main import terbit
 from tests.programs import require
-from verifier.cli import main as terbit_verify
+from verifier.cli.main import main as terbit_verify
 
 PROJECT = Path(__file__).parents[1]
 DOCUMENTS = [
@@ -143,7 +143,7 @@ def shell_lines(document: Path) -> Iterator[tuple[str, str]]:
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """A reader's machine: our two programs on the path, a home of its own, nothing between it and itself."""
-    for name, module in (("terbit", "publish.cli.main"), ("terbit-verify", "verifier.cli")):
+    for name, module in (("terbit", "publish.cli.main"), ("terbit-verify", "verifier.cli.main")):
         program = tmp_path / "bin" / name
         program.parent.mkdir(exist_ok=True)
         program.write_text(f"#!/bin/sh\nexec {sys.executable} -c 'from {module} import main; main()' \"$@\"\n")

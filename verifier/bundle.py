@@ -63,16 +63,14 @@ class Recorder:
         return self.fetch(path, max_length), False
 
 
-def write_bundle(
-    client: Client, recorder: Recorder, executor: Executor, state: Path, election: str, out: Path
-) -> SiteReport:
+def write_bundle(client: Client, recorder: Recorder, executor: Executor, election: str, out: Path) -> SiteReport:
     """Check the site of the refreshed `client`, which reads through `recorder`, and write what was read to `out`, in the folder `election`.
 
     `executor` must be one of threads. VerificationError, and no file, if something does not hold.
     """
     if not election or "/" in check_path(election):
         raise VerifierError(f"{election!r} cannot be a bundle's folder")
-    logged = check_log(client, recorder, state)
+    logged = check_log(client, recorder)
     if logged is not None:
         _read_tiles(client, recorder)
     order = Redactions(recorder, logged.checkpoint.checkpoint if logged else None).order

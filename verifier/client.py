@@ -157,6 +157,7 @@ class Client:
             self._trusted = self._updater._trusted_set
             if not stock_tuf:
                 _check_keyids(self._trusted.root, "root metadata")
+        self.state = state
         self._stock_tuf = stock_tuf
         self._roots = state / "root_history"
         self._trusted._load_data = _load if stock_tuf else partial(_load_ours, now)

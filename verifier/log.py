@@ -81,14 +81,14 @@ def check_proof(data: bytes, release: Release, policy: Policy) -> tuple[LogProof
     return proof, times
 
 
-def check_log(client: "Client", fetcher: Fetcher, state: Path) -> LogReport | None:
-    """Check that the refreshed `client`'s release is in the log, and the log the one that `state` remembers; remember it.
+def check_log(client: "Client", fetcher: Fetcher) -> LogReport | None:
+    """Check that the refreshed `client`'s release is in the log, and the log the one that its state remembers; remember it.
 
-    `state` is the client's folder. None for a site whose offline keys name no log.
+    None for a site whose offline keys name no log.
 
     Raises:
         VerificationError: it is not, too few witnesses saw it, or the log was forked, cut or rewritten. Two checkpoints that contradict each
-            other are kept below `state`, and the message says where.
+            other are kept in the state, and the message says where.
     """
     if not client.lists(POLICY_PATH):
         return None
@@ -102,7 +102,7 @@ def check_log(client: "Client", fetcher: Fetcher, state: Path) -> LogReport | No
             f"release {number} has no log proof, though the offline keys name a log for it"
         ) from None
     proof, times = check_proof(data, release, policy)
-    seen = _Seen(state / SEEN, state / "evidence")
+    seen = _Seen(client.state / SEEN, client.state / "evidence")
     seen.check(proof.checkpoint, fetcher)
     seen.remember(proof.checkpoint)
     return LogReport(proof.index, proof.checkpoint, policy, times)

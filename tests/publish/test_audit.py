@@ -27,7 +27,7 @@ from tests.publish.test_mirror import serving
 from tests.publish.test_officials import enrol, sign_as
 from tests.publish.workspace import deliver, make_workspace, publish
 from verifier.audit.history import read_history
-from verifier.cli import main
+from verifier.cli.main import main
 from verifier.formats import leaves, note, ustar
 from verifier.formats.checkpoint import Checkpoint, SignedCheckpoint
 from verifier.formats.leaves import Leaf

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from tests.election import NIGHT
 from tests.publish.workspace import deliver, make_workspace, publish
-from verifier.cli import main
+from verifier.cli.main import main
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from tests.election import AREAS, correction, package, row, write_definition
 from tests.faults import FaultProxy
 from tests.publish.workspace import deliver, make_workspace, tree
 from tests.storage import BUCKET, seaweedfs
-from verifier.cli import main as terbit_verify
+from verifier.cli.main import main as terbit_verify
 
 ELSEWHERE_EDITED = "# Tentang\n\nLain.\n"
 

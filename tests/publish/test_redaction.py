@@ -19,7 +19,7 @@ from tests.publish.test_guard import look
 from tests.publish.test_second import Pair
 from tests.publish.workspace import deliver, make_workspace, publish
 from verifier.bundle import import_bundle
-from verifier.cli import main as terbit_verify
+from verifier.cli.main import main as terbit_verify
 from verifier.mirror.folder import Folder
 from verifier.mirror.init import init
 from verifier.mirror.sync import sync

@@ -12,7 +12,7 @@ from publish.errors import SigningError
 from publish.signing.repository import tuf_key
 from tests.election import correction, write_definition
 from tests.publish.workspace import deliver
-from verifier.cli import main as terbit_verify
+from verifier.cli.main import main as terbit_verify
 from verifier.formats.minisign import PublicKey
 
 ALWAYS, CORRECTED, AGAIN = "ppwp/12.json", "ppwp/1101/110101.json", "ppwp/1101/110102.json"

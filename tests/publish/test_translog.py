@@ -24,7 +24,7 @@ from tests.election import NIGHT, correction, minutes
 from tests.publish.workspace import deliver, make_workspace, publish, tree
 from tests.verifier.formats.tlog import LOG, WITNESS, signer, verifier_key
 from verifier.audit.log import check_root, parse_entries, read_entries
-from verifier.cli import main as terbit_verify
+from verifier.cli.main import main as terbit_verify
 from verifier.client import Client
 from verifier.errors import VerificationError
 from verifier.fetcher import DirectoryFetcher
@@ -70,7 +70,7 @@ def check(directory: Path, state: Path, now: timedelta = timedelta()) -> LogRepo
     fetcher = DirectoryFetcher(election(directory))
     client = Client(fetcher, state, NIGHT + now, (directory / "keys" / "metadata" / "1.root.json").read_bytes())
     client.refresh()
-    return check_log(client, fetcher, state)
+    return check_log(client, fetcher)
 
 
 def test_the_log_tells_the_ledger_and_the_releases(workspace: Path) -> None:

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from nacl.signing import SigningKey
 
 from tests.verifier.site_simulator import ELECTION, NOW, A, B, SiteSimulator, rotate, serving, sha256
-from verifier.cli import main
+from verifier.cli.main import main
 from verifier.trust import state_home
 
 PROJECT = Path(__file__).parents[2]
@@ -347,7 +347,7 @@ def test_state_follows_xdg(home: str, expected: str) -> None:
 def test_help_loads_nothing_heavy() -> None:
     """`--help` answers without python-tuf, urllib3, rich, msgspec or PyNaCl."""
     code = (
-        "import sys; from verifier.cli import main; main(['--help'], standalone_mode=False);"
+        "import sys; from verifier.cli.main import main; main(['--help'], standalone_mode=False);"
         "sys.exit(bool({'tuf', 'urllib3', 'rich', 'msgspec', 'nacl'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, check=False).returncode == 0
@@ -373,7 +373,7 @@ def test_a_large_site_is_read_by_processes(
     folder = site.write(tmp_path / "public")
     arguments = ["site", folder, "--json", "--root-sha256", fingerprint(site), *at(site)]
     alone = run(*arguments, env=environment)
-    monkeypatch.setattr("verifier.cli.LARGE_SITE_ROLES", 0)
+    monkeypatch.setattr("verifier.cli.places.LARGE_SITE_ROLES", 0)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     together = run(*arguments, env=environment)
     assert together.exit_code == alone.exit_code == FAILED

@@ -18,7 +18,7 @@ from publish.workspace import Workspace
 from tests.election import AREAS, NIGHT, VILLAGES, correction, first_packages, minutes, package, row, write_definition
 from tests.publish.workspace import deliver, publish
 from tests.verifier.site_simulator import serving
-from verifier.cli import main
+from verifier.cli.main import main
 
 OK, DIFFERENT, NOT_COMPARED, FAILED, STALE = 0, 1, 2, 4, 5
 LATER = NIGHT + minutes(5)

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from tests.verifier.site_simulator import ELECTION, NOW, A, B, SiteServer, SiteSimulator, rotate, serving, sha256
 from verifier import limits
-from verifier.cli import main
+from verifier.cli.main import main
 from verifier.errors import FetchError, FormatError, StaleError, VerificationError, VerifierError
 from verifier.mirror.folder import Folder
 from verifier.mirror.init import init

@@ -18,7 +18,7 @@ from tests.election import NIGHT, correction, minutes
 from tests.publish.workspace import deliver, make_workspace, publish
 from tests.verifier.formats.tlog import LOG, ORIGIN, signed, signer, verifier_key
 from tests.verifier.site_simulator import NOW, A, B, SiteServer, SiteSimulator, serving, sha256
-from verifier.cli import main
+from verifier.cli.main import main
 from verifier.errors import FetchError
 from verifier.fetcher import DirectoryFetcher
 from verifier.formats import merkle

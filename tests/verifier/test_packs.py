@@ -12,7 +12,7 @@ from tests.verifier.site_simulator import ELECTION, NOW, A, B, SiteServer, SiteS
 from tests.verifier.test_mirror import check_whole, make, run, tree
 from verifier import limits
 from verifier.archive import ArchiveFetcher
-from verifier.cli import main
+from verifier.cli.main import main
 from verifier.formats import ustar
 from verifier.mirror.folder import Folder
 

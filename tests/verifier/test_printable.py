@@ -6,7 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from verifier.cli import main
+from verifier.cli.main import main
 from verifier.printable import PrintableGroup, printable, say
 
 ATTACKS = {

@@ -13,7 +13,7 @@ from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import TargetFile
 
 from tests.verifier.site_simulator import DELEGATIONS, NOW, A, B, SiteSimulator, rotate, serving, sha256
-from verifier.cli import main
+from verifier.cli.main import main
 from verifier.client import Client
 from verifier.fetcher import DirectoryFetcher, OverlayFetcher
 from verifier.http_fetcher import HttpFetcher

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from tests.programs import require
 from tests.verifier.formats.tlog import LOG, ORIGIN, VECTORS, WITNESS, decode, entries, grown, signer, verifier_key
 from verifier import limits
-from verifier.cli import main
+from verifier.cli.main import main
 from verifier.errors import FormatError, VerificationError
 from verifier.formats import merkle
 from verifier.formats.checkpoint import Checkpoint, SignedCheckpoint
@@ -701,7 +701,7 @@ def test_serve_command(tmp_path):
     run("init", folder, "--name", "saksi.example/1", "--policy", policy, "--passphrase-file", words)
     assert "passphrase" in run("serve", folder, code=1).stderr
     for data, status in ((body(0, 7), 200), (body(0, 7, forked=True), 409)):
-        command = [sys.executable, "-c", "from verifier.cli import main; main()", "witness", "serve", str(folder)]
+        command = [sys.executable, "-c", "from verifier.cli.main import main; main()", "witness", "serve", str(folder)]
         with subprocess.Popen(
             [*command, "--port", "0", "--passphrase-file", str(words)], stderr=subprocess.PIPE, text=True
         ) as process:

@@ -159,7 +159,7 @@ class _Run:
 
     def check_log(self) -> None:
         """Check that the release is in the log, if the site has one, as every client does; the mirror's state remembers it."""
-        if check_log(self._client, self._source, self._folder.state) is not None:
+        if check_log(self._client, self._source) is not None:
             self._proof = self._source.fetch(proof_path(self._client.snapshot.version), limits.PROOF_FILE)
 
     def heartbeat(self) -> None:

@@ -33,7 +33,7 @@ def verify(
     with tempfile.TemporaryDirectory() as state:
         client = Client(fetcher, Path(state), now, root)
         client.refresh()
-        logged = check_log(client, fetcher, Path(state))
+        logged = check_log(client, fetcher)
         if logged is not None:
             _check_tiles(client, fetcher)
         order = Redactions(fetcher, logged.checkpoint.checkpoint if logged else None).order

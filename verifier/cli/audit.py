@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import click
 
-from verifier.cli_trust import TrustOptions, now_option, trust_options
+from verifier.cli.common import collection_paused, reported, write_json
+from verifier.cli.options import NEW_FILE, TrustOptions, now_option, trust_options
+from verifier.cli.places import executor_for, locate
 from verifier.errors import VerificationError, VerifierError
 from verifier.printable import say
 from verifier.reports import write_whole
@@ -20,7 +22,7 @@ __all__ = ["audit"]
 
 @click.command("audit")
 @click.argument("place", metavar="URL|DIR")
-@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as a page, too.")
+@click.option("--html", type=NEW_FILE, help="Write the report as a page, too.")
 @click.option("--json", "as_json", is_flag=True, help="Write the report as JSON.")
 @click.option("--processes", type=click.IntRange(1, 64), help="How many build. Default: one for each processor.")
 @trust_options
@@ -40,9 +42,7 @@ def audit(
 
     Exit status: 0 everything follows from the inputs, 1 could not be audited, 2 usage, 4 it does not, 5 expired.
     """
-    from verifier.cli import _collection_paused, _executor, _locate, _reported, _write_json
-
-    with _reported(as_json), tempfile.TemporaryDirectory(prefix="terbit-audit-") as folder:
+    with reported(as_json=as_json), tempfile.TemporaryDirectory(prefix="terbit-audit-") as folder:
         try:
             from verifier.audit.report import as_json as report_as_json
             from verifier.audit.report import html_page, lines
@@ -51,24 +51,20 @@ def audit(
             raise VerifierError(
                 f"an audit builds the site, for which {error.name} is missing: pip install terbit"
             ) from None
-        from verifier.client import Client
         from verifier.log import check_log
 
-        place, fetcher, _ = _locate(place)
+        place, fetcher, _ = locate(place)
         count = processes or os.cpu_count() or 1
-        with _executor(place) as executor, _collection_paused():
-            store, found = trust.find(place, fetcher)
-            client = Client(fetcher, found.state, now or datetime.now(UTC), found.root)
-            client.refresh()
-            store.remember(place, found)
-            seen = check_log(client, fetcher, found.state)
+        with executor_for(place) as executor, collection_paused():
+            client = trust.client(place, fetcher, now)
+            seen = check_log(client, fetcher)
             if seen is None:
                 raise VerificationError("this site has no log: without one nothing says what its inputs were")
             report = run_audit(client, fetcher, seen, executor, Path(folder), place, count, _say)
         if html is not None:
             write_whole(html, html_page(report))
     if as_json:
-        _write_json(report_as_json(report))
+        write_json(report_as_json(report))
     else:
         for line in lines(report):
             say(line)

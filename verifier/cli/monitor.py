@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from verifier import limits
-from verifier.cli_trust import TrustOptions, now_option, trust_options
+from verifier.cli.common import repeated, write_json
+from verifier.cli.options import FOLDER, NEW_FILE, TrustOptions, now_option, trust_options
+from verifier.cli.places import locate
 from verifier.errors import VerifierError
 from verifier.printable import say
 from verifier.reports import write_whole
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["monitor"]
 
-JITTER = 0.2
 FILES = 24
 SECONDS, SECONDS_FOR_ALL = 60, 3600
 ROOT_SECONDS = 10
@@ -47,13 +46,11 @@ ROOT_SECONDS = 10
     help="How far a place may be behind the newest.",
 )  # fmt: skip
 @click.option(
-    "--evidence", type=click.Path(file_okay=False, path_type=Path),
+    "--evidence", type=FOLDER,
     help="Where to keep checkpoints that contradict each other. [default: in the state]",
 )  # fmt: skip
-@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the score page, too.")
-@click.option(
-    "--textfile", type=click.Path(dir_okay=False, path_type=Path), help="Tell Prometheus, by node_exporter's textfile."
-)
+@click.option("--html", type=NEW_FILE, help="Write the score page, too.")
+@click.option("--textfile", type=NEW_FILE, help="Tell Prometheus, by node_exporter's textfile.")
 @click.option("--json", "as_json", is_flag=True, help="Write each look's report as a line of JSON.")
 @click.option("--watch", type=click.IntRange(1), metavar="SECONDS", help="Go on, with about this pause between looks.")
 @trust_options
@@ -84,22 +81,16 @@ def monitor(
 
     Exit status: 0 all good, 1 a place could not be reached, 4 altered or a split view, 5 stale or lagging.
     """
-    from verifier.cli import _locate
-    from verifier.cli_mirror import _told
-
-    every = tuple(dict.fromkeys(_locate(name)[0] for name in places))
+    every = tuple(dict.fromkeys(locate(name)[0] for name in places))
     seconds = deadline or (SECONDS_FOR_ALL if everything else SECONDS)
-    while True:
+
+    def once() -> int:
         moment = now or datetime.now(UTC)
-        try:
-            report, kept = _look(every, trust, moment, None if everything else sample, seconds, max_lag, evidence)
-            code = report.exit_code
-            _write(report, kept, html=html, textfile=textfile, as_json=as_json)
-        except VerifierError as error:
-            code = _told(error, as_json=as_json)
-        if watch is None:
-            sys.exit(code)
-        time.sleep(watch * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311
+        report, kept = _look(every, trust, moment, None if everything else sample, seconds, max_lag, evidence)
+        _write(report, kept, html=html, textfile=textfile, as_json=as_json)
+        return report.exit_code
+
+    repeated(once, watch, as_json=as_json)
 
 
 def _look(
@@ -134,11 +125,10 @@ def _look(
 
 
 def _write(report: Report, kept: Sequence[Path], *, html: Path | None, textfile: Path | None, as_json: bool) -> None:
-    from verifier.cli import _write_json
     from verifier.monitor import output
 
     if as_json:
-        _write_json(output.as_json(report, kept))
+        write_json(output.as_json(report, kept))
     else:
         for line in output.lines(report):
             say(line)

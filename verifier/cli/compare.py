@@ -5,13 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from verifier.cli_trust import TrustOptions, now_option, trust_options
+from verifier.cli.common import collection_paused, progress_bar, reported, write_json
+from verifier.cli.options import FILE, NEW_FILE, TrustOptions, now_option, trust_options
+from verifier.cli.places import executor_for, locate
 from verifier.errors import VerifierError
 from verifier.printable import say
 from verifier.reports import write_whole
@@ -26,17 +28,15 @@ CONTESTS_NAMED = 20
 
 
 @click.command("compare")
-@click.argument("file", metavar="CSV", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", metavar="CSV", type=FILE)
 @click.argument("place", metavar="URL|DIR")
 @click.option("--contest", "contest_id", metavar="ID", help="Which contest. Default: the only one.")
 @click.option(
     "--columns", metavar="OURS=YOURS,…", default="", help="Columns that have other names, as area=KODE,station=TPS."
 )
 @click.option("--all", "missing", is_flag=True, help="Also tell stations of these areas that CSV leaves out.")
-@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as a page, too.")
-@click.option(
-    "--csv", "table", type=click.Path(dir_okay=False, path_type=Path), help="Write the differences as CSV, too."
-)
+@click.option("--html", type=NEW_FILE, help="Write the report as a page, too.")
+@click.option("--csv", "table", type=NEW_FILE, help="Write the differences as CSV, too.")
 @click.option("--json", "as_json", is_flag=True, help="Write the report as JSON.")
 @trust_options
 @now_option
@@ -66,23 +66,18 @@ def compare(
     Exit status, as of diff: 0 the same, 1 differences, 2 usage, or something could not be compared, 4 not what was
     published, 5 expired.
     """
-    from verifier.cli import _collection_paused, _executor, _locate, _progress_bar, _write_json
     from verifier.compare import output
 
     names = _names(columns)
-    place, fetcher, _ = _locate(place)
+    place, fetcher, _ = locate(place)
     base = output.base_of(place)
     with _reported_as_diff(as_json):
-        with _executor(place) as executor, _collection_paused(), _progress_bar() as progress:
-            from verifier.client import Client
+        with executor_for(place) as executor, collection_paused(), progress_bar() as progress:
             from verifier.compare.definition import load_definition
             from verifier.compare.run import compare as compare_all
             from verifier.compare.tallies import read_tallies
 
-            store, found = trust.find(place, fetcher)
-            client = Client(fetcher, found.state, now or datetime.now(UTC), found.root)
-            client.refresh()
-            store.remember(place, found)
+            client = trust.client(place, fetcher, now)
             definition = load_definition(client)
             contest = _contest(definition, contest_id)
             tallies = read_tallies(file, contest.figures, names)
@@ -98,7 +93,7 @@ def compare(
     for name in tallies.ignored:
         say(f"terbit-verify: not compared: the column {name} of {file}", err=True)
     if as_json:
-        _write_json(output.as_json(comparison, base))
+        write_json(output.as_json(comparison, base))
     else:
         for line in output.lines(comparison, base):
             say(line)
@@ -131,10 +126,8 @@ def _contest(definition: Definition, wanted: str | None) -> Contest:
 @contextmanager
 def _reported_as_diff(as_json: bool) -> Iterator[None]:
     """As for every command, but 2 for what could not be compared: 1 says that there are differences."""
-    from verifier.cli import _reported
-
     try:
-        with _reported(as_json):
+        with reported(as_json=as_json):
             yield
     except SystemExit as end:
         sys.exit(NOT_COMPARED if end.code == VerifierError.exit_code else end.code)

@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 
 from verifier import limits
+from verifier.cli.common import in_words, read_file, reported, write_json
+from verifier.cli.options import FILE
 
 __all__ = ["receipt"]
-
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
@@ -31,16 +31,17 @@ def receipt(*, file: Path, package: str, policy: Path, as_json: bool) -> None:
     Example:
       terbit-verify receipt 1101.receipt 1101/recap.toml --policy tlog-policy.txt
     """
-    from verifier.cli import _read, _reported, _time, _write_json
     from verifier.formats.tlog_policy import Policy
     from verifier.receipt import check_receipt
 
-    with _reported(as_json):
+    with reported(as_json=as_json):
         named = re.fullmatch("[0-9a-f]{64}", package)
-        name = package if named else hashlib.sha256(_read(Path(package), limits.COVER_FILE)).hexdigest()
-        found = check_receipt(_read(file, limits.PROOF_FILE), name, Policy.parse(_read(policy, limits.LOG_POLICY_FILE)))
+        name = package if named else hashlib.sha256(read_file(Path(package), limits.COVER_FILE)).hexdigest()
+        found = check_receipt(
+            read_file(file, limits.PROOF_FILE), name, Policy.parse(read_file(policy, limits.LOG_POLICY_FILE))
+        )
     if as_json:
-        _write_json(
+        write_json(
             {
                 "verified": True,
                 "package": found.package,
@@ -55,4 +56,4 @@ def receipt(*, file: Path, package: str, policy: Path, as_json: bool) -> None:
     became = "was accepted" if found.accepted else f"was refused: {', '.join(found.rules)}"
     click.echo(f"Package {found.package} {became} (entry {found.index} of the log {found.origin})")
     for witness, time in found.witnesses.items():
-        click.echo(f"Seen by {witness}, {_time(time)}")
+        click.echo(f"Seen by {witness}, {in_words(time)}")

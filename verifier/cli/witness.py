@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import click
 
 from verifier import limits
+from verifier.cli.common import read_file, reported
+from verifier.cli.options import FILE, FOLDER
 from verifier.errors import FetchError, VerifierError
 from verifier.printable import PrintableGroup, say
 
@@ -32,9 +34,8 @@ OUT = "cosigned"
 NO_LOGS = (
     b"# The logs that this witness knows, one a line: log <vkey> [<url>]. Only these lines count here.\nquorum none\n"
 )
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
-folder_argument = click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+folder_argument = click.argument("folder", metavar="DIR", type=FOLDER)
 passphrase_option = click.option(
     "--passphrase-file", type=FILE, help="File with the passphrase of the key; else it is asked for."
 )
@@ -73,13 +74,13 @@ def init(
     """
     if no_passphrase and passphrase_file is not None:
         raise click.UsageError("--no-passphrase and --passphrase-file exclude each other")
-    with _reported():
+    with reported():
         from verifier.formats.minisign_secret import SecretKey
         from verifier.formats.note import COSIGNATURE_V1, VerifierKey
         from verifier.formats.tlog_policy import Policy
         from verifier.witness_store import WitnessStore, write_durably
 
-        named = Policy.parse(_read(policy, limits.LOG_POLICY_FILE) if policy else NO_LOGS)
+        named = Policy.parse(read_file(policy, limits.LOG_POLICY_FILE) if policy else NO_LOGS)
         VerifierKey(name, COSIGNATURE_V1, bytes(32))  # a name that is wrong is told before anything is made
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / KEY).exists():
@@ -114,7 +115,7 @@ def serve(
     Example:
       terbit-verify witness serve saksi --behind-proxy
     """
-    with _reported(), _store(folder, passphrase_file) as store:
+    with reported(), _store(folder, passphrase_file) as store:
         from verifier.witness import known_logs
         from verifier.witness_server import RateLimit, WitnessServer
 
@@ -128,7 +129,7 @@ def serve(
 
 @witness.command()
 @folder_argument
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Default: DIR/cosigned.")
+@click.option("--out", type=FOLDER, help="Default: DIR/cosigned.")
 @click.option("--post", "post_to", metavar="URL", help="Also POST each cosigned checkpoint to URL.")
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object for each log.")
 @passphrase_option
@@ -142,7 +143,7 @@ def pull(folder: Path, out: Path | None, post_to: str | None, as_json: bool, pas
       terbit-verify witness pull saksi --passphrase-file passphrase
     """
     worst = 0
-    with _reported(), _store(folder, passphrase_file) as store:
+    with reported(), _store(folder, passphrase_file) as store:
         from verifier.witness import known_logs
         from verifier.witness_store import origin_hash
 
@@ -170,7 +171,7 @@ def show_log(folder: Path, count: int, as_json: bool) -> None:
     Example:
       terbit-verify witness log saksi -n 100
     """
-    with _reported():
+    with reported():
         from verifier.witness_store import read_seen
 
         rows = read_seen(folder, count)
@@ -224,14 +225,14 @@ def _store(folder: Path, passphrase_file: Path | None) -> Iterator[WitnessStore]
 def _policy(folder: Path) -> Policy:
     from verifier.formats.tlog_policy import Policy
 
-    return Policy.parse(_read(folder / POLICY, limits.LOG_POLICY_FILE))
+    return Policy.parse(read_file(folder / POLICY, limits.LOG_POLICY_FILE))
 
 
 def _secret(folder: Path, passphrase_file: Path | None) -> SecretKey:
     from verifier.formats.minisign_secret import SecretKey, is_encrypted
 
     path = folder / KEY
-    data = _read(path, limits.SECRET_KEY_FILE)
+    data = read_file(path, limits.SECRET_KEY_FILE)
     if path.stat().st_mode & 0o077:
         raise VerifierError(f"{path} may be read by others on this machine; run: chmod 600 '{path}'")
     return SecretKey.parse(data, _passphrase(passphrase_file) if is_encrypted(data) else None)
@@ -239,7 +240,7 @@ def _secret(folder: Path, passphrase_file: Path | None) -> SecretKey:
 
 def _passphrase(file: Path | None, new: bool = False) -> bytes:
     if file is not None:
-        text = _read(file, limits.SECRET_KEY_FILE).rstrip(b"\r\n")
+        text = read_file(file, limits.SECRET_KEY_FILE).rstrip(b"\r\n")
     elif sys.stdin.isatty():
         prompt = "Passphrase of the witness's key"
         text = str(click.prompt(prompt, hide_input=True, confirmation_prompt=new, err=True)).encode()
@@ -248,24 +249,3 @@ def _passphrase(file: Path | None, new: bool = False) -> bytes:
     if not text:
         raise VerifierError("the passphrase is empty")
     return text
-
-
-def _read(file: Path, cap: int) -> bytes:
-    try:
-        with file.open("rb") as stream:
-            data = stream.read(cap + 1)
-    except OSError as error:
-        raise VerifierError(f"{file} cannot be read: {error.strerror}") from None
-    if len(data) > cap:
-        raise VerifierError(f"{file} is longer than the {cap} bytes that it may have")
-    return data
-
-
-@contextmanager
-def _reported() -> Iterator[None]:
-    """Our errors are a line on standard error and their exit status."""
-    try:
-        yield
-    except (VerifierError, OSError) as error:
-        say(f"terbit-verify: {error}", err=True)
-        sys.exit(error.exit_code if isinstance(error, VerifierError) else VerifierError.exit_code)
