@@ -32,6 +32,7 @@ from verifier.formats.minisign import TrustedComment
 __all__ = ["FEW_ROLES", "Job", "Jobs", "MinisignKey", "Plan", "Runner", "Workers", "save_tallies"]
 
 T = TypeVar("T")
+U = TypeVar("U")
 # A method of `Jobs`, with what it takes after the role.
 Job = tuple[str, *tuple[str, ...]]
 # Below this many roles a second process costs more than it saves.
@@ -192,11 +193,11 @@ class Runner:
         """The sum of what `job` returned so far."""
         return sum(count for (done, _), count in self._done.items() if done == job)
 
-    def in_parts(self, work: Callable[[Sequence[str]], T], names: Sequence[str]) -> list[T]:
-        """Do `work` for `names`, split among the worker processes if there are any; what it returned for each part."""
-        if not self._workers.started or (pool := self._workers.pool) is None:
-            return [work(names)]
-        return list(pool.map(work, [names[place :: self._workers.count] for place in range(self._workers.count)]))
+    def in_parts(self, work: Callable[[Sequence[U]], T], items: Sequence[U]) -> list[T]:
+        """Do `work` for `items`, split among the worker processes if there are any; what it returned for each part."""
+        if not self._workers.started or len(items) < 2 or (pool := self._workers.pool) is None:
+            return [work(items)]
+        return list(pool.map(work, [items[place :: self._workers.count] for place in range(self._workers.count)]))
 
 
 _workspace: Workspace

@@ -157,7 +157,7 @@ def sign(
     if state.stage == "roles":
         state = cosign(draft, keyring, state, others(state), state.changed)
         with stages.stage("pack"):
-            state = sign_site(workspace, site, base, draft, keyring, state)
+            state = sign_site(workspace, site, base, draft, keyring, runner, state)
             draft.finish(state)
     signatures = others(state)
     state = sign_snapshot(workspace, draft, keyring, cosign(draft, keyring, state, signatures, [SITE]))
@@ -189,7 +189,7 @@ def sign_roles(
 
 
 def sign_site(
-    workspace: Workspace, site: Site, base: Base, draft: Draft, keyring: Keyring, state: DraftState
+    workspace: Workspace, site: Site, base: Base, draft: Draft, keyring: Keyring, runner: Runner, state: DraftState
 ) -> DraftState:
     """Make the packs, which hold the other roles' lists, and sign the role `site`, which lists the packs."""
     cut = workspace.ledger.cuts[-1]
@@ -197,7 +197,7 @@ def sign_site(
     kept = ("inputs/",) if site.pages_release > state.since else ("inputs/", "search/")
     listed = {path: file for path, file in base.role_targets(SITE).items() if path.startswith(kept)}
     listed |= {entry.path: (entry.length, entry.sha256) for entry in read_index(draft.files, SITE)}
-    listed |= write_packs(site, draft, state)
+    listed |= write_packs(site, draft, state, runner)
     data = keyring.online_role(SITE, cut.release, datetime.fromisoformat(cut.time), listed)
     roles = {**state.roles, SITE: _write(draft, SITE, cut.release, data)}
     return msgspec.structs.replace(state, stage="site", roles=roles, changed=(*state.changed, SITE))

@@ -8,7 +8,8 @@ import contextlib
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,12 +19,14 @@ from builder.parts import parts
 from builder.recap import COVER, SIGNATURE
 from builder.site import Site, is_lasting
 from publish.release.draft import Draft, DraftState, object_path
+from publish.release.jobs import Runner
 from verifier.formats import ustar
 
 __all__ = ["PACK_LENGTH", "write_packs"]
 
 # Small enough to be held in memory and sent in one request over a poor line, large enough for one release to need few.
 PACK_LENGTH = 80_000_000
+BLOCK_LENGTH = 1_000_000
 OPEN_FILES = 64
 SITE, TRUST, SNAPSHOT = "site", "trust", "snapshot"
 
@@ -37,23 +40,32 @@ class _Piece(NamedTuple):
     length: int
 
 
-def write_packs(site: Site, draft: Draft, state: DraftState) -> dict[str, tuple[int, str]]:
+def write_packs(site: Site, draft: Draft, state: DraftState, runner: Runner) -> dict[str, tuple[int, str]]:
     """Write the packs of a draft of which all but role `site` and snapshot is signed, by everybody; path, length and hex SHA-256 of each."""
     shutil.rmtree(draft.packs, ignore_errors=True)
     draft.packs.mkdir()
     found = [*_changed(site, draft, state), *_metadata(draft, state.release), *_packages(site.ledger, state.release)]
-    pieces = sorted(one for one in found if ustar.size_of(one.path, one.length) < PACK_LENGTH)
+    shares = list(enumerate(_split(sorted(found)), 1))
+    written = runner.in_parts(partial(_write, draft.packs, state.release), shares)
+    return {path: file for part in written for path, file in part.items()}
+
+
+def _write(directory: Path, release: int, shares: Iterable[tuple[int, Sequence[_Piece]]]) -> dict[str, tuple[int, str]]:
+    """Write numbered packs, in any process; what they are listed with."""
     listed = {}
-    for number, part in enumerate(_split(pieces), 1):
-        name = f"{state.release}-{number}.tar"
-        temporary = draft.packs / name
+    for number, pieces in shares:
+        name = f"{release}-{number}.tar"
+        temporary = directory / name
         digest = hashlib.sha256()
-        with temporary.open("wb", buffering=1 << 20) as file:
-            for data in ustar.encode(_read(part)):
+        # A folder as target links to this very file: nobody else may write to it.
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        with os.fdopen(descriptor, "wb") as file:
+            for data in _joined(ustar.encode(_read(pieces))):
                 digest.update(data)
                 file.write(data)
-        listed[f"packs/{name}"] = (temporary.stat().st_size, digest.hexdigest())
-        os.replace(temporary, draft.packs / f"{digest.hexdigest()}.{name}")
+            length = file.tell()
+        listed[f"packs/{name}"] = (length, digest.hexdigest())
+        os.replace(temporary, directory / f"{digest.hexdigest()}.{name}")
     return listed
 
 
@@ -64,14 +76,17 @@ def _changed(site: Site, draft: Draft, state: DraftState) -> Iterator[_Piece]:
     wanted = _late_files(site, state.release - 1) if state.since < state.release - 1 else None
     trust = [TRUST] if len(cuts) == 1 or cuts[-2].trust != cuts[-1].trust else []
     for role in [*state.rendered, SITE, *trust]:
-        objects = set()
-        for piece, entry in _pieces(draft.files, role):
-            if wanted is None or entry.path in wanted or (role in {SITE, TRUST} and not is_lasting(entry.path)):
-                objects.add(path := object_path(entry))
-                yield piece._replace(path=path)
+        pieces = [
+            _Piece(object_path(entry), source, offset, entry.length)
+            for entry, source, offset in _places(draft.files, role)
+            if wanted is None or entry.path in wanted or (role in {SITE, TRUST} and not is_lasting(entry.path))
+        ]
+        yield from pieces
         if draft.has_signatures(role):
-            signatures = (piece for piece, _ in _pieces(draft.signatures, role))
-            yield from (piece for piece in signatures if piece.path.removesuffix(".minisig") in objects)
+            signatures = {f"{piece.path}.minisig" for piece in pieces}
+            for entry, source, offset in _places(draft.signatures, role):
+                if entry.path in signatures:
+                    yield _Piece(entry.path, source, offset, entry.length)
 
 
 def _late_files(site: Site, since: int) -> set[str]:
@@ -81,10 +96,11 @@ def _late_files(site: Site, since: int) -> set[str]:
     return paths | {entry.path for entry, _ in site.lasting_files(since)}
 
 
-def _pieces(directory: Path, name: str) -> Iterator[tuple[_Piece, Entry]]:
+def _places(directory: Path, name: str) -> Iterator[tuple[Entry, str, int]]:
+    """Each file of a pack of the draft, and in which file it begins where."""
     offset, source = 0, str(directory / f"{name}.pack")
     for entry in read_index(directory, name):
-        yield _Piece(entry.path, source, offset, entry.length), entry
+        yield entry, source, offset
         offset += entry.length
 
 
@@ -106,11 +122,13 @@ def _packages(ledger: Ledger, release: int) -> Iterator[_Piece]:
 
 
 def _split(pieces: Iterable[_Piece]) -> Iterator[list[_Piece]]:
-    """Shares of at most PACK_LENGTH each."""
+    """Shares of at most PACK_LENGTH each, without what is as large as that."""
     share: list[_Piece] = []
     length = len(ustar.END)
     for piece in pieces:
         size = ustar.size_of(piece.path, piece.length)
+        if size >= PACK_LENGTH:
+            continue
         if length + size > PACK_LENGTH:
             yield share
             share, length = [], len(ustar.END)
@@ -118,6 +136,19 @@ def _split(pieces: Iterable[_Piece]) -> Iterator[list[_Piece]]:
         length += size
     if share:
         yield share
+
+
+def _joined(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in parts of about BLOCK_LENGTH."""
+    block: list[bytes] = []
+    length = 0
+    for part in parts:
+        block.append(part)
+        length += len(part)
+        if length >= BLOCK_LENGTH:
+            yield b"".join(block)
+            block, length = [], 0
+    yield b"".join(block)
 
 
 def _read(pieces: Iterable[_Piece]) -> Iterator[tuple[str, bytes]]:

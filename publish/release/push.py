@@ -122,7 +122,9 @@ class Push:
                 conflicts = self.target.put_objects((file for pack in packs for file in draft.objects(pack)), advance)
             conflicts += self.target.put_objects(self._packages(state), _ignore)
             for pack in draft.pack_paths.values():  # one by one: they are large
-                conflicts += self.target.put_objects([(f"targets/packs/{pack.name}", pack.read_bytes())], _ignore)
+                path = f"targets/packs/{pack.name}"
+                if not isinstance(self.target, LocalTarget) or not self.target.take_object(path, pack):
+                    conflicts += self.target.put_objects([(path, pack.read_bytes())], _ignore)
             conflicts += self._put_metadata(draft, state.release)
             for conflict in conflicts:
                 self.target.replace(conflict)

@@ -162,7 +162,7 @@ class _Rebuild:
         """The last part: the packs, which hold the others' signatures, the list of role `site`, which names the packs, and the snapshot."""
         for path in [path for path in self.shared.files if path.startswith("results-signatures/")]:
             (self.draft.signatures / path.partition("/")[2]).write_bytes(self.exchange.fetch(self.shared, path))
-        state = make.sign_site(self.workspace, self.site, self.base, self.draft, self.keyring, state)
+        state = make.sign_site(self.workspace, self.site, self.base, self.draft, self.keyring, self.runner, state)
         theirs = self.exchange.fetch(self.shared, f"metadata/{self._site_name}")
         differences = list(
             self._differences(self._site_name, (self.draft.metadata / self._site_name).read_bytes(), theirs)

@@ -61,6 +61,14 @@ class LocalTarget:
             advance(1)
         return conflicts
 
+    def take_object(self, path: str, file: Path) -> bool:
+        """Let a large file of ours be an object without a copy; False, and nothing done, where something stands there or links are not to be had."""
+        try:
+            os.link(file, self._prepare(path), follow_symlinks=False)
+        except OSError:
+            return False
+        return True
+
     def replace(self, conflict: Conflict) -> None:
         """See Target. The wrong bytes are kept outside the public tree."""
         with self._failing(conflict.path):

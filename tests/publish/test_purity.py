@@ -15,6 +15,10 @@ from builder.errors import DefinitionError
 from builder.site import packaged_templates
 from publish.cli.keys import keys
 from publish.errors import SigningError
+from publish.progress import Stages
+from publish.release import packs
+from publish.release.flow import Flow
+from publish.workspace import Workspace
 from tests.election import NIGHT, correction, minutes, package, row
 from tests.publish.workspace import deliver, make_workspace, publish, tree
 
@@ -100,6 +104,23 @@ def test_other_surroundings(copy: Path, environment: dict[str, str]) -> None:
     subprocess.run([sys.executable, program, copy], check=True, env={**os.environ, **environment}, cwd=copy)
     after = tree(copy / "public", leave_out=CLOCK)
     assert {path: after.get(path) for path in before} == before
+
+
+def test_packs_from_several_processes(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packs are the same, byte for byte, whether one process writes them or three do."""
+    shutil.rmtree(copy / "build")
+    shutil.rmtree(copy / "public")
+    monkeypatch.setattr(packs, "PACK_LENGTH", 100_000)
+    (copy / "terbit.toml").write_text("workers = 3\n")
+    with Flow(Workspace(copy), Stages(quiet=True), NIGHT + minutes(6)) as flow:
+        flow.keyring.unlock()
+        state = flow.sign()
+        alone, listed = tree(flow.draft.packs), set(flow.draft.pack_paths)
+        assert len(alone) > 3
+        flow.workers.start()
+        again = packs.write_packs(flow.site, flow.draft, state, flow.runner)
+        assert tree(flow.draft.packs) == alone
+        assert set(again) == listed
 
 
 def test_only_what_changed(tmp_path: Path) -> None:

@@ -15,8 +15,13 @@ __all__ = ["BLOCK", "END", "Read", "encode", "entries", "header", "padding", "si
 BLOCK = 512
 END = bytes(2 * BLOCK)
 NAME, PREFIX, SIZE = 100, 155, 8**11 - 1
-_BEFORE = {b"0": b"0000644\0" + b"0000000\0" * 2, b"x": b"0000000\0" * 3}
-_AFTER = bytes(100) + b"ustar\x0000" + bytes(80)
+_TIME = b"\0" + b"%011o\0" % 0
+# What stands before the length, after the checksum, and the sum of both with the time and with spaces for the checksum: a pack has many headers.
+_FIXED = {
+    kind: (before, after, sum(before) + sum(_TIME) + 8 * ord(" ") + sum(after))
+    for kind, before in {b"0": b"0000644\0" + b"0000000\0" * 2, b"x": b"0000000\0" * 3}.items()
+    for after in [kind + bytes(100) + b"ustar\x0000" + bytes(80)]
+}
 PAX_NAME = b"././@PaxHeader"
 _RECORD = re.compile(rb"[0-9]{1,3} path=([^\n]+)\n\0*")
 _OCTAL = re.compile(rb"[0-7]{11}\0")
@@ -41,10 +46,10 @@ def header(path: str, length: int) -> bytes:
 def _block(name: bytes, prefix: bytes, length: int, kind: bytes = b"0") -> bytes:
     if not name or not 0 <= length <= SIZE:
         raise FormatError(f"an archive cannot hold a file of {length} bytes")
-    block = b"".join((
-        name.ljust(NAME, b"\0"), _BEFORE[kind], b"%011o\0" % length, b"%011o\0" % 0, b" " * 8, kind, _AFTER, prefix.ljust(PREFIX, b"\0"), bytes(12),
-    ))  # fmt: skip
-    return block[:148] + b"%06o\0 " % sum(block) + block[156:]
+    before, after, fixed = _FIXED[kind]
+    told = b"%011o" % length
+    checksum = b"%06o\0 " % (fixed + sum(name) + sum(prefix) + sum(told))
+    return b"".join((name.ljust(NAME, b"\0"), before, told, _TIME, checksum, after, prefix.ljust(PREFIX + 12, b"\0")))
 
 
 def _record(name: bytes) -> bytes:
