@@ -11,8 +11,16 @@ if [ -n "$missing" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1
   (apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $missing) >/dev/null 2>&1 ||
     echo "could not install:$missing" >&2
 fi
-if command -v npm >/dev/null 2>&1 && { [ ! -d build/npm/node_modules/tuf-js ] || [ ! -d build/npm/node_modules/axe-core ]; }; then
-  mkdir -p build/npm && npm install --silent --no-audit --no-fund --prefix build/npm tuf-js@3 axe-core@4 >/dev/null 2>&1 ||
-    echo "could not install: tuf-js, axe-core (npm)" >&2
+# Later http-cookie-agents, which Mozilla's Observatory uses, want a newer Node than Debian's. Its installation would
+# download the list of names that browsers ask by HTTPS alone; no test serves one of them.
+packages=""
+for package in tuf-js@3 axe-core@4 csp_evaluator@1 @mdn/mdn-http-observatory@1 http-cookie-agent@7.0.3; do
+  [ -d "build/npm/node_modules/${package%@*}" ] || packages="$packages $package"
+done
+if [ -n "$packages" ] && command -v npm >/dev/null 2>&1; then
+  mkdir -p build/npm && npm install --silent --no-audit --no-fund --ignore-scripts --prefix build/npm $packages >/dev/null 2>&1 ||
+    echo "could not install (npm):$packages" >&2
+  observatory=build/npm/node_modules/@mdn/mdn-http-observatory
+  [ ! -d $observatory ] || echo '{}' >$observatory/conf/hsts-preload.json
 fi
 exit 0

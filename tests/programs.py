@@ -9,9 +9,10 @@ from typing import NoReturn
 
 import pytest
 
-__all__ = ["build_go", "require"]
+__all__ = ["build_go", "require", "require_package"]
 
 GO_PACKAGES = Path("/usr/share/gocode")  # where Debian keeps Go's libraries
+NODE_PACKAGES = Path(__file__).parents[1] / "build" / "npm" / "node_modules"
 
 
 def require(name: str) -> str:
@@ -21,6 +22,14 @@ def require(name: str) -> str:
     if path is None:
         _missing(f"{name} is not installed")
     return path
+
+
+def require_package(name: str) -> Path:
+    """Folder of the npm package `name`, where tests/install_programs.sh puts it; otherwise as `require`."""
+    folder = NODE_PACKAGES / name
+    if not folder.is_dir():
+        _missing(f"{name} is not installed; run: sh tests/install_programs.sh")
+    return folder
 
 
 def _missing(reason: str) -> NoReturn:

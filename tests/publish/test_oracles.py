@@ -19,13 +19,12 @@ from tuf.api.exceptions import RepositoryError
 from tuf.ngclient import Updater
 
 from tests.oracles.tlog import go_tlog
-from tests.programs import require
+from tests.programs import require, require_package
 from tests.publish.workspace import deliver, make_workspace, publish
 from verifier.formats.tiles import parse_bundle
 from verifier.formats.tlog_policy import Policy
 from verifier.formats.tlog_proof import LogProof
 
-PROJECT = Path(__file__).parents[2]
 VILLAGE = "ppwp/1101/110101"
 RESULTS = ["ppwp/0.json", "ppwp/11.json", f"{VILLAGE}.json", "ppwp/n991/n9911.json"]
 METADATA = [
@@ -229,12 +228,7 @@ def test_python_tuf_refuses(damaged: Path, root: Path, tmp_path: Path) -> None:
 
 
 def tuf_js(address: str, root: Path, folder: Path, targets: list[str]) -> subprocess.CompletedProcess[str]:
-    node, library = require("node"), PROJECT / "build" / "npm" / "node_modules" / "tuf-js"
-    if not library.is_dir():
-        reason = "tuf-js is not installed; run: sh tests/install_programs.sh"
-        if os.environ.get("TERBIT_REQUIRE_ALL") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    node, library = require("node"), require_package("tuf-js")
     command = [node, Path(__file__).with_name("tuf_client.cjs"), library, address, root, folder, *targets]
     # A proxy of this machine has no way to its own loopback address.
     environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}

@@ -1,32 +1,23 @@
 """The pages as a person meets them, in real Chromium: eyes, screen reader, keyboard, no script, paper, a hostile hand-in."""
 
 import json
-import os
 import re
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.site.conftest import PROJECT, Place
+from tests.programs import require_package
+from tests.site.conftest import Place
 
 VILLAGE = "ppwp/1101/1101012001.html"
 PAGES = ("index.html", "ppwp/0.html", "ppwp/11.html", VILLAGE, "cara-membaca.html")
-AXE = PROJECT / "build" / "npm" / "node_modules" / "axe-core" / "axe.min.js"
 
 
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     with browser.new_context(viewport={"width": 320, "height": 640}, service_workers="block") as made:
         yield made
-
-
-def axe_source() -> str:
-    if not AXE.exists():
-        if os.environ.get("TERBIT_REQUIRE_ALL") == "1":
-            pytest.fail(f"{AXE} is missing; run tests/install_programs.sh")
-        pytest.skip("axe-core is not installed")
-    return AXE.read_text()
 
 
 def opened(context: BrowserContext, place: Place, path: str) -> Page:
@@ -40,7 +31,7 @@ def opened(context: BrowserContext, place: Place, path: str) -> Page:
 @pytest.mark.parametrize("folder", ["", "en/"])
 def test_axe(browser: Browser, place: Place, folder: str, width: int, scheme: str) -> None:
     """axe finds no violation on any kind of page, with every line opened, and on a wide screen leaves nothing undecided."""
-    source = axe_source()
+    source = (require_package("axe-core") / "axe.min.js").read_text()
     with browser.new_context(
         viewport={"width": width, "height": 800}, color_scheme=scheme, service_workers="block"
     ) as context:

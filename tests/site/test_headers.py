@@ -1,0 +1,95 @@
+"""The public site's headers before outside judges: Google's csp_evaluator and Mozilla's Observatory."""
+
+import json
+import os
+import re
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from builder.scripts import standalone_checker
+from publish.serve import Server
+from tests.programs import require, require_package
+from tests.site.conftest import PROJECT, Place
+from verifier.headers import headers_for
+
+HERE = Path(__file__).parent
+HIGH, MEDIUM = 10, 50  # csp_evaluator's severities: the lower the worse; from 50 on "maybe", or a remark
+
+
+def csp_evaluator(policy: str) -> list[tuple[int, str, str]]:
+    """Severity, directive and text of each finding."""
+    command = [require("node"), HERE / "csp_evaluator.mjs", require_package("csp_evaluator"), policy]
+    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["index.html", "ppwp/0.html", "ppwp/0.json", "embed/ppwp/0.html", "sw.js", "packages/1101/scan.pdf", "feed.atom"],
+)
+def test_csp_evaluator(path: str) -> None:
+    """csp_evaluator finds nothing in the policy of any kind of file but that scripts of one's own host could be uploads."""
+    findings = csp_evaluator(headers_for(f"contoh/{path}")["Content-Security-Policy"])
+    assert [one for one in findings if one[0] < MEDIUM] == []
+    assert {directive for _, directive, _ in findings} <= {"script-src"}
+
+
+def test_csp_evaluator_of_the_checker_in_one_file() -> None:
+    """The checker in one file is under two policies: the server's, which knows no file's hash, and its own, in which csp_evaluator finds nothing."""
+    sources = PROJECT / "site_templates"
+    page = standalone_checker(
+        {path.relative_to(sources).as_posix(): path.read_bytes() for path in (sources / "check").iterdir()}
+    )
+    (own,) = re.findall(r'<meta http-equiv="Content-Security-Policy" content="(.*?)">', page.decode())
+    assert csp_evaluator(own) == []
+    servers = csp_evaluator(headers_for("contoh/assets/periksa.html")["Content-Security-Policy"])
+    assert [(severity, directive) for severity, directive, _ in servers] == [(HIGH, "script-src")]
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Certificate and key for https://localhost, in one file."""
+    folder = tmp_path_factory.mktemp("certificate")
+    file, key = folder / "localhost.pem", folder / "key.pem"
+    words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    names = ["-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", file]
+    subprocess.run([require("openssl"), *words, *names], check=True, capture_output=True)
+    file.write_bytes(file.read_bytes() + key.read_bytes())
+    return file
+
+
+@pytest.fixture(scope="module")
+def secure(place: Place, certificate: Path) -> Iterator[Server]:
+    """What `terbit serve` serves, over TLS, as a public site's front would."""
+    server = Server(place.folder.parent, "127.0.0.1", 0)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.mark.parametrize("path", ["index.html", "ppwp/0.html", "ppwp/1101/1101012001.html", "en/ppwp/11.html"])
+def test_observatory(path: str, secure: Server, certificate: Path) -> None:
+    """Mozilla's Observatory gives each kind of page A+ with 130 points or more, and every one of its tests passes."""
+    package = require_package("@mdn/mdn-http-observatory")
+    command = [require("node"), HERE / "observatory.mjs", package, str(secure.server_address[1]), f"/contoh/{path}"]
+    # A proxy of this machine has no way to its own loopback address.
+    environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    environment["NODE_EXTRA_CA_CERTS"] = str(certificate)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["status"], found["grade"]) == (200, "A+")
+    assert found["score"] >= 130, found["marks"]
+    assert all(mark["pass"] for mark in found["marks"]), found["marks"]
