@@ -48,7 +48,7 @@ class _ContestPages:
     """
 
     contest: Contest
-    names: tuple[tuple[int, str, str | None, int], ...]
+    names: tuple[tuple[int, str, str | None, int, str], ...]
     labels: Mapping[str, str]
     fields: tuple[str, ...]
     stations: StationRows
@@ -231,17 +231,23 @@ class Pages:
         wording, words = self._wording, self._wording.words
         parties = {party.id: party.name for party in self._election.parties}
         names = tuple(
-            (c.number, c.name, parties[c.party] if c.party else None, colour(place))
+            (
+                c.number,
+                c.name,
+                parties[c.party] if c.party else None,
+                colour(place),
+                words["candidate_head"].format(number=c.number),
+            )
             for place, c in enumerate(contest.candidates)
         )
-        vote_labels = [words["candidate"].format(number=number, name=name) for number, name, _, _ in names]
+        vote_labels = [words["candidate"].format(number=number, name=name) for number, name, *_ in names]
         fields = tuple(wording.field(field) for field in contest.fields)
         labels = dict(zip(contest.figures, [*vote_labels, *fields], strict=True))
         votes, count = len(names), len(contest.figures)
         sums = [place for place, name in enumerate(contest.figures) if name == "invalid"]
         recaps = tuple(range(count, count + votes))
         places = {True: (*range(votes), *recaps, *sums), False: (*range(votes), *sums)}
-        heads = [words["candidate_head"].format(number=number) for number, *_ in names]
+        heads = [head for *_, head in names]
         every = [*heads, *fields, *(words["recap_of"].format(number=number) for number, *_ in names)]
         reported = words["stations_reported"].format(station=wording.station)
         children_heads = {
@@ -318,8 +324,7 @@ class Pages:
             cells = [(figure(vote), share(vote, total)) for vote, total in zip(votes, totals, strict=True)]
             cells.append((figure(None) if step is None else signed(step, self._wording.figures), ""))
             main, total = votes[first], totals[first]
-            head = words["candidate_head"].format(number=name[0])
-            rows.append((*name, head, figure(main), bar_width(main, total), share(main, total), cells))
+            rows.append((*name, figure(main), bar_width(main, total), cells[first][1], cells))
         return shown[first][0], shown[first][1] or count, [*(head for head, _ in shown), words["difference"]], rows
 
     def _findings(self, results: Results) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The polling stations of a village's page: each is a line that opens to its whole form, its scans, findings and history.
 
-A nation has 800,000 of them. So the shape of a line and of a form is rendered once for a contest, by the templates, with a
-mark for each figure; a station's own is that shape with its figures put in, which are strings of our own digits.
+A nation has 800,000 of them. So a station of which there is nothing more to say is rendered once for a contest, by the templates, with a
+mark for each figure; others of its kind are that with their own figures put in, which are strings of our own digits.
 """
 
 from collections import defaultdict
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from builder.election import Contest
 from builder.templates import Templates
@@ -50,23 +50,29 @@ class StationRows:
         )
         self._line = str(line)
         self._form = str(templates.part("station_form", [label.replace("%", "%%") for label in labels], _MARK))
+        self._plain = str(templates.part("station", "", _MARK, Markup(self._line), Markup(self._form), "", None))  # noqa: S704  # rendered with autoescape
         places = [figures.index(name) for name in shown]
         self._pick = itemgetter(*places) if len(places) > 1 else lambda cells: tuple(cells[place] for place in places)
 
     def rows(self, results: Results, root: str) -> list[tuple[Any, ...]]:
-        """(state, number, line, form, note, more) of each station; `more` is None for most."""
-        figure, note, pick = self._wording.figure, self._wording.station_note, self._pick
-        line, form, more = self._line, self._form, self._more(results, root)
-        rows = []
+        """What the page shows one after another: (plain stations, …), or ("", state, number, line, form, note, more) of one that has a state, a note, or more (else None)."""
+        figure, note, pick, plain = self._wording.figure, self._wording.station_note, self._pick, self._plain
+        more = self._more(results, root)
+        rows: list[tuple[Any, ...]] = []
+        ready: list[str] = []
         for station, revision, state, *figures, findings in results["polling_stations"]["rows"]:
             cells = tuple(map(figure, figures))
-            rows.append(
-                (
-                    state, station, Markup(line % pick(cells)), Markup(form % cells),  # noqa: S704  # rendered with autoescape; our own digits go in
-                    note(state, revision, findings), more.get(station),
-                )
-            )  # fmt: skip
-        return rows
+            told = note(state, revision, findings)
+            if not (state or told or station in more):
+                number = escape(station)
+                ready.append(plain % (number, *pick(cells), number, *cells))
+                continue
+            if ready:
+                rows.append(_ready(ready))
+                ready = []
+            line, form = Markup(self._line % pick(cells)), Markup(self._form % cells)  # noqa: S704  # rendered with autoescape; our own digits go in
+            rows.append(("", state, station, line, form, told, more.get(station)))
+        return [*rows, _ready(ready)] if ready else rows
 
     def scans(self, results: Results, root: str, station: str = "") -> list[tuple[str, str, str, str]]:
         """Scans of one station's form, or of the area's own, as (href, name, size, hash)."""
@@ -91,3 +97,7 @@ class StationRows:
             told = (place, self._wording.revision_title(revision), self._wording.reason(revision))
             found[revision["station"]].revisions.append(told)
         return found
+
+
+def _ready(stations: list[str]) -> tuple[Any, ...]:
+    return Markup("".join(stations)), "", "", "", "", "", None  # noqa: S704  # rendered with autoescape
