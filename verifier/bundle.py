@@ -20,20 +20,18 @@ from verifier.errors import FormatError, StaleError, VerificationError, Verifier
 from verifier.fetcher import Fetcher, check_path
 from verifier.files import SignedFile, object_path
 from verifier.formats import ustar
-from verifier.formats.tlog_proof import LogProof
-from verifier.log import CHECKPOINT, check_log, proof_path
+from verifier.log import CHECKPOINT, check_log
 from verifier.mirror.folder import TIMESTAMP, Folder
 from verifier.mirror.init import init
-from verifier.mirror.log import check_tiles, read_edge
 from verifier.mirror.metadata import claimed_version
 from verifier.mirror.sync import Outcome, sync
 from verifier.mirror.upstreams import Upstreams
+from verifier.public_log import check_log_files, read_edge
 from verifier.site import SiteReport, check_site
 from verifier.withheld import Redactions
 
 if TYPE_CHECKING:
     from verifier.client import Client
-    from verifier.formats.tiles import Tile
 
 __all__ = ["Recorder", "import_bundle", "write_bundle"]
 
@@ -72,7 +70,8 @@ def write_bundle(client: Client, recorder: Recorder, executor: Executor, electio
         raise VerifierError(f"{election!r} cannot be a bundle's folder")
     logged = check_log(client, recorder)
     if logged is not None:
-        _read_tiles(client, recorder)
+        recorder.fetch(CHECKPOINT, limits.NOTE_FILE)
+        check_log_files(recorder, read_edge(recorder.fetch, logged.checkpoint))
     order = Redactions(recorder, logged.checkpoint.checkpoint if logged else None).order
     report = check_site(client, recorder, executor, aliases=False, signatures=True, order=order)
     if report.failures:
@@ -92,17 +91,6 @@ def write_bundle(client: Client, recorder: Recorder, executor: Executor, electio
     finally:
         temporary.unlink(missing_ok=True)
     return report
-
-
-def _read_tiles(client: Client, recorder: Recorder) -> None:
-    """Read, and check, the whole log of the release's proof."""
-    signed = LogProof.parse(recorder.fetch(proof_path(client.snapshot.version), limits.PROOF_FILE)).checkpoint
-    recorder.fetch(CHECKPOINT, limits.NOTE_FILE)
-
-    def read(tile: Tile) -> bytes:
-        return recorder.fetch(f"log/{tile.path}", limits.TARGET_FILE)
-
-    check_tiles(read_edge(recorder.fetch, signed), 0, lambda tile, check: check(read(tile)), read)
 
 
 def _files(client: Client, recorder: Recorder, election: str) -> Iterator[tuple[str, bytes]]:

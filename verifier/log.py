@@ -17,11 +17,11 @@ from verifier.errors import FetchError, FormatError, VerificationError
 from verifier.fetcher import Fetcher, MissingError
 from verifier.formats import merkle
 from verifier.formats.checkpoint import SignedCheckpoint
-from verifier.formats.encoding import HASH_SIZE
 from verifier.formats.leaves import Release
-from verifier.formats.tiles import WIDTH, Reader, Tile, node_reader
+from verifier.formats.tiles import Reader, Tile, node_reader
 from verifier.formats.tlog_policy import Policy
 from verifier.formats.tlog_proof import LogProof
+from verifier.log_tiles import fetch_tile, tile_path
 
 if TYPE_CHECKING:
     from verifier.client import Client
@@ -209,20 +209,14 @@ def _wrong_tiles(size: int) -> VerificationError:
 
 
 def tile_reader(fetcher: Fetcher) -> Reader:
-    """Tiles of hashes from the election's folder; a partial one may have been dropped for the full one (tlog-tiles, "Partial Tiles")."""
+    """Tiles of hashes from the election's folder."""
 
     def read(tile: Tile) -> bytes:
-        length = tile.width * HASH_SIZE
         try:
-            return fetcher.fetch(f"log/{tile.path}", length)
+            return fetch_tile(fetcher.fetch, tile)
         except MissingError:
-            if tile.width < WIDTH:
-                try:
-                    return fetcher.fetch(f"log/{Tile(tile.level, tile.index).path}", WIDTH * HASH_SIZE)[:length]
-                except MissingError:
-                    pass
             raise FetchError(
-                f"log/{tile.path} is missing, so the log's past cannot be checked; try another mirror"
+                f"{tile_path(tile)} is missing, so the log's past cannot be checked; try another mirror"
             ) from None
 
     return read

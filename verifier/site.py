@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Container, Mapping
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,20 +22,21 @@ from verifier.errors import StaleError, VerificationError, VerifierError
 from verifier.fetcher import Fetcher, check_path
 from verifier.files import Batch, BatchReport, Failure, MissingScan, Official, SignedFile, check_batch, is_stray
 from verifier.formats.allowed_signers import AllowedSigners
+from verifier.log import LogReport, check_log
 from verifier.officials import SIGNERS_PATH
 from verifier.packages import SIGNATURE, check_packages
+from verifier.public_log import check_public_log
 from verifier.results_signature import MinisignKeys
 from verifier.surroundings import DOMAIN_PAGES, check_domain, unlisted
-from verifier.withheld import Order, Withheld, judge_missing
+from verifier.withheld import Order, Redactions, Withheld, judge_missing
 
 if TYPE_CHECKING:
     from tuf.api.metadata import TargetFile
 
     from verifier.client import Client
     from verifier.delegation import SignedRole
-    from verifier.log import LogReport
 
-__all__ = ["KEYS_PATH", "ROLES_WITHOUT_RESULTS", "SiteReport", "check_site", "signed_file"]
+__all__ = ["KEYS_PATH", "ROLES_WITHOUT_RESULTS", "SiteReport", "check_site", "check_whole_site", "signed_file"]
 
 KEYS_PATH = "trust/minisign.json"
 # Every other role is a group of contests or one of its shards, and its JSON files are results.
@@ -70,6 +71,39 @@ class SiteReport:
             return 0
         stale = all(failure.stale for failure in self.failures)
         return StaleError.exit_code if stale else VerificationError.exit_code
+
+
+def check_whole_site(
+    client: Client,
+    fetcher: Fetcher,
+    executor: Executor,
+    *,
+    aliases: bool = True,
+    signatures: bool = False,
+    domain: Fetcher | None = None,
+    folder: Path | None = None,
+    progress: Callable[[int, int], None] = lambda done, known: None,
+) -> SiteReport:
+    """What `check_site` says; that the release is in the log; and with `aliases`, that the log's own files there are right."""
+    logged, failures = None, []
+    try:
+        logged = check_log(client, fetcher)
+    except VerifierError as error:
+        failures = [Failure.of("log", error)]
+    if logged is not None and aliases:
+        failures = check_public_log(fetcher, logged.policy, logged.checkpoint)
+    report = check_site(
+        client,
+        fetcher,
+        executor,
+        aliases=aliases,
+        signatures=signatures,
+        domain=domain,
+        folder=folder,
+        order=Redactions(fetcher, logged.checkpoint.checkpoint if logged else None).order,
+        progress=progress,
+    )
+    return replace(report, failures=(*failures, *report.failures), log=logged)
 
 
 def check_site(

@@ -11,12 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from verifier import limits
-from verifier.audit.log import check_root, parse_entries, read_entries
 from verifier.errors import VerificationError, VerifierError
 from verifier.fetcher import Fetcher
 from verifier.files import Failure, MissingScan
 from verifier.formats.checkpoint import Checkpoint
 from verifier.formats.leaves import Redacted
+from verifier.log_entries import check_root, parse_entries, read_entries
 
 __all__ = ["Order", "Redactions", "Withheld", "check_order", "judge_missing", "order_path"]
 

@@ -22,13 +22,13 @@ from publish.signing.keyring import Keyring
 from publish.translog.log import Log
 from publish.workspace import Workspace
 from verifier import limits
-from verifier.audit.log import check_root, parse_entries, read_entries
 from verifier.errors import VerifierError
 from verifier.fetcher import Fetcher
 from verifier.formats import leaves
 from verifier.formats.checkpoint import SignedCheckpoint
 from verifier.formats.tlog_proof import LogProof
 from verifier.log import CHECKPOINT, proof_path
+from verifier.log_entries import check_root, parse_entries, read_entries
 
 __all__ = ["Recovered", "recover"]
 

@@ -23,7 +23,6 @@ from publish.workspace import Workspace
 from tests.election import NIGHT, correction, minutes
 from tests.publish.workspace import deliver, make_workspace, publish, tree
 from tests.verifier.formats.tlog import LOG, WITNESS, signer, verifier_key
-from verifier.audit.log import check_root, parse_entries, read_entries
 from verifier.cli.main import main as terbit_verify
 from verifier.client import Client
 from verifier.errors import VerificationError
@@ -35,6 +34,7 @@ from verifier.formats.note import COSIGNATURE_V1, sign
 from verifier.formats.tiles import RightEdge, node_reader
 from verifier.formats.tlog_proof import LogProof
 from verifier.log import CHECKPOINT, LogReport, check_log, proof_path, tile_reader
+from verifier.log_entries import check_root, parse_entries, read_entries
 from verifier.witness_server import RateLimit, WitnessServer
 from verifier.witness_store import WitnessStore
 

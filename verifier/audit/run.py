@@ -22,7 +22,6 @@ from verifier import limits
 from verifier.audit.admission import objections
 from verifier.audit.history import History, changed_inputs, read_history
 from verifier.audit.inputs import check_roots, check_trust, lay_out_inputs, lay_out_ledger, record_of
-from verifier.audit.log import check_root, parse_entries, read_entries
 from verifier.audit.packages import read_package
 from verifier.audit.packs import pack_changes
 from verifier.audit.rebuild import PARTINGS_SHOWN, differences, parting, published, rebuild
@@ -35,6 +34,7 @@ from verifier.formats.allowed_signers import AllowedSigners
 from verifier.formats.checkpoint import SignedCheckpoint
 from verifier.formats.tlog_policy import Policy
 from verifier.log import CHECKPOINT, POLICY_PATH, LogReport, check_proof, proof_path
+from verifier.log_entries import check_root, parse_entries, read_entries
 
 __all__ = ["audit"]
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -14,13 +12,6 @@ from verifier.cli.common import collection_paused, progress_bar, reported, write
 from verifier.cli.options import TrustOptions, now_option, trust_options
 from verifier.cli.places import executor_for, locate
 from verifier.cli.site_report import report_as_json, write_report
-from verifier.errors import VerifierError
-
-if TYPE_CHECKING:
-    from verifier.client import Client
-    from verifier.fetcher import Fetcher
-    from verifier.files import Failure
-    from verifier.log import LogReport
 
 __all__ = ["check_whole_site"]
 
@@ -55,40 +46,23 @@ def check_whole_site(
     """
     place, fetcher, domain = locate(place)
     with reported(as_json=as_json), executor_for(place) as executor:
-        from verifier.site import check_site
-        from verifier.withheld import Redactions
+        from verifier.site import check_whole_site
 
         with collection_paused(), progress_bar() as progress:
             client = trust.client(place, fetcher, now)
-            logged, failures = _check_log(client, fetcher, whole=not objects_only)
-            report = check_site(
+            report = check_whole_site(
                 client,
                 fetcher,
                 executor,
                 aliases=not objects_only,
                 signatures=signatures,
-                order=Redactions(fetcher, logged.checkpoint.checkpoint if logged else None).order,
                 domain=None if objects_only or election_only else domain,
                 folder=None if objects_only or "://" in place else Path(place),
                 progress=progress,
             )
-    report = replace(report, failures=(*failures, *report.failures), log=logged)
     if as_json:
         write_json(report_as_json(report))
     else:
         around = domain is not None and not objects_only and not election_only
         write_report(place, report, aliases=not objects_only, signatures=signatures, around=around)
     sys.exit(report.exit_code)
-
-
-def _check_log(client: Client, fetcher: Fetcher, *, whole: bool) -> tuple[LogReport | None, list[Failure]]:
-    """That the release is in the log, and with `whole`, that the log's own files are right."""
-    from verifier.files import Failure
-    from verifier.log import check_log
-    from verifier.public_log import check_public_log
-
-    try:
-        report = check_log(client, fetcher)
-    except VerifierError as error:
-        return None, [Failure.of("log", error)]
-    return report, check_public_log(fetcher, report.policy, report.checkpoint) if report and whole else []

@@ -4,17 +4,15 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from functools import partial
 
-from verifier import limits
 from verifier.errors import FormatError, VerificationError
-from verifier.fetcher import Fetcher, MissingError
+from verifier.fetcher import Fetcher
 from verifier.formats import merkle
 from verifier.formats.checkpoint import Checkpoint
 from verifier.formats.leaves import Leaf, parse_leaf
 from verifier.formats.tiles import ENTRIES, WIDTH, Tile, parse_bundle
+from verifier.log_tiles import fetch_tile
 
 __all__ = ["check_root", "parse_entries", "read_entries"]
-
-BUNDLE = WIDTH * (limits.LOG_ENTRY + 2)
 
 
 def read_entries(fetcher: Fetcher, size: int, executor: Executor) -> list[bytes]:
@@ -24,14 +22,7 @@ def read_entries(fetcher: Fetcher, size: int, executor: Executor) -> list[bytes]
 
 
 def _bundle(fetcher: Fetcher, tile: Tile) -> Sequence[bytes]:
-    """A bundle; a partial one may have been dropped for the full one (tlog-tiles, "Partial Tiles")."""
-    try:
-        return parse_bundle(fetcher.fetch(f"log/{tile.path}", BUNDLE), tile.width)
-    except MissingError:
-        if tile.width == WIDTH:
-            raise
-        full = Tile(ENTRIES, tile.index)
-        return parse_bundle(fetcher.fetch(f"log/{full.path}", BUNDLE), WIDTH)[: tile.width]
+    return parse_bundle(fetch_tile(fetcher.fetch, tile), tile.width)
 
 
 def check_root(entries: Sequence[bytes], checkpoint: Checkpoint) -> None:
