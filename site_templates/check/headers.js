@@ -4,6 +4,9 @@ const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self' 'sha256-kYDSQbQbUP7r+llSG85GAAggI/RANF2w1RLJg0obNKA='; img-src 'self'; connect-src 'self'; worker-src 'self'; " +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types terbit";
 
+// One file with everything inside, to be kept and carried about; its own policy, which is within it, names the one script.
+const STANDALONE =
+  "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 const EMBED = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors *";
 const isEmbed = (path) => /^embed\/.*\.html$/.test(path);
 
@@ -23,12 +26,13 @@ const TYPES = {
   pub: "text/plain; charset=utf-8",
 };
 
+const policy = (path) => (path === "assets/periksa.html" ? STANDALONE : isEmbed(path) ? EMBED : POLICY);
 const type = (path) => TYPES[path.split(".").at(-1)] ?? "application/octet-stream";
 
 // `shown`: as a page of the site; else without any rights, and never as a page.
 export const headersFor = (path, shown = true) => ({
   "content-type": shown ? type(path) : type(path).replace(/^text\/(html|css|javascript)|^image\/svg\+xml/, "text/plain"),
-  "content-security-policy": shown ? (isEmbed(path) ? EMBED : POLICY) : "default-src 'none'; sandbox",
+  "content-security-policy": shown ? policy(path) : "default-src 'none'; sandbox",
   "x-content-type-options": "nosniff",
   "referrer-policy": "no-referrer",
   "cross-origin-opener-policy": "same-origin",

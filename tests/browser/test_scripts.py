@@ -72,6 +72,7 @@ await new Client({{ store: new Map() }}).find("{path}").catch((error) => console
         "ppwp/0.json",
         "keys/minisign.pub",
         "embed/ppwp/0.html",
+        "assets/periksa.html",
     ],
 )
 def test_the_worker_answers_with_the_servers_headers(path: str) -> None:

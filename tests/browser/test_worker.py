@@ -61,6 +61,18 @@ def test_nothing_breaks_the_pages_own_policy(site: Site, context: BrowserContext
     assert [text for text in said if "favicon" not in text and "404" not in text] == []
 
 
+def test_the_standalone_checker_works_after_a_visit(site: Site, context: BrowserContext) -> None:
+    """What the worker answers for the checker in one file looks and runs as it does from the server."""
+    first_visit(context, site.page())
+    page = context.new_page()
+    page.goto(site.page("uji/assets/periksa.html"))
+    assert page.evaluate("navigator.serviceWorker.controller !== null")
+    assert page.evaluate("getComputedStyle(document.querySelector('#outcome')).borderTopStyle") == "solid"
+    results = site.published.public / "uji/ppwp/0.json"
+    page.set_input_files("#files", [results, f"{results}.minisig", site.published.public / "uji/keys/minisign.pub"])
+    page.locator("#outcome[data-state=ok]").wait_for()
+
+
 def alter_page(site: Site) -> None:
     site.origin.alter_page(VILLAGE)
 
