@@ -2,7 +2,8 @@
 # The outside programs that check us, installed where this user may; tests say what is missing.
 missing=""
 for pair in minisign:minisign signify-openbsd:signify-openbsd faketime:faketime openssl:openssl jq:jq node:nodejs npm:npm \
-  varnishd:varnish nginx:nginx-light go:golang-go chromium:chromium; do
+  varnishd:varnish nginx:nginx-light go:golang-go chromium:chromium \
+  firefox-esr:firefox-esr; do
   PATH="$PATH:/usr/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
 [ -e /usr/lib/nginx/modules/ngx_http_cache_purge_module.so ] || missing="$missing libnginx-mod-http-cache-purge"

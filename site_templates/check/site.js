@@ -71,7 +71,7 @@ class Release {
     await this.client.refresh();
     this.log = await checkLog(this.client, store, fetchHere);
     const mirrors = await this.client.keep(MIRRORS_PATH);
-    if (mirrors) parseMirrors(mirrors);
+    if (mirrors) this.bases = [this.bases[0], ...parseMirrors(mirrors)];
   }
 
   get order() {

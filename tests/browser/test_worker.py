@@ -117,6 +117,15 @@ def test_a_bad_origin_is_replaced_by_a_mirror(
     assert served(page) == signed(site.published, VILLAGE)
 
 
+def test_the_first_check_knows_the_mirrors(site: Site, context: BrowserContext) -> None:
+    """An origin that alters a page right after the checker was installed is replaced by a mirror, too."""
+    first_visit(context, site.page("uji/index.html"))
+    alter_page(site)
+    page = visit(context, site.page())
+    assert state_of(page) == "mirror"
+    assert served(page) == signed(site.published, VILLAGE)
+
+
 @pytest.mark.parametrize("what", ["*.tlog-proof", "*.snapshot.json", "2.site.json"])
 def test_a_new_release_counts_only_whole(what: str, site: Site, context: BrowserContext) -> None:
     """THREATS 5, 14: a new release whose log proof, snapshot or role was altered at the origin comes from the mirror."""
