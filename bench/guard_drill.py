@@ -94,7 +94,8 @@ class Reader(threading.Thread):
 def make_site(directory: Path, server: Server, areas: int, interval: float) -> None:
     """An election with so many villages, handed in and published to the bucket."""
     from publish.cli.keys import create_keys
-    from publish.release.flow import Flow, take_in_packages
+    from publish.release.flow import Flow
+    from publish.release.intake import take_in_packages
 
     regencies = max(1, areas // 250)
     lines = ["code,parent,level,name,kind,stations", "0,,negara,Contoh,domestic,", "11,0,provinsi,Utara,domestic,"]

@@ -34,7 +34,8 @@ def run_demo(directory: Path) -> None:
     from builder.importers.delivery import import_results
     from builder.importers.source import load_map
     from publish.progress import Stages
-    from publish.release.flow import Flow, take_in_packages
+    from publish.release.flow import Flow
+    from publish.release.intake import take_in_packages
     from publish.workspace import Workspace
 
     directory = directory.resolve()

@@ -6,15 +6,11 @@ import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from publish.cli.options import directory_option, json_option, passphrase_option, quiet_option
 from verifier.printable import say
-
-if TYPE_CHECKING:
-    from publish.release.flow import Flow
 
 __all__ = ["freeze", "guard", "heartbeat"]
 
@@ -145,19 +141,15 @@ def _renew(directory: Path, passphrase_file: Path | None, quiet: bool, as_json: 
     now = datetime.now(UTC).replace(microsecond=0)
     with workspace.lock(), Flow(workspace, Stages(quiet), now, passphrase_file) as flow:
         try:
-            release = flow.heartbeat()
+            release = flow.pushes.heartbeat(flow.now)
         finally:
             if as_json:
                 click.echo(json.dumps(flow.told()))
-        unknown = [name for name, base in flow.bases.items() if base.seen and not base.record]
+        unknown = [name for name, base in flow.held.bases.items() if base.seen and not base.record]
         if unknown:
             missed = [f"{name}: what it shows is not recorded here; run: terbit reconcile {name}" for name in unknown]
-            raise PublishError("; ".join([*flow.failed.values(), *missed]))
-        flow.check_failed()
+            raise PublishError("; ".join([*flow.held.failed.values(), *missed]))
+        flow.held.check_failed()
         if release == 0:
             raise PublishError("nothing is public yet")
-        return release, _expires(flow)
-
-
-def _expires(flow: Flow) -> str:
-    return (flow.now + flow.keyring.validity("timestamp")).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return release, flow.expires

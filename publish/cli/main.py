@@ -107,7 +107,7 @@ def intake(paths: tuple[Path, ...], attest: bool, directory: Path, as_json: bool
 
     Example:  terbit intake inbox/kab-3172.zip
     """
-    from publish.release.flow import take_in_packages
+    from publish.release.intake import take_in_packages
 
     check_attest(attest, paths)
     workspace, stages = start(directory, quiet)
@@ -131,13 +131,13 @@ def build(directory: Path, out: Path | None, quiet: bool) -> None:
     Example:  terbit build --out preview
     """
     from builder.pack import pack_names, read_index
-    from publish.release.flow import Flow, unpack
+    from publish.release.flow import Flow
 
     workspace, stages = start(directory, quiet)
     with workspace.lock(), Flow(workspace, stages, now()) as flow:
         draft = flow.build()
         if out is not None:
-            unpack(draft, out)
+            draft.unpack(out)
     click.echo(out or draft.directory)
     if flow.cut.release == flow.base.release:
         stages.say(f"Release {flow.cut.release} is public already, and nothing has changed since.")
@@ -261,7 +261,7 @@ def _publish(
             try:
                 refused = take_in(flow, paths, attested=attested)
             except Exception:
-                flow.heartbeat()
+                flow.pushes.heartbeat(flow.now)
                 raise
         publish_and_tell(flow, asking(flow, yes=yes, quiet=quiet), as_json, quiet)
     if refused:
@@ -270,7 +270,7 @@ def _publish(
 
 def take_in(flow: Flow, paths: tuple[Path, ...], *, attested: bool = False) -> bool:
     """Take packages in and say what is wrong with them; True if one was refused."""
-    from publish.release.flow import take_in_packages
+    from publish.release.intake import take_in_packages
 
     report = take_in_packages(flow.workspace, paths, flow.stages, flow.now, flow.workers, attested=attested)
     _tell_problems(report)

@@ -81,7 +81,8 @@ def estimate(flow: Flow, name: str, base: Base, draft: Draft) -> Load:
 
 def _log_files(flow: Flow, base: Base) -> int:
     """How many files of the log the release adds: tiles, proof, checkpoint."""
-    entries = flow.log.size + flow.log.lacks(flow.workspace.ledger) + 1
+    log = flow.pushes.log
+    entries = log.size + log.lacks(flow.workspace.ledger) + 1
     return len([*tiles_between(base.record.log if base.record else 0, entries)]) + 2
 
 

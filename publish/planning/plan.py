@@ -17,8 +17,8 @@ from publish.planning.estimate import Load, estimate
 from publish.release import make
 from publish.release.draft import Draft
 from publish.release.flow import Flow
+from publish.release.held import Held
 from publish.release.record import Base
-from publish.signing.keyring import Keyring
 
 __all__ = ["Basis", "ReleasePlan", "drift", "make_plan", "read_plan"]
 
@@ -59,10 +59,10 @@ def make_plan(flow: Flow) -> ReleasePlan:
         flow.workspace.ledger.end,
         flow.cut.release,
         draft.content_hash() if draft else None,
-        {name: _shown(flow.keyring, base) for name, base in flow.bases.items()},
+        {name: _shown(flow.held, base) for name, base in flow.held.bases.items()},
         builder.__version__,
     )
-    return ReleasePlan(FORMAT, changes, loads, dict(flow.failed), basis)
+    return ReleasePlan(FORMAT, changes, loads, dict(flow.held.failed), basis)
 
 
 def read_plan(path: Path) -> ReleasePlan:
@@ -93,7 +93,7 @@ def drift(flow: Flow, basis: Basis) -> list[str]:
             found.append(f"the draft of release {basis.release} is gone")
         elif draft.content_hash() != basis.draft:
             found.append(f"the draft of release {basis.release} has other files")
-    shown = {name: _shown(flow.keyring, base) for name, base in flow.bases.items()}
+    shown = {name: _shown(flow.held, base) for name, base in flow.held.bases.items()}
     for name in sorted(shown.keys() | basis.targets.keys()):
         if name not in shown:
             found.append(f"target {name} does not answer")
@@ -121,8 +121,8 @@ def _ledger_drift(ledger: Ledger, basis: Basis) -> str:
     return f"the ledger has {more} more packages" if more else "the ledger is another one"
 
 
-def _shown(keyring: Keyring, base: Base) -> str | None:
+def _shown(held: Held, base: Base) -> str | None:
     if base.seen is None:
         return None
-    named = keyring.named_snapshot(base.seen.data)
+    named = held.named(base)
     return named.sha256 if named else hashlib.sha256(base.seen.data).hexdigest()

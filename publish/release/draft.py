@@ -13,11 +13,12 @@ from builder.pack import Entry, pack_names, read_index, read_pack
 from publish.signing.repository import RoleFile
 from publish.targets import Alias
 
-__all__ = ["Draft", "DraftState", "object_path", "timestamp_version"]
+__all__ = ["Draft", "DraftState", "object_path", "timestamp_expires", "timestamp_version"]
 
 
 class _Signed(msgspec.Struct):
     version: int
+    expires: str
 
 
 class _Metadata(msgspec.Struct):
@@ -126,6 +127,14 @@ class Draft:
             for pack in packs
         )
 
+    def unpack(self, out: Path) -> None:
+        """Write its files as plain files under `out`, to look at."""
+        for name in pack_names(self.files):
+            for entry, data in read_pack(self.files, name):
+                path = out / entry.path
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
+
     def timestamp_version(self) -> int:
         return timestamp_version(self.timestamp) if self.timestamp else 0
 
@@ -142,6 +151,11 @@ def object_path(entry: Entry) -> str:
     """Where the object of a TUF target lies (TUF specification 6.2, consistent snapshots)."""
     folder, slash, name = entry.path.rpartition("/")
     return f"targets/{folder}{slash}{entry.sha256}.{name}"
+
+
+def timestamp_expires(data: bytes) -> str:
+    """Until when a timestamp that we signed is good, as `2026-11-21T05:00:00Z`."""
+    return msgspec.json.decode(data, type=_Metadata).signed.expires
 
 
 def timestamp_version(data: bytes) -> int:

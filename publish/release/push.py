@@ -8,7 +8,6 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
 
 import msgspec
 
@@ -17,7 +16,7 @@ from publish.cdn.purger import Purger
 from publish.errors import RaceError
 from publish.progress import Stages
 from publish.redaction import orders, public_files
-from publish.release.draft import Draft, DraftState, timestamp_version
+from publish.release.draft import Draft, DraftState, timestamp_expires, timestamp_version
 from publish.release.gone import gone_aliases, gone_paths
 from publish.release.hints import DOMAIN_HINTS, latest_hint
 from publish.release.jobs import Runner
@@ -38,7 +37,7 @@ CHECKPOINT_ROLE = "checkpoint"  # kept beside the roles on record
 
 @dataclass(frozen=True)
 class Push:
-    """One target with what it holds (`base`) and shows as the log (`shown_log`), and the timestamp that this run has signed at `now`.
+    """One target with what it holds (`base`) and shows as the log (`shown_log`), and the timestamp that this run has signed.
 
     `label` tells several targets' stages apart.
     """
@@ -48,7 +47,6 @@ class Push:
     base: Base
     keyring: Keyring
     stages: Stages
-    now: datetime
     timestamp: bytes
     log: Log
     shown_log: Seen | None
@@ -175,8 +173,7 @@ class Push:
     def _put_hints(self, release: int) -> None:
         """`latest.json` is a hint that nobody signs."""
         cut = self.workspace.ledger.cuts[release - 1]
-        expires = self.now + self.keyring.validity("timestamp")
-        hint = latest_hint(release, cut.time, expires.strftime("%Y-%m-%dT%H:%M:%SZ"), self.workspace.frozen)
+        hint = latest_hint(release, cut.time, timestamp_expires(self.timestamp), self.workspace.frozen)
         self.target.put_hint("latest.json", hint)
 
     def _record(

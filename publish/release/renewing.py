@@ -9,7 +9,8 @@ from builder.ledger import Ledger
 from publish.errors import DriftError, PublishError
 from publish.progress import Stages
 from publish.release.flow import Flow
-from publish.release.record import open_record
+from publish.release.held import Held
+from publish.release.pushes import Pushes
 from publish.workspace import Workspace
 
 __all__ = ["renewing"]
@@ -29,9 +30,10 @@ def renewing(flow: Flow, every: timedelta) -> Iterator[None]:
             # A run of its own: each renewal replaces the timestamp that the one before has left.
             workspace = Workspace(flow.workspace.directory)
             # The next one may succeed, whoever is publishing renews it too, and the run itself will tell.
-            with suppress(PublishError, OSError), workspace.lock(), _flow(workspace) as other:
-                other.keyring = flow.keyring  # unlocked already
-                other.heartbeat()
+            with suppress(PublishError, OSError), workspace.lock():
+                keyring, stages = flow.keyring, Stages(quiet=True)  # the keys are unlocked already
+                held = Held(workspace, keyring, stages)
+                Pushes(workspace, keyring, stages, held).heartbeat(datetime.now(UTC).replace(microsecond=0))
 
     thread = Thread(target=work, daemon=True)
     with flow.workspace.unlocked():
@@ -41,19 +43,14 @@ def renewing(flow: Flow, every: timedelta) -> Iterator[None]:
         finally:
             stop.set()
             thread.join()
-            flow.look_again()
+            flow.held.look_again()
     if _basis(flow) != before:
         raise DriftError(
             "while the question was open somebody else took packages in or published from here; nothing was published now. Look again: run the same command"
         )
 
 
-def _flow(workspace: Workspace) -> Flow:
-    return Flow(workspace, Stages(quiet=True), datetime.now(UTC).replace(microsecond=0))
-
-
 def _basis(flow: Flow) -> tuple[str, dict[str, int]]:
     """What an answer rests on: the ledger as it lies on the disk, and the release that each target holds."""
-    records = {name: open_record(flow.workspace, name).read() for name in flow.targets}
-    releases = {name: record.release for name, record in records.items() if record}
+    releases = {name: record.release for name, record in flow.held.records().items() if record}
     return Ledger(flow.workspace.ledger.directory).end, releases

@@ -6,7 +6,8 @@ import pytest
 
 from publish.errors import SigningError
 from publish.progress import Stages
-from publish.release.flow import Flow, take_in_packages
+from publish.release.flow import Flow
+from publish.release.intake import take_in_packages
 from publish.workspace import Workspace
 from tests.election import NIGHT
 from tests.publish.workspace import deliver, make_workspace

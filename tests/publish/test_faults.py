@@ -22,7 +22,8 @@ from obstore.store import S3Store
 
 from publish.errors import TargetError
 from publish.progress import Stages
-from publish.release.flow import Flow, take_in_packages
+from publish.release.flow import Flow
+from publish.release.intake import take_in_packages
 from publish.targets.bucket import CONCURRENCY, Patience
 from publish.workspace import Workspace
 from tests.election import NIGHT, correction, minutes

@@ -21,7 +21,8 @@ from publish.cli.main import terbit
 from publish.errors import ConfigError, PublishError, SigningError
 from publish.guard.expected import expect, recorded
 from publish.progress import Stages
-from publish.release.flow import Flow, take_in_packages
+from publish.release.flow import Flow
+from publish.release.intake import take_in_packages
 from publish.release.record import open_record
 from publish.signing.keyring import Keyring
 from publish.workspace import Workspace

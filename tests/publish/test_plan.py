@@ -22,7 +22,8 @@ from publish.guard.patrol import Patrol
 from publish.planning.plan import drift, read_plan
 from publish.progress import Stages
 from publish.release.draft import Draft
-from publish.release.flow import Flow, take_in_packages
+from publish.release.flow import Flow
+from publish.release.intake import take_in_packages
 from publish.release.renewing import renewing
 from publish.workspace import Workspace
 from tests.election import AREAS, correction, package, row, write_definition

@@ -75,7 +75,7 @@ def folder(directory: Path) -> dict[str, bytes]:
 
 def bucket_of(directory: Path) -> S3Target:
     with Flow(Workspace(directory), Stages(quiet=True), NIGHT) as flow:
-        target = flow.targets["bucket"]
+        target = flow.held.targets["bucket"]
     assert isinstance(target, S3Target)
     return target
 
@@ -236,8 +236,8 @@ def test_a_profile_that_is_not_there_stops_one_target(storage: Server, tmp_path:
             publish(made, NIGHT + minutes(later))
     assert folder(made)["uji/latest.json"]
     with Flow(Workspace(made), Stages(quiet=True), NIGHT + minutes(10)) as flow:
-        assert flow.heartbeat() == 1
-    assert (flow.renewed, {*flow.failed}) == ({"public"}, {"bucket"})
+        assert flow.pushes.heartbeat(flow.now) == 1
+    assert (flow.pushes.renewed, {*flow.held.failed}) == ({"public"}, {"bucket"})
     page = made / "public/uji/index.html"
     right = page.read_bytes()
     page.unlink()

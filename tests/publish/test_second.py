@@ -18,7 +18,8 @@ from publish.cli.main import terbit
 from publish.errors import PendingError, PublishError, SigningError, TargetError
 from publish.progress import Stages
 from publish.release.exchange import Answer, Exchange
-from publish.release.flow import Flow, take_in_packages
+from publish.release.flow import Flow
+from publish.release.intake import take_in_packages
 from publish.release.second import Outcome, SecondSigner
 from publish.signing.keyring import Keyring
 from publish.signing.keys import ONLINE_COST, SecretKey, write_secret_key

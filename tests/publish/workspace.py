@@ -8,7 +8,8 @@ from pathlib import Path
 from builder.inbox import IntakeReport
 from publish.cli.keys import create_keys
 from publish.progress import Stages
-from publish.release.flow import Flow, take_in_packages
+from publish.release.flow import Flow
+from publish.release.intake import take_in_packages
 from publish.workspace import Workspace
 from tests.election import NIGHT, first_packages, write_definition, write_package
 

@@ -1,0 +1,59 @@
+"""The first step of a run: what lies in the inbox, or where the operator says, into the ledger."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from builder.inbox import IntakeReport, find_packages, packages_in, take_in
+from publish.officials import admission
+from publish.progress import Stages
+from publish.release.draft import Draft
+from publish.release.jobs import FEW_ROLES, Workers
+from publish.workspace import Workspace
+
+__all__ = ["take_in_packages", "waiting_release"]
+
+
+def take_in_packages(
+    workspace: Workspace,
+    paths: Sequence[Path],
+    stages: Stages,
+    now: datetime,
+    workers: Workers | None = None,
+    *,
+    attested: bool = False,
+) -> IntakeReport:
+    """Take what lies at `paths` (default: the inbox) into the ledger, and keep the fold for the next run.
+
+    `workers` are started meanwhile if what comes in will give them work. `attested`: the operator vouches for what is unsigned at `paths`.
+    """
+    if frozen := workspace.frozen:
+        stages.say(
+            f"Frozen since {frozen['since']} ({frozen['reason']}): nothing is taken in. To go on: terbit freeze --end"
+        )
+        return IntakeReport()
+    if not paths and (release := waiting_release(workspace)):
+        # A new cut now would leave the second signer with a draft that nobody wants any more, again and again.
+        stages.say(f"Release {release} waits for the second signer; what lies in the inbox is taken in after it.")
+        return IntakeReport()
+    if not paths and not workspace.inbox.is_dir():
+        return IntakeReport()
+    found = [package for path in paths for package in find_packages(path)] if paths else packages_in(workspace.inbox)
+    if not found:
+        return IntakeReport()
+    admitted = admission(workspace, now, attested=attested)
+    if workers is not None and len(found) >= FEW_ROLES:
+        workers.start()
+    with stages.stage("intake", len(found)) as advance:
+        ledger, rows = workspace.ledger, workspace.rows
+        report = take_in(found, workspace.inbox, ledger, rows, workspace.definition, advance, now.timestamp(), admitted)
+        if report.accepted:
+            workspace.save_rows()
+    return report
+
+
+def waiting_release(workspace: Workspace) -> int | None:
+    """The release that waits for its second signer; None if none does."""
+    cuts, exchange = workspace.ledger.cuts, workspace.config.exchange
+    draft = Draft(workspace.build / "draft" / str(cuts[-1].release)) if cuts and exchange else None
+    return cuts[-1].release if draft and draft.is_half_signed else None
