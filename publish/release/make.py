@@ -29,6 +29,7 @@ from publish.signing.keyring import Keyring
 from publish.signing.offline import Trust
 from publish.signing.repository import RoleFile, role_file
 from publish.workspace import Workspace
+from verifier.officials import SIGNERS_PATH
 
 __all__ = [
     "TIME_FORMAT",
@@ -48,7 +49,6 @@ TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 SITE, TRUST, SNAPSHOT = "site", "trust", "snapshot"
 
 Signatures = Mapping[str, Mapping[str, str]]  # by metadata file and keyid, hexadecimal
-SIGNERS_PATH = "trust/allowed_signers"
 
 
 def make_cut(workspace: Workspace, trust: Trust, now: datetime, renew_after: timedelta, spent: int) -> Cut:

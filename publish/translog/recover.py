@@ -14,7 +14,7 @@ from builder import durable
 from builder import limits as builder_limits
 from builder.errors import BuilderError
 from builder.inputs import archive_names, read_archive
-from builder.ledger import Cut, PackageRecord, Record, RedactedRecord, RefusedRecord, RootRecord
+from builder.ledger import Cut, Record, RedactedRecord, RefusedRecord, RootRecord
 from builder.recap import COVER, ORDER_SUFFIX, SIGNATURE, Package, parse_cover, parse_package
 from publish.errors import LogError, RaceError
 from publish.release.lineage import Lineage
@@ -22,6 +22,7 @@ from publish.signing.keyring import Keyring
 from publish.translog.log import Log
 from publish.workspace import Workspace
 from verifier import limits
+from verifier.audit.records import cut_record, package_record
 from verifier.errors import VerifierError
 from verifier.fetcher import Fetcher
 from verifier.formats import leaves
@@ -111,21 +112,11 @@ def _records(logged: Sequence[leaves.Leaf], packages: Sequence[Package]) -> list
     for leaf in logged:
         match leaf:
             case leaves.Package():
-                cover, rows = found[leaf.package].cover, found[leaf.package].rows.count(b"\n") - 1
-                records.append(
-                    PackageRecord(
-                        leaf.package, cover.contest, cover.series, rows, leaf.signature, leaf.signer, leaf.received
-                    )
-                )
+                records.append(package_record(leaf, found[leaf.package]))
             case leaves.Refused():
                 records.append(RefusedRecord(leaf.package, leaf.rules, leaf.signature, leaf.signer))
             case leaves.Inputs():
-                records.append(
-                    Cut(
-                        leaf.release, leaf.time, leaf.packages, leaf.definition, leaf.content, leaf.templates,
-                        leaf.trust, leaf.builder, leaf.results, leaf.signers,
-                    )
-                )  # fmt: skip
+                records.append(cut_record(leaf))
             case leaves.Root():
                 records.append(RootRecord(leaf.file, leaf.length, leaf.sha256))
             case leaves.Redacted():

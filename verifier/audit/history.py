@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from builder.ledger import Cut
+from verifier.audit.records import cut_record
 from verifier.formats import leaves
 from verifier.formats.leaves import Leaf
 
@@ -80,20 +81,7 @@ def _take_cut(history: History, leaf: leaves.Inputs) -> Iterator[str]:
         yield f"the inputs of release {leaf.release} have {leaf.packages} packages, and {len(history.packages)} were accepted"
     if last and leaf.time < last.time:
         yield f"the inputs of release {leaf.release} are older than those before them"
-    history.cuts.append(
-        Cut(
-            release=leaf.release,
-            time=leaf.time,
-            through=leaf.packages,
-            definition=leaf.definition,
-            content=leaf.content,
-            templates=leaf.templates,
-            trust=leaf.trust,
-            signers=leaf.signers,
-            builder=leaf.builder,
-            results=leaf.results,
-        )
-    )
+    history.cuts.append(cut_record(leaf))
 
 
 def _take_release(history: History, leaf: leaves.Release) -> Iterator[str]:

@@ -10,19 +10,19 @@ from pathlib import Path
 from builder.errors import BuilderError
 from builder.hashing import input_hash
 from builder.inputs import archive_names, keep_archive, read_archive
-from builder.ledger import Cut, Ledger, PackageRecord, Record
+from builder.ledger import Cut, Ledger, Record
 from builder.recap import COVER, Package
 from builder.site import Inputs
 from verifier import limits
 from verifier.audit.history import History
+from verifier.audit.records import package_record
 from verifier.client import Client
 from verifier.errors import VerificationError, VerifierError
 from verifier.fetcher import Fetcher
-from verifier.formats import leaves
+from verifier.officials import SIGNERS_PATH
 
-__all__ = ["SIGNERS_PATH", "check_roots", "check_trust", "lay_out_inputs", "lay_out_ledger", "record_of"]
+__all__ = ["check_roots", "check_trust", "lay_out_inputs", "lay_out_ledger"]
 
-SIGNERS_PATH = "trust/allowed_signers"
 AREAS = ("trust/areas.csv", "trust/areas.csv.gz")
 
 
@@ -64,12 +64,6 @@ def _unpack(folder: Path, files: Mapping[str, bytes]) -> None:
         path.write_bytes(data)
 
 
-def record_of(leaf: leaves.Package, package: Package) -> PackageRecord:
-    """The ledger's record that follows from the log's entry and the package itself."""
-    cover, rows = package.cover, package.rows.count(b"\n") - 1
-    return PackageRecord(leaf.package, cover.contest, cover.series, rows, leaf.signature, leaf.signer, leaf.received)
-
-
 def lay_out_ledger(folder: Path, history: History, packages: Sequence[Package]) -> Ledger:
     """The ledger that follows from the log: packages and cuts in its order; of each package its cover."""
     records: list[Record] = []
@@ -77,7 +71,7 @@ def lay_out_ledger(folder: Path, history: History, packages: Sequence[Package]) 
         place = folder / "ledger" / "packages" / package.name
         place.mkdir(parents=True, exist_ok=True)
         (place / COVER).write_bytes(package.files[COVER])
-        records.append(record_of(leaf, package))
+        records.append(package_record(leaf, package))
     for cut in reversed(history.cuts):
         records.insert(cut.through, cut)
     ledger = Ledger(folder / "ledger")

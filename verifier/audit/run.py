@@ -21,10 +21,11 @@ from builder.site import Inputs, Site, make_tallies
 from verifier import limits
 from verifier.audit.admission import objections
 from verifier.audit.history import History, changed_inputs, read_history
-from verifier.audit.inputs import check_roots, check_trust, lay_out_inputs, lay_out_ledger, record_of
+from verifier.audit.inputs import check_roots, check_trust, lay_out_inputs, lay_out_ledger
 from verifier.audit.packages import read_package
 from verifier.audit.packs import pack_changes
 from verifier.audit.rebuild import PARTINGS_SHOWN, differences, parting, published, rebuild
+from verifier.audit.records import package_record
 from verifier.audit.report import Change, Release, Report
 from verifier.client import Client
 from verifier.errors import VerificationError, VerifierError
@@ -170,7 +171,7 @@ def _judge(
     definition = inputs.definition
     allowed = _AllowedSigners(fetcher)
     for number, (leaf, package) in enumerate(zip(history.packages, packages, strict=True), 1):
-        record = record_of(leaf, package)
+        record = package_record(leaf, package)
         around = allowed.of(history.signers_around(number)) if leaf.signature is not None else []
         if leaf.received is not None and not history.is_between(number, leaf.received):
             report.problems.append(
