@@ -3,11 +3,11 @@
 import shutil
 import sys
 import tempfile
-from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 
 from publish.cli.keys import create_keys
+from publish.cli.run import now
 from publish.config import DEFAULT_CONFIG_TEXT
 from publish.errors import PublishError
 
@@ -43,7 +43,7 @@ def run_demo(directory: Path) -> None:
     make_workspace(directory)
     (directory / MARK).write_text(MARK_TEXT)
     workspace = Workspace(directory)
-    create_keys(workspace, _now())
+    create_keys(workspace, now())
     example = directory / "content" / "example"
     for data, mapping, reason in (
         ("count", "count", None),
@@ -56,7 +56,7 @@ def run_demo(directory: Path) -> None:
             example / f"{data}.csv", csv_map, workspace.definition, workspace.rows,
             reason=reason, out=workspace.inbox,
         )  # fmt: skip
-        with workspace.lock(), Flow(workspace, stages, _now()) as flow:
+        with workspace.lock(), Flow(workspace, stages, now()) as flow:
             report = take_in_packages(workspace, (), stages, flow.now)
             told = flow.publish()
         _say(
@@ -78,7 +78,7 @@ def _verify(directory: Path) -> None:
     root = workspace.keys / "metadata" / "1.root.json"
     fetcher = DirectoryFetcher(workspace.public / workspace.definition.election.id)
     with tempfile.TemporaryDirectory() as state, ThreadPoolExecutor(2) as executor:
-        client = Client(fetcher, Path(state), _now(), root=root.read_bytes())
+        client = Client(fetcher, Path(state), now(), root=root.read_bytes())
         client.refresh()
         report = check_site(client, fetcher, executor, signatures=True)
     if report.failures:
@@ -114,7 +114,3 @@ def _packaged_content() -> Path:
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from publish.cli.options import directory_option, json_option, passphrase_option, quiet_option
+from publish.cli.run import now, start
 from verifier.printable import say
 
 __all__ = ["freeze", "guard", "heartbeat"]
@@ -133,13 +134,10 @@ def freeze(directory: Path, passphrase_file: Path | None, reason: str, end: bool
 def _renew(directory: Path, passphrase_file: Path | None, quiet: bool, as_json: bool = False) -> tuple[int, str]:
     """The release whose timestamp was renewed, and until when; PublishError if it was not at every target that shows one of ours."""
     from publish.errors import PublishError
-    from publish.progress import Stages
     from publish.release.flow import Flow
-    from publish.workspace import Workspace
 
-    workspace = Workspace(directory.resolve())
-    now = datetime.now(UTC).replace(microsecond=0)
-    with workspace.lock(), Flow(workspace, Stages(quiet), now, passphrase_file) as flow:
+    workspace, stages = start(directory, quiet)
+    with workspace.lock(), Flow(workspace, stages, now(), passphrase_file) as flow:
         try:
             release = flow.pushes.heartbeat(flow.now)
         finally:

@@ -5,21 +5,20 @@ from __future__ import annotations
 import json
 import os
 import sys
-import warnings
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from getpass import GetPassWarning
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from publish.cli.options import directory_option
-from publish.errors import KeyFileError
+from publish.cli.passphrases import new_passphrase, read_keys
+from publish.cli.run import now
 from verifier.printable import say
 
 if TYPE_CHECKING:
-    from publish.signing.keys import SecretKey
+    from datetime import datetime
+
     from publish.signing.keystore import KeyStore, Passphrases
     from publish.signing.offline import Offline, Plan
     from publish.workspace import Workspace
@@ -81,11 +80,11 @@ def init(
 
     workspace, store, _ = _open(directory, offline_dir)
     passphrases = Passphrases(
-        _new_passphrase(offline_passphrase_file, no_offline_passphrase, "the offline keys", "offline-"),
-        _new_passphrase(passphrase_file, no_passphrase, "the online keys"),
+        new_passphrase(offline_passphrase_file, no_offline_passphrase, "the offline keys", "offline-"),
+        new_passphrase(passphrase_file, no_passphrase, "the online keys"),
     )
     with workspace.lock():
-        waiting = create_keys(workspace, _now(), offline_dir, passphrases)
+        waiting = create_keys(workspace, now(), offline_dir, passphrases)
     for name in store.names():
         click.echo(f"{name}\t{store.public(name).encode()}")
     if not waiting:
@@ -127,9 +126,9 @@ def rotate(
     if name not in store.names():
         raise click.UsageError(f"terbit.toml names no key {name!r}, only {', '.join(store.names())}")
     if name in store.config.offline_keys:
-        asked = _new_passphrase(offline_passphrase_file, no_offline_passphrase, name, "offline-")
+        asked = new_passphrase(offline_passphrase_file, no_offline_passphrase, name, "offline-")
     else:
-        asked = _new_passphrase(passphrase_file, no_passphrase, name)
+        asked = new_passphrase(passphrase_file, no_passphrase, name)
     with workspace.lock():
         store.rotate(name, Passphrases(asked, asked), os.urandom, from_release or _next_release(workspace))
         _refresh(workspace, store)
@@ -214,7 +213,7 @@ def sign(directory: Path, key_files: tuple[Path, ...], passphrase_file: Path | N
         sys.exit(3)
     if not yes:
         click.confirm(f"Sign this with {', '.join(map(str, key_files))}?", abort=True, err=True)
-    signers = _read_keys(key_files, passphrase_file)
+    signers = read_keys(key_files, passphrase_file)
     with workspace.lock():
         offline.add_signatures(pending, signers)
         promoted = ceremony.promote(offline, _next_release(workspace))
@@ -244,7 +243,7 @@ def _sign_draft(workspace: Workspace, passphrase_file: Path | None) -> None:
     if not any(state.stage == "built" for state in drafts):
         click.echo("Nothing waits for a signature.", err=True)
         return
-    with workspace.lock(), Flow(workspace, Stages(), _now(), passphrase_file) as flow:
+    with workspace.lock(), Flow(workspace, Stages(), now(), passphrase_file) as flow:
         state = flow.sign()
     click.echo(f"Release {state.release} is signed; next: terbit push", err=True)
 
@@ -291,7 +290,7 @@ def _refresh(workspace: Workspace, store: KeyStore) -> list[str]:
         store,
         workspace.definition.election.groups,
         trust_files(workspace.inputs),
-        now=_now(),
+        now=now(),
         next_release=_next_release(workspace),
     )
 
@@ -318,49 +317,3 @@ def _told_key(store: KeyStore, name: str) -> dict[str, str | None]:
         "secret": str(path) if path.exists() else None,
         "roles": alone.get(name) or ", ".join(role for role, one in store.config.roles.items() if name in one.keys),
     }
-
-
-def _read_keys(files: Sequence[Path], passphrase_file: Path | None) -> list[SecretKey]:
-    from publish.signing.keys import is_encrypted, read_secret_key
-
-    found = []
-    for path in files:
-        asked = (
-            _passphrase(passphrase_file, f"Passphrase for {path}", "--passphrase-file FILE")
-            if is_encrypted(path)
-            else None
-        )
-        found.append(read_secret_key(path, asked))
-    return found
-
-
-def _new_passphrase(file: Path | None, none: bool, of: str, prefix: str = "") -> bytes | None:
-    """The passphrase for a new key; `prefix` is that of the options that give it."""
-    options = f"--{prefix}passphrase-file FILE or --no-{prefix}passphrase"
-    return None if none else _passphrase(file, f"Passphrase for {of}", options, new=True)
-
-
-def _passphrase(file: Path | None, prompt: str, options: str, new: bool = False) -> bytes:
-    """The passphrase in `file`, without the end of its line, or what is typed (twice for a new key)."""
-    from publish import limits
-
-    if file is None:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", GetPassWarning)  # it would show what is typed, or read an empty input
-                typed: str = click.prompt(prompt, hide_input=True, confirmation_prompt=new, err=True)
-        except GetPassWarning:
-            raise KeyFileError(f"{prompt}: there is no terminal to ask at; give {options}") from None
-        return typed.encode()
-    try:
-        with file.open("rb") as opened:
-            data = opened.read(limits.PASSPHRASE_FILE + 1)
-    except OSError as error:
-        raise KeyFileError(f"{file} cannot be read: {error.strerror}") from error
-    if len(data) > limits.PASSPHRASE_FILE:
-        raise KeyFileError(f"{file} is too big for a passphrase (at most {limits.PASSPHRASE_FILE} bytes)")
-    return data.removesuffix(b"\n").removesuffix(b"\r")
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)

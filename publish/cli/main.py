@@ -6,26 +6,15 @@ Exit codes: 0 done, 1 error, 2 usage, 3 changes pending, 4 verification failed, 
 from __future__ import annotations
 
 import gc
-import json
 import os
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from publish.cli.options import attest_option, directory_option, json_option, passphrase_option, quiet_option
+from publish.cli.run import check_attest, now, publish_and_tell, start, take_in, tell_intake, tell_strays
 from verifier.printable import PrintableGroup, say
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from builder.inbox import IntakeReport
-    from publish.planning.changes import Changes
-    from publish.progress import Stages
-    from publish.release.flow import Flow
-    from publish.workspace import Workspace
 
 __all__ = ["main", "terbit"]
 
@@ -113,8 +102,8 @@ def intake(paths: tuple[Path, ...], attest: bool, directory: Path, as_json: bool
     workspace, stages = start(directory, quiet)
     with workspace.lock():
         report = take_in_packages(workspace, paths, stages, now(), attested=attest)
-    _tell_intake(report, as_json)
-    _tell_strays(workspace)
+    tell_intake(report, as_json)
+    tell_strays(workspace)
     if report.refused:
         sys.exit(1)
 
@@ -266,101 +255,6 @@ def _publish(
         publish_and_tell(flow, asking(flow, yes=yes, quiet=quiet), as_json, quiet)
     if refused:
         sys.exit(1)
-
-
-def take_in(flow: Flow, paths: tuple[Path, ...], *, attested: bool = False) -> bool:
-    """Take packages in and say what is wrong with them; True if one was refused."""
-    from publish.release.intake import take_in_packages
-
-    report = take_in_packages(flow.workspace, paths, flow.stages, flow.now, flow.workers, attested=attested)
-    _tell_problems(report)
-    _tell_strays(flow.workspace)
-    return bool(report.refused)
-
-
-def publish_and_tell(flow: Flow, agree: Callable[[Changes], bool] | None, as_json: bool, quiet: bool) -> None:
-    """Publish, and say what was done; as JSON also where it waits for a yes or failed at a target."""
-    try:
-        flow.publish(agree)
-    finally:
-        if as_json:
-            seconds = {name: round(value, 3) for name, value in flow.stages.seconds.items()}
-            click.echo(json.dumps({**flow.told(), "seconds": seconds}))
-    if not as_json and not quiet:
-        click.echo(_published_text(flow.told()), err=True)
-
-
-def check_attest(attest: bool, paths: tuple[Path, ...]) -> None:
-    """Whoever vouches says for what: the inbox is full of what strangers may have put there."""
-    if attest and not paths:
-        raise click.UsageError("--attest needs the PATHS that you vouch for")
-
-
-def _published_text(told: dict[str, Any]) -> str:
-    if not told["files"]:
-        return f"Release {told['release']} is still the newest; timestamp renewed until {told['expires']}."
-    return (
-        f"Release {told['release']} is public: {told['files']} files changed. Timestamp good until {told['expires']}."
-    )
-
-
-def start(directory: Path, quiet: bool) -> tuple[Workspace, Stages]:
-    """The workspace, and what tells the stages of a run over it."""
-    from publish.progress import Stages
-    from publish.workspace import Workspace
-
-    return Workspace(directory.resolve()), Stages(quiet)
-
-
-def _tell_intake(report: IntakeReport, as_json: bool) -> None:
-    if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    "accepted": report.accepted,
-                    "known": report.known,
-                    "refused": report.refused,
-                    "waiting": report.waiting,
-                    "rows": report.rows,
-                }
-            )
-        )
-        return
-    for name in report.accepted.values():
-        click.echo(name)
-    click.echo(
-        f"{len(report.accepted)} packages ({report.rows} rows) accepted, {len(report.known)} known already, {len(report.refused)} refused",
-        err=True,
-    )
-    _tell_problems(report)
-
-
-def _tell_problems(report: IntakeReport) -> None:
-    if report.unrecorded:
-        say(
-            f"{report.unrecorded} refusals are too many of one sender, or of strangers, to be logged in one run; see inbox/refused",
-            err=True,
-        )
-    for path, lines in report.refused.items():
-        say(f"refused {path}, which lies in {report.aside[path]} now", err=True)
-        for line in lines:
-            say(f"  {line}", err=True)
-    for path, problem in report.waiting.items():
-        say(f"{path} may still be arriving and is looked at again by the next run: {problem}", err=True)
-    for path, problem in report.stuck.items():
-        say(f"{path} {problem}", err=True)
-
-
-def _tell_strays(workspace: Workspace) -> None:
-    from builder.inbox import find_strays
-
-    for path in find_strays(workspace.inbox):
-        say(f"{path} is left alone: it is no package (a zip, or a folder with recap.toml)", err=True)
-
-
-def now() -> datetime:
-    """The clock, in seconds."""
-    return datetime.now(UTC).replace(microsecond=0)
 
 
 def main() -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from publish.cli.main import now, publish_and_tell, start, take_in
 from publish.cli.options import directory_option, json_option, passphrase_option, quiet_option
+from publish.cli.run import now, publish_and_tell, start, take_in
 from verifier.printable import say
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def asking(flow: Flow, *, yes: bool, quiet: bool) -> Callable[[Changes], bool]:
         if sys.stdin.isatty():
             from publish.release.renewing import renewing
 
-            with renewing(flow, flow.keyring.validity("timestamp") / 3):
+            with renewing(flow, flow.keyring.validity("timestamp") / 3, now):
                 agreed = click.confirm(f"Publish release {flow.cut.release}?", err=True)
             flow.now = now()  # the answer took its time, and the timestamp must not be old when it is new
             return agreed

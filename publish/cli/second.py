@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from publish.cli.main import now, start
 from publish.cli.options import directory_option, json_option, passphrase_option, quiet_option
+from publish.cli.run import now, start
 from verifier.printable import say
 
 if TYPE_CHECKING:

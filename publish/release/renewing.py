@@ -1,8 +1,8 @@
 """While somebody thinks: a heartbeat, so that the last release does not look old, and a free workspace, so that the guard goes on mending its pages."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from threading import Event, Thread
 
 from builder.ledger import Ledger
@@ -17,7 +17,7 @@ __all__ = ["renewing"]
 
 
 @contextmanager
-def renewing(flow: Flow, every: timedelta) -> Iterator[None]:
+def renewing(flow: Flow, every: timedelta, clock: Callable[[], datetime]) -> Iterator[None]:
     """Renew the timestamp again and again at the targets of `flow`, which looks at them anew afterwards. The workspace's lock is free meanwhile.
 
     Raises:
@@ -33,7 +33,7 @@ def renewing(flow: Flow, every: timedelta) -> Iterator[None]:
             with suppress(PublishError, OSError), workspace.lock():
                 keyring, stages = flow.keyring, Stages(quiet=True)  # the keys are unlocked already
                 held = Held(workspace, keyring, stages)
-                Pushes(workspace, keyring, stages, held).heartbeat(datetime.now(UTC).replace(microsecond=0))
+                Pushes(workspace, keyring, stages, held).heartbeat(clock())
 
     thread = Thread(target=work, daemon=True)
     with flow.workspace.unlocked():
