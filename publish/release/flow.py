@@ -197,7 +197,7 @@ class Flow:
             state, timestamp = made
             self.files = sum(len(read_index(self.draft.files, name)) for name in pack_names(self.draft.files))
             self.pushes.each(self.behind, timestamp, lambda push: push.release(self.draft, state, self.runner))
-            if not self.behind.keys() & self.held.failed.keys():
+            if not self.held.failed:  # the next run needs it for those
                 self.draft.discard()
         elif self.pushes.log.lacks(self.workspace.ledger):
             self.pushes.log_records()

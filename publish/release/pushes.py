@@ -116,8 +116,8 @@ class Pushes:
         return self._keyring.timestamp(max(int(now.timestamp()), max([kept, *records]) + 1), now, snapshot, number)
 
     def each(self, bases: dict[str, Base], timestamp: bytes, push: Callable[[Push], None]) -> None:
-        """Push to each of some targets, all at once, under `timestamp`."""
-        with ThreadPoolExecutor(len(bases)) as threads:
+        """Push to each of some targets, all at once, under `timestamp`; none is left where the only one was left out of this run."""
+        with ThreadPoolExecutor(len(bases) or 1) as threads:
             list(threads.map(lambda name: self._one(name, bases[name], timestamp, push), bases))
 
     def _one(self, name: str, base: Base, timestamp: bytes, push: Callable[[Push], None]) -> None:

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from builder import durable
 from builder.ledger import Ledger, RefusedRecord
 from publish.cli.main import terbit
-from publish.errors import LogError, PendingError, PublishError, RaceError
+from publish.errors import LogError, PendingError, PublishError, RaceError, TargetError
 from publish.signing.keyring import Keyring
 from publish.signing.repository import RoleFile
 from publish.translog.log import Log
@@ -269,6 +269,23 @@ def test_an_old_backup_is_refused_whatever_hides_the_checkpoint(workspace: Path,
     with pytest.raises(PublishError):
         publish(old, NIGHT + minutes(10))
     assert (old / "ledger" / "log" / "state.json").read_bytes() == before
+
+
+def test_the_only_target_behind_hides_its_checkpoint(workspace: Path) -> None:
+    """A target that lacks the release and is left out by the log's check fails alone, and the draft waits for it: the others are renewed, the next run catches it up."""
+    place = workspace / "second" / "uji" / CHECKPOINT
+    place.mkdir(parents=True)
+    targets = '[targets.public]\nfolder = "public"\n[targets.second]\nfolder = "second"\n'
+    (workspace / "terbit.toml").write_text("workers = 1\n" + targets)
+    before = (election(workspace) / "metadata" / "timestamp.json").read_bytes()
+    with pytest.raises(TargetError, match="second: "):
+        publish(workspace, NIGHT + minutes(5))
+    assert (election(workspace) / "metadata" / "timestamp.json").read_bytes() != before
+    (draft,) = (workspace / "build" / "draft").iterdir()
+    place.rmdir()
+    assert publish(workspace, NIGHT + minutes(10))[1]["release"] == 1
+    assert (workspace / "second" / "uji" / "index.html").exists()
+    assert not draft.exists()
 
 
 def test_two_copies_show_no_two_logs(workspace: Path) -> None:
