@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 
 from builder.pack import pack_names
 from publish.cli.main import terbit as program
+from publish.cli.run import now
 from publish.errors import DriftError, PendingError, PublishError, TargetError
 from publish.guard.patrol import Patrol
 from publish.planning.plan import drift, read_plan
@@ -313,7 +314,7 @@ def test_a_question_keeps_the_last_release_fresh(workspace: Path) -> None:
         take_in_packages(made, (), flow.stages, flow.now)
 
         def agree(changes: object) -> bool:
-            with renewing(flow, timedelta(seconds=0.05)):
+            with renewing(flow, timedelta(seconds=0.05), now):
                 while shown(workspace)[1] < first[1] + 2:
                     time.sleep(0.01)
             assert shown(workspace)[0] == 1
@@ -332,7 +333,7 @@ def test_a_question_keeps_nobody_out(workspace: Path) -> None:
         take_in_packages(made, (), flow.stages, flow.now)
 
         def agree(changes: object) -> bool:
-            with renewing(flow, timedelta(hours=1)):
+            with renewing(flow, timedelta(hours=1), now):
                 page.unlink()
                 page.write_bytes(b"palsu")
                 Patrol(workspace, True, lambda: datetime.now(UTC), lambda finding: None, lambda text: None).once()
