@@ -6,6 +6,7 @@ from typing import Self
 
 import polars as pl
 
+from builder import limits
 from builder.election import Contest, Definition
 from builder.errors import PackageError
 from builder.recap import Package, parse_rows
@@ -154,10 +155,10 @@ def _broken_integers(
         plain = (
             typed[name].cast(pl.String).eq_missing(text[name])
             & (typed[name].fill_null(0) >= 0)
-            & (typed[name].fill_null(0) <= 999_999_999)
+            & (typed[name].fill_null(0) <= limits.FIGURE)
         )
         if name == "revision":
-            plain &= typed[name].is_not_null() & (typed[name] <= 9_999)
+            plain &= typed[name].is_not_null() & (typed[name] <= limits.REVISION)
         if not plain.all():
             bad = text.filter(~plain).filter(
                 ~pl.col(name).str.contains(INTEGER).fill_null(False) | pl.lit(name == "revision")

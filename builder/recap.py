@@ -47,7 +47,6 @@ __all__ = [
 COVER = "recap.toml"
 SIGNATURE = "recap.toml.sig"
 ORDER_SUFFIX = ".order.txt"  # in the ledger: why a scan is withheld
-SERIES = ("count", "recap")
 REASONS = frozenset(
     ["transcription", "recount", "revote", "late", "court", "supervisor", "duplicate", "withdrawal", "source"]
 )

@@ -48,7 +48,6 @@ __all__ = [
     "sign",
     "signatures_of",
     "signed_part",
-    "site_metadata",
     "snapshot_metadata",
     "targets_metadata",
     "timestamp_metadata",
@@ -161,12 +160,8 @@ def group_metadata(
 def shard_metadata(
     version: int, expires: datetime, targets: Mapping[str, tuple[int, str]], keys: Sequence[SecretKey]
 ) -> bytes:
-    """Metadata of one shard's role, signed by `keys`; `targets` maps path to (length, hex sha256)."""
+    """Metadata of `site` or of one shard's role, which only list files, signed by `keys`; `targets` maps path to (length, hex sha256)."""
     return _signed(Targets(version=version, expires=expires, targets=_targets(targets)), keys)
-
-
-# The role `site` also only lists files.
-site_metadata = shard_metadata
 
 
 def snapshot_metadata(

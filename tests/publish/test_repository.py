@@ -86,7 +86,7 @@ def tree() -> Tree:
     made.put("root", 1, sign(repository.root_metadata(1, YEAR, ROOT_ROLES), OFFLINE))
     made.put("targets", 1, sign(repository.targets_metadata(1, YEAR, delegations), OFFLINE))
     made.put("trust", 1, sign(repository.trust_metadata(1, YEAR, FILES["trust"]), OFFLINE))
-    made.put("site", 1, repository.site_metadata(1, YEAR, listed(FILES["site"]), ONLINE))
+    made.put("site", 1, repository.shard_metadata(1, YEAR, listed(FILES["site"]), ONLINE))
     for group, shards in GROUPS.items():
         keys = dict.fromkeys(shards, RESULTS)
         made.put(group, 1, repository.group_metadata(group, 1, YEAR, listed(FILES[group]), shards=keys, keys=ONLINE))
