@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -12,59 +10,26 @@ from pathlib import Path
 import pytest
 
 from builder.ledger import Ledger
+from publish.errors import PublishError
+from publish.workspace import Workspace
 from tests.election import NIGHT, correction, minutes
-from tests.publish.workspace import deliver, make_workspace, publish, tree
+from tests.killer import DIED, killer
+from tests.publish.workspace import copy_tree, deliver, publish, tree
 from verifier.client import Client
 from verifier.fetcher import DirectoryFetcher
 
 LATER = NIGHT + minutes(5)
 
-# Runs one publish in a process that dies at its n-th change to the disk (opening a file to write, making, linking, renaming, removing).
-KILLER = """
-import os, sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from tests.election import NIGHT, minutes
-from tests.publish.workspace import publish
-limit, seen = int(sys.argv[3]), 0
 
-def watch(event, args):
-    global seen
-    changes = event in {"os.mkdir", "os.rename", "os.link", "os.remove", "os.rmdir", "os.truncate"}
-    if event == "open" and isinstance(args[2], int):
-        changes = bool(args[2] & (os.O_WRONLY | os.O_RDWR)) and str(args[0]).startswith(sys.argv[2])
-    if changes:
-        seen += 1
-        if seen == limit:
-            os._exit(99)
-
-sys.addaudithook(watch)
-publish(Path(sys.argv[2]), NIGHT + minutes(5))
-print(seen)
-"""
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with one release out, and the next one's packages in the inbox."""
-    workspace = make_workspace(tmp_path_factory.mktemp("crash"))
-    deliver(workspace)
-    publish(workspace)
-    deliver(workspace, {"one": correction(), "two": correction("110102", 1)})
-    return workspace
+def publish_later(workspace: Path) -> None:
+    publish(workspace, LATER)
 
 
 @pytest.fixture(scope="module")
 def undisturbed(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    workspace = Path(shutil.copytree(prepared, tmp_path_factory.mktemp("whole") / "copy"))
+    workspace = copy_tree(prepared, tmp_path_factory.mktemp("whole") / "copy")
     publish(workspace, LATER)
     return tree(workspace / "public")
-
-
-def run(workspace: Path, limit: int) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", KILLER, Path.cwd(), workspace, str(limit)], capture_output=True, text=True, check=False
-    )
 
 
 def release(workspace: Path) -> int:
@@ -79,41 +44,36 @@ def release(workspace: Path) -> int:
         return client.snapshot.version
 
 
-def steps(prepared: Path) -> int:
-    with tempfile.TemporaryDirectory() as folder:
-        workspace = Path(shutil.copytree(prepared, Path(folder) / "copy"))
-        return int(run(workspace, -1).stdout)
-
-
 def test_killed_at_every_step(prepared: Path, undisturbed: dict[str, str], tmp_path: Path) -> None:
     """Whatever change to the disk is the last, clients see a whole release and a second run ends where an undisturbed one does."""
     # Objects, aliases and packs repeat one step many times: every third step, at an offset that moves, sees each kind.
-    total = steps(prepared)
-    assert total > 60
-    for limit in range(1 + os.getpid() % 3, total + 1, 3):
-        workspace = Path(shutil.copytree(prepared, tmp_path / str(limit)))
-        killed = run(workspace, limit)
-        assert killed.returncode == 99, killed.stderr
-        assert release(workspace) in (1, 2), limit
-        report, _ = publish(workspace, LATER)
-        assert not report.refused, limit
-        ledger = Ledger(workspace / "ledger")
-        assert max(Counter(record.package for record in ledger.packages).values()) == 1, limit
-        assert len(ledger.packages) == 7, limit
-        assert [cut.release for cut in ledger.cuts] == [1, 2], limit
-        after = tree(workspace / "public")
-        pointers = {"uji/metadata/timestamp.json", "uji/latest.json"}
-        assert {path: digest for path, digest in after.items() if path not in pointers} == {
-            path: digest for path, digest in undisturbed.items() if path not in pointers
-        }, limit
-        assert not [path for path in after if "/." in path], limit
-        shutil.rmtree(workspace)
+    with killer("tests.publish.test_crash:publish_later") as kill:
+        status, total = kill(copy_tree(prepared, tmp_path / "whole"), -1)
+        assert status == 0
+        assert total > 60
+        for limit in range(1 + os.getpid() % 3, total + 1, 3):
+            workspace = copy_tree(prepared, tmp_path / str(limit))
+            assert kill(workspace, limit) == (DIED, limit)
+            assert release(workspace) in (1, 2), limit
+            report, _ = publish(workspace, LATER)
+            assert not report.refused, limit
+            ledger = Ledger(workspace / "ledger")
+            assert max(Counter(record.package for record in ledger.packages).values()) == 1, limit
+            assert len(ledger.packages) == 7, limit
+            assert [cut.release for cut in ledger.cuts] == [1, 2], limit
+            after = tree(workspace / "public")
+            pointers = {"uji/metadata/timestamp.json", "uji/latest.json"}
+            assert {path: digest for path, digest in after.items() if path not in pointers} == {
+                path: digest for path, digest in undisturbed.items() if path not in pointers
+            }, limit
+            assert not [path for path in after if "/." in path], limit
+            shutil.rmtree(workspace)
 
 
 @pytest.mark.parametrize("cut_off", [1, 2, 40, 150, 10_000], ids="{} bytes lost".format)
 def test_torn_record(prepared: Path, undisturbed: dict[str, str], tmp_path: Path, cut_off: int) -> None:
     """A record whose end never reached the disk was never committed: the ledger opens without it, and publishing goes on."""
-    workspace = Path(shutil.copytree(prepared, tmp_path / "copy"))
+    workspace = copy_tree(prepared, tmp_path / "copy")
     records = workspace / "ledger" / "records.jsonl"
     before = len(Ledger(workspace / "ledger").packages)
     whole = records.read_bytes()
@@ -131,10 +91,7 @@ def test_torn_record(prepared: Path, undisturbed: dict[str, str], tmp_path: Path
 
 def test_two_publishers(prepared: Path, tmp_path: Path) -> None:
     """Of two publishers in one workspace, the second is told so and changes nothing."""
-    from publish.errors import PublishError
-    from publish.workspace import Workspace
-
-    workspace = Path(shutil.copytree(prepared, tmp_path / "copy"))
+    workspace = copy_tree(prepared, tmp_path / "copy")
     before = tree(workspace)
     with Workspace(workspace).lock(), pytest.raises(PublishError, match="another terbit is publishing"):
         publish(workspace, LATER)

@@ -4,7 +4,6 @@ import errno
 import os
 import random
 import resource
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +13,10 @@ import pytest
 
 from builder.errors import BuilderError
 from publish.errors import PublishError, TargetError
-from tests.election import correction
+from tests.killer import opens_to_write
 from tests.publish.test_faults import LATER, POINTERS, release
-from tests.publish.workspace import deliver, make_workspace, publish
+from tests.publish.workspace import copy_tree, publish
 
-WRITES = os.O_WRONLY | os.O_RDWR
 CREATES = frozenset(["os.mkdir", "os.link", "os.rename"])
 
 
@@ -38,16 +36,12 @@ class Disk:
             self.folder = ""
 
     def _watch(self, event: str, arguments: tuple[object, ...]) -> None:
-        if not self.folder or not (event in CREATES or (event == "open" and self._writes(arguments))):
+        if not self.folder or not (event in CREATES or opens_to_write(event, arguments)):
             return
         if any(str(one).startswith(self.folder) for one in arguments[:2]):
             self.used += 1
             if self.used > self.room:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(arguments[0]))
-
-    @staticmethod
-    def _writes(arguments: tuple[object, ...]) -> bool:
-        return isinstance(arguments[2], int) and bool(arguments[2] & WRITES)
 
 
 @pytest.fixture(scope="module")
@@ -56,18 +50,8 @@ def disk() -> Disk:
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with one release out, and the next one's packages in the inbox."""
-    workspace = make_workspace(tmp_path_factory.mktemp("full"))
-    deliver(workspace)
-    publish(workspace)
-    deliver(workspace, {"one": correction(), "two": correction("110102", 1)})
-    return workspace
-
-
-@pytest.fixture(scope="module")
 def undisturbed(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    workspace = Path(shutil.copytree(prepared, tmp_path_factory.mktemp("whole") / "copy"))
+    workspace = copy_tree(prepared, tmp_path_factory.mktemp("whole") / "copy")
     publish(workspace, LATER)
     return held(workspace)
 
@@ -91,13 +75,13 @@ def check_finished(workspace: Path, undisturbed: dict[str, bytes]) -> None:
 
 def test_no_room_for_another_file(disk: Disk, prepared: Path, undisturbed: dict[str, bytes], tmp_path: Path) -> None:
     """Whichever file is the first for which there is no room, in the ledger, the draft, the record or the public folder."""
-    whole = Path(shutil.copytree(prepared, tmp_path / "whole"))
+    whole = copy_tree(prepared, tmp_path / "whole")
     with disk.full(whole, 10**9):
         publish(whole, LATER)
     total = disk.used
     assert total > 100
     for room in [*range(random.randrange(25), total - 3, 25), total - 3, total - 1]:
-        workspace = Path(shutil.copytree(prepared, tmp_path / str(room)))
+        workspace = copy_tree(prepared, tmp_path / str(room))
         with disk.full(workspace, room), pytest.raises((OSError, PublishError, BuilderError)) as told:
             publish(workspace, LATER)
         assert "No space left" in str(told.value), room
@@ -109,7 +93,7 @@ def test_no_room_for_another_file(disk: Disk, prepared: Path, undisturbed: dict[
 @pytest.mark.parametrize("size", [0, 300, 3_000, 12_000])
 def test_a_write_breaks_off(prepared: Path, undisturbed: dict[str, bytes], tmp_path: Path, size: int) -> None:
     """Files that can only be written up to some size: what was begun is not taken for whole by the next run."""
-    workspace = Path(shutil.copytree(prepared, tmp_path / "copy"))
+    workspace = copy_tree(prepared, tmp_path / "copy")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -127,7 +111,7 @@ def test_one_folder_is_full(
     disk: Disk, prepared: Path, undisturbed: dict[str, bytes], tmp_path: Path, room: int
 ) -> None:
     """Of several targets one is full from some file on: the others get the release in the same run, this one in the next."""
-    workspace = Path(shutil.copytree(prepared, tmp_path / "copy"))
+    workspace = copy_tree(prepared, tmp_path / "copy")
     more = 'workers = 1\n[targets.small]\nfolder = "small"\n[targets.public]\nfolder = "public"\n'
     (workspace / "terbit.toml").write_text(more)
     with disk.full(workspace / "small", room), pytest.raises(TargetError, match=r"small: .*No space left"):

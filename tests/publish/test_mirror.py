@@ -6,7 +6,6 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,8 +19,9 @@ import urllib3
 
 from tests.election import NIGHT, correction, minutes
 from tests.faults import Fault, FaultProxy, LostAnswer, LostRequest, Status, TruncatedAnswer
+from tests.killer import DIED, killer
 from tests.programs import require
-from tests.publish.workspace import deliver, make_workspace, publish, tree
+from tests.publish.workspace import copy_tree, deliver, publish, tree
 from verifier.errors import FetchError, StaleError, VerificationError, VerifierError
 from verifier.headers import headers_for as publishers_headers
 from verifier.mirror.folder import Folder
@@ -75,17 +75,9 @@ class Origin:
         return self.workspace / "public" / "uji"
 
 
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    workspace = make_workspace(tmp_path_factory.mktemp("origin") / "workspace")
-    deliver(workspace)
-    publish(workspace)
-    return workspace
-
-
 @pytest.fixture
-def origin(published: Path, tmp_path: Path) -> Iterator[Origin]:
-    workspace = Path(shutil.copytree(published, tmp_path / "workspace"))
+def origin(first_release: Path, tmp_path: Path) -> Iterator[Origin]:
+    workspace = copy_tree(first_release, tmp_path / "workspace")
     with serving(workspace / "public") as url, FaultProxy(url) as proxy:
         root = workspace / "keys" / "metadata" / "1.root.json"
         init(tmp_path / "mirror", [f"{proxy.url}/uji"], None, root, None)
@@ -209,13 +201,13 @@ def test_broken_at_any_request(origin: Origin, tmp_path: Path, first: bool, step
         origin.sync()
         origin.correct()
         states.append(tree(origin.public))
-    start = Path(shutil.copytree(origin.folder, tmp_path / "start", symlinks=True))
+    start = copy_tree(origin.folder, tmp_path / "start")
     origin.sync(LATER)
     paths, proof = origin.asked, f"metadata/{2 - first}.snapshot.json.tlog-proof"
     again = {TIMESTAMP, NEXT_ROOT, proof}
     for number in range(1, len(paths) + 1, step):
         shutil.rmtree(origin.folder)
-        shutil.copytree(start, origin.folder, symlinks=True)
+        copy_tree(start, origin.folder)
         # The second request is for the next root: a truncated "there is none" says the same.
         fault = FAULTS[(number // step + (not first)) % len(FAULTS)]
         origin.proxy.choose = fails_at(len(origin.proxy.requests) + number, fault)
@@ -254,11 +246,11 @@ def test_many_requests_fail(origin: Origin) -> None:
     assert check_whole(origin.folder, NIGHT) == 1
 
 
-def test_one_of_two_upstreams_is_old(origin: Origin, published: Path, tmp_path: Path) -> None:
+def test_one_of_two_upstreams_is_old(origin: Origin, first_release: Path, tmp_path: Path) -> None:
     """With one upstream up to date, one frozen at the last release and one gone, the mirror gets the newest, whatever their order."""
     origin.correct()
     root = origin.workspace / "keys" / "metadata" / "1.root.json"
-    with serving(published / "public") as old:
+    with serving(first_release / "public") as old:
         for number, places in enumerate(([f"{old}/uji", str(origin.public)], [str(origin.public), f"{old}/uji"])):
             mirror = init(tmp_path / str(number), [*places, "http://127.0.0.1:9/uji"], "uji", root, None)
             outcome = sync(mirror, Upstreams(mirror.settings.upstreams), LATER)
@@ -266,12 +258,12 @@ def test_one_of_two_upstreams_is_old(origin: Origin, published: Path, tmp_path: 
             assert len(outcome.problems) == 1
 
 
-def test_an_older_release_is_refused(origin: Origin, published: Path) -> None:
+def test_an_older_release_is_refused(origin: Origin, first_release: Path) -> None:
     """A mirror that has seen a release takes no older one, though all its signatures hold."""
     origin.correct()
     origin.sync(LATER)
     shutil.rmtree(origin.public)
-    shutil.copytree(published / "public" / "uji", origin.public)
+    shutil.copytree(first_release / "public" / "uji", origin.public)
     with pytest.raises(VerificationError, match="rolled back"):
         origin.sync(LATER)
     assert check_whole(origin.folder, LATER) == 2
@@ -306,40 +298,10 @@ def test_two_runs_at_once(origin: Origin) -> None:
         origin.sync()
 
 
-# Catches up in a process that dies at its n-th change to the disk.
-KILLER = """
-import os, sys
-from datetime import datetime
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from verifier.mirror.folder import Folder
-from verifier.mirror.sync import sync
-from verifier.mirror.upstreams import Upstreams
-limit, seen = int(sys.argv[3]), 0
-
-def watch(event, args):
-    global seen
-    changes = event in {"os.mkdir", "os.rename", "os.link", "os.remove", "os.rmdir", "os.symlink"}
-    if event == "open" and isinstance(args[2], int):
-        changes = bool(args[2] & (os.O_WRONLY | os.O_RDWR)) and str(args[0]).startswith(sys.argv[2])
-    if changes:
-        seen += 1
-        if seen == limit:
-            os._exit(99)
-
-sys.addaudithook(watch)
-mirror = Folder(Path(sys.argv[2]))
-with mirror.lock():
-    sync(mirror, Upstreams(mirror.settings.upstreams), datetime.fromisoformat(sys.argv[4]))
-print(seen)
-"""
-
-
-def killed(folder: Path, limit: int) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", KILLER, Path.cwd(), folder, str(limit), LATER.isoformat()],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+def catch_up(folder: Path) -> None:
+    mirror = Folder(folder)
+    with mirror.lock():
+        sync(mirror, Upstreams(mirror.settings.upstreams), LATER)
 
 
 @pytest.mark.parametrize(("first", "step"), [(True, 19), (False, 4)], ids=["first sync", "catching up"])
@@ -353,28 +315,25 @@ def test_killed_at_any_change_to_the_disk(origin: Origin, tmp_path: Path, first:
         origin.sync()
         origin.correct()
         states.append(tree(origin.public))
-    start = Path(shutil.copytree(folder, tmp_path / "start", symlinks=True))
-    total = int(killed(folder, -1).stdout)
-    undisturbed = tree(folder / "public")
-    assert total > 60
+    start = copy_tree(folder, tmp_path / "start")
     releases = set()
-    for limit in range(1, total + 1, step):
-        shutil.rmtree(folder)
-        copy_with_links(start, folder)
-        done = killed(folder, limit)
-        assert done.returncode == 99, done.stderr
-        if not first or (folder / "public" / "uji" / TIMESTAMP).exists():
-            releases.add(check_safe(folder, LATER, *states))
-        origin.sync(LATER)
-        assert check_whole(folder, LATER) == len(states), limit
-        assert tree(folder / "public") == undisturbed, limit
-        assert not list((folder / "incoming").iterdir()), limit
-        assert not (folder / "under-way").exists()
+    with killer("tests.publish.test_mirror:catch_up") as kill:
+        status, total = kill(folder, -1)
+        assert status == 0
+        undisturbed = tree(folder / "public")
+        assert total > 60
+        for limit in range(1, total + 1, step):
+            shutil.rmtree(folder)
+            copy_tree(start, folder)
+            assert kill(folder, limit) == (DIED, limit)
+            if not first or (folder / "public" / "uji" / TIMESTAMP).exists():
+                releases.add(check_safe(folder, LATER, *states))
+            origin.sync(LATER)
+            assert check_whole(folder, LATER) == len(states), limit
+            assert tree(folder / "public") == undisturbed, limit
+            assert not list((folder / "incoming").iterdir()), limit
+            assert not (folder / "under-way").exists()
     assert releases == ({1} if first else {1, 2})
-
-
-def copy_with_links(source: Path, target: Path) -> None:
-    subprocess.run(["cp", "-a", source, target], check=True)
 
 
 SERVED = ["index.html", "ppwp/0.json", "ppwp/0.json.minisig", "latest.json", TIMESTAMP, "metadata/1.root.json"]

@@ -20,26 +20,15 @@ from publish.release import packs
 from publish.release.flow import Flow
 from publish.workspace import Workspace
 from tests.election import NIGHT, correction, minutes, package, row
-from tests.publish.workspace import deliver, make_workspace, publish, tree
+from tests.publish.workspace import copy_tree, deliver, make_workspace, publish, tree
 
 # Signed by the clock, not by the inputs.
 CLOCK = ("timestamp.json", "latest.json")
 
 
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with two releases: everything, then one corrected station."""
-    workspace = make_workspace(tmp_path_factory.mktemp("pure"))
-    deliver(workspace)
-    publish(workspace)
-    deliver(workspace, {"correction": correction()})
-    publish(workspace, NIGHT + minutes(5))
-    return workspace
-
-
 @pytest.fixture
 def copy(published: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(published, tmp_path / "copy"))
+    return copy_tree(published, tmp_path / "copy")
 
 
 def rebuilt(workspace: Path) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from publish.release.record import Record, open_record
 from publish.workspace import Workspace
 from tests.election import NIGHT, correction, minutes
 from tests.faults import FaultProxy
-from tests.publish.workspace import deliver, make_workspace, publish, tree
+from tests.publish.workspace import copy_tree, deliver, make_workspace, publish, tree
 from tests.storage import BUCKET, Server, seaweedfs
 
 CONFIG = 'workers = 1\n[targets.bucket]\nbucket = "{bucket}"\nendpoint = "{url}"\nprefix = "{name}/"\n'
@@ -34,23 +33,9 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with two releases in its folder."""
-    directory = make_workspace(tmp_path_factory.mktemp("published"))
-    deliver(directory)
-    publish(directory)
-    deliver(directory, {"one": correction()})
-    publish(directory, NIGHT + minutes(5))
-    return directory
-
-
 @pytest.fixture
 def made(published: Path, tmp_path: Path) -> Path:
-    """A copy of it that a test may spoil."""
-    # With its links: an alias is one file with its object.
-    subprocess.run(["cp", "-a", published, tmp_path / "work"], check=True)
-    return tmp_path / "work"
+    return copy_tree(published, tmp_path / "work")
 
 
 def reconcile(directory: Path, *words: str) -> tuple[int, Any]:

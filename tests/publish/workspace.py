@@ -1,6 +1,7 @@
 """A whole workspace for tests: the small election, throw-away keys, and one run of the publisher."""
 
 import hashlib
+import subprocess
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from publish.release.intake import take_in_packages
 from publish.workspace import Workspace
 from tests.election import NIGHT, first_packages, write_definition, write_package
 
-__all__ = ["deliver", "make_workspace", "publish", "tree"]
+__all__ = ["copy_tree", "deliver", "make_workspace", "publish", "tree"]
 
 
 def make_workspace(directory: Path, config: str = "workers = 1\n") -> Path:
@@ -22,6 +23,12 @@ def make_workspace(directory: Path, config: str = "workers = 1\n") -> Path:
     (directory / "terbit.toml").write_text(config)
     create_keys(Workspace(directory), NIGHT)
     return directory
+
+
+def copy_tree(source: Path, place: Path) -> Path:
+    """A copy that a test may spoil, with its links: an alias is one file with its object."""
+    subprocess.run(["cp", "-a", source, place], check=True)
+    return place
 
 
 def deliver(directory: Path, packages: Mapping[str, Mapping[str, bytes]] | None = None) -> None:
