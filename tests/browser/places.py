@@ -2,15 +2,14 @@
 
 import shutil
 import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from publish.serve import Server
 from tests.publish.workspace import deliver, make_workspace, publish
+from tests.servers import serving
 
 __all__ = ["NEIGHBOUR", "VILLAGE", "Place", "Published", "Site"]
 
@@ -40,31 +39,16 @@ class PlaceServer(Server):
                 connection.shutdown(socket.SHUT_RDWR)
 
 
-@contextmanager
-def serving(public: Path, port: int) -> Iterator[str]:
-    server = PlaceServer(public, port)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield server.url
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
 class Place:
     """One copy of the public tree, served until `stop`."""
 
     def __init__(self, public: Path, folder: Path, port: int = 0) -> None:
         self.public = Path(shutil.copytree(public, folder))
-        self._server = serving(self.public, port)
-        self.url = self._server.__enter__()
+        self._running = ExitStack()
+        self.url = self._running.enter_context(serving(PlaceServer(self.public, port))).url
 
     def stop(self) -> None:
-        self._server, server = None, self._server
-        if server:
-            server.__exit__(None, None, None)
+        self._running.close()
 
     def alter(self, *patterns: str) -> None:
         """Other figures in every file that matches, as somebody who controls this place would put them there."""

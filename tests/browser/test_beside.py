@@ -1,6 +1,5 @@
 """Search, pages for frames and the page of what is not there, in Debian's Chromium over the site as it is served."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -16,24 +15,21 @@ from publish.workspace import Workspace
 from tests.browser.chromium import chromium
 from tests.election import ELECTION, NIGHT, write_definition
 from tests.publish.workspace import deliver, publish
+from tests.servers import serving
 
 
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
-    with Server(folder, "127.0.0.1", 0) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    with serving(Server(folder, "127.0.0.1", 0)) as server:
         yield server.url
-        server.shutdown()
 
 
 @contextmanager
 def another_site(folder: Path) -> Iterator[str]:
     """A site of somebody else's, without any headers of ours."""
     handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        yield f"http://localhost:{server.server_address[1]}/"
-        server.shutdown()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as server:
+        yield f"http://localhost:{server.server_port}/"
 
 
 @pytest.fixture(scope="module")

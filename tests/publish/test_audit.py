@@ -23,7 +23,7 @@ from publish.translog import log
 from publish.workspace import Workspace
 from tests.election import NIGHT, correction, minutes, package, row
 from tests.officials import Official
-from tests.publish.test_mirror import serving
+from tests.publish.test_mirror import mirroring
 from tests.publish.test_officials import enrol, sign_as
 from tests.publish.workspace import deliver, make_workspace, publish
 from verifier.audit.history import read_history
@@ -111,7 +111,7 @@ def test_a_mirror_passes(site: Published, tmp_path: Path) -> None:
 
 def test_an_address_passes(site: Published, tmp_path: Path) -> None:
     """Over HTTP the audit says the same."""
-    with serving(site.public.parent) as url:
+    with mirroring(site.public.parent) as url:
         done = audit(tmp_path, site.root, place=f"{url}/uji")
     assert done.exit_code == 0, done.output
     assert "Changes without input: none" in done.stdout

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -41,6 +41,7 @@ from tests.election import NIGHT, correction, minutes
 from tests.faults import Drip, FaultProxy
 from tests.publish.workspace import deliver, make_workspace
 from tests.publish.workspace import publish as publish_workspace
+from tests.servers import QuietHandler, serving, url_of
 from tests.storage import BUCKET, Server, moto, seaweedfs
 from verifier.headers import headers_for
 
@@ -139,35 +140,24 @@ class Api:
     def __enter__(self) -> Self:
         api, lock = self, threading.Lock()
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             protocol_version = "HTTP/1.1"
 
-            def answer(self) -> None:
+            def take(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 with lock:
                     api.asked.append((self.command, self.path, dict(self.headers), json.loads(body) if body else None))
                     status = api.choose(len(api.asked))
-                self.send_response(status)
-                for name, value in {**api.headers, "Content-Length": "2"}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(b"{}")
+                self.answer(status, b"{}", api.headers)
 
-            do_POST = do_PURGE = do_BAN = answer  # noqa: N815 - the library's names
+            do_POST = do_PURGE = do_BAN = take  # noqa: N815 - the library's names
 
-            def log_message(self, *args: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._running = ExitStack()
+        self.url = url_of(self._running.enter_context(serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler))))
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self._running.close()
 
     def paths(self) -> list[str]:
         return [path for _, path, _, _ in self.asked]

@@ -4,13 +4,10 @@ import http.server
 import json
 import os
 import subprocess
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -25,6 +22,7 @@ from publish.signing.keys import ONLINE_COST, read_secret_key, write_secret_key
 from publish.workspace import Workspace
 from tests.publish.test_translog import ask_for, witness
 from tests.publish.workspace import deliver, make_workspace, publish
+from tests.servers import QuietHandler, serving, url_of
 from tests.storage import BUCKET, Server, rclone, seaweedfs
 from verifier.formats.checkpoint import Checkpoint, SignedCheckpoint
 from verifier.formats.note import sign
@@ -286,23 +284,8 @@ def test_buckets(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert levels["the server ignores or refuses conditional writes"] == "warn"
 
 
-@contextmanager
-def serving(server: http.server.HTTPServer) -> Iterator[str]:
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-class Plain(http.server.SimpleHTTPRequestHandler):
+class Plain(QuietHandler, http.server.SimpleHTTPRequestHandler):
     """A web server as it comes: hardly any headers."""
-
-    def log_message(self, *words: Any) -> None:
-        pass
 
 
 def test_public_addresses(made: Path) -> None:
@@ -312,7 +295,8 @@ def test_public_addresses(made: Path) -> None:
         (made / "terbit.toml").write_text(f'workers = 1\n[targets.public]\nfolder = "public"\nurls = ["{url}"]\n')
         return troubles([one for one in doctor(made)[1] if one["where"].startswith("http")])
 
-    with serving(PublicServer(made / "public", "127.0.0.1", 0)) as url:
+    with serving(PublicServer(made / "public", "127.0.0.1", 0)) as server:
+        url = f"{url_of(server)}/"
         assert examine(url) == []
         publish(made, datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=5))
         older = (made / "public/uji/metadata/timestamp.json").read_bytes()
@@ -322,8 +306,10 @@ def test_public_addresses(made: Path) -> None:
         assert (level, "older than our last one" in what) == ("warn", True)
         (made / "public/uji/metadata/timestamp.json").write_bytes(b"{}")
         assert [level for level, what in examine(url) if "have not signed" in what] == ["fail"]
-    with serving(http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Plain, directory=made / "public"))) as url:
-        found = examine(url)
+    with serving(
+        http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Plain, directory=made / "public"))
+    ) as server:
+        found = examine(f"{url_of(server)}/")
         assert any("without Cache-Control, Content-Security-Policy" in what for _, what in found)
     assert any("no answer" in what for _, what in examine("http://127.0.0.1:9/"))
 

@@ -1,7 +1,6 @@
 """The guard: every kind of tampering is found and put right, on a folder, in a bucket, and at public addresses."""
 
 import hashlib
-import http.server
 import itertools
 import json
 import shutil
@@ -10,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from publish.workspace import Workspace
 from tests.election import NIGHT, correction, minutes
 from tests.faults import Drip, FaultProxy, Status
 from tests.publish.workspace import deliver, make_workspace, publish
+from tests.servers import QuietHandler, serving, url_of
 from tests.storage import BUCKET, Server, seaweedfs
 
 BUCKET_CONFIG = """workers = 1
@@ -358,26 +359,15 @@ def cache(tmp_path: Path) -> Iterator[tuple[str, dict[str, bytes | int]]]:
     shown: dict[str, bytes | int] = {}
     root = tmp_path / "site" / "public"
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
             path = self.path.lstrip("/")
             place = root / path
             data = shown.get(path, place.read_bytes() if place.is_file() else 404)
-            self.send_response(data if isinstance(data, int) else 200)
-            self.send_header("Content-Length", str(0 if isinstance(data, int) else len(data)))
-            self.end_headers()
-            if isinstance(data, bytes):
-                self.wfile.write(data)
+            self.answer(data) if isinstance(data, int) else self.answer(200, data)
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/", shown
-        server.shutdown()
-        thread.join()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
+        yield f"{url_of(server)}/", shown
 
 
 def public_place(tmp_path: Path, url: str) -> Place:
@@ -531,24 +521,15 @@ def test_the_webhook_is_tried_again(tmp_path: Path) -> None:
     got: list[dict[str, Any]] = []
     statuses = itertools.chain([503, 500], itertools.repeat(200))
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_POST(self) -> None:
             got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(next(statuses))
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
+            self.answer(next(statuses))
 
     said: list[str] = []
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        (tmp_path / "hook").write_text(f"http://127.0.0.1:{server.server_port}/secret\n")
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
+        (tmp_path / "hook").write_text(f"{url_of(server)}/secret\n")
         alerts(tmp_path, said, webhook_file="hook").report("public", [finding("a.html")], 0)
-        server.shutdown()
-        thread.join()
     assert (len(got), got[2]["count"], said) == (3, 1, [])
     alerts(tmp_path, said, webhook_file="hook").report("public", [finding("b.html")], 0)
     assert len(said) == 1

@@ -6,7 +6,6 @@ import re
 import shutil
 import socket
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from tests.faults import Fault, FaultProxy, LostAnswer, LostRequest, Status, Tru
 from tests.killer import DIED, killer
 from tests.programs import require
 from tests.publish.workspace import copy_tree, deliver, publish, tree
+from tests.servers import serving, url_of
 from verifier.errors import FetchError, StaleError, VerificationError, VerifierError
 from verifier.headers import headers_for as publishers_headers
 from verifier.mirror.folder import Folder
@@ -36,15 +36,9 @@ TIMESTAMP, NEXT_ROOT, CHECKPOINT = "metadata/timestamp.json", "metadata/2.root.j
 
 
 @contextmanager
-def serving(public: Path) -> Iterator[str]:
-    with MirrorServer(public, "127.0.0.1", 0) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield server.url.rstrip("/")
-        finally:
-            server.shutdown()
-            thread.join()
+def mirroring(public: Path) -> Iterator[str]:
+    with serving(MirrorServer(public, "127.0.0.1", 0)) as server:
+        yield url_of(server)
 
 
 @dataclass
@@ -78,7 +72,7 @@ class Origin:
 @pytest.fixture
 def origin(first_release: Path, tmp_path: Path) -> Iterator[Origin]:
     workspace = copy_tree(first_release, tmp_path / "workspace")
-    with serving(workspace / "public") as url, FaultProxy(url) as proxy:
+    with mirroring(workspace / "public") as url, FaultProxy(url) as proxy:
         root = workspace / "keys" / "metadata" / "1.root.json"
         init(tmp_path / "mirror", [f"{proxy.url}/uji"], None, root, None)
         yield Origin(workspace, proxy, tmp_path / "mirror")
@@ -250,7 +244,7 @@ def test_one_of_two_upstreams_is_old(origin: Origin, first_release: Path, tmp_pa
     """With one upstream up to date, one frozen at the last release and one gone, the mirror gets the newest, whatever their order."""
     origin.correct()
     root = origin.workspace / "keys" / "metadata" / "1.root.json"
-    with serving(first_release / "public") as old:
+    with mirroring(first_release / "public") as old:
         for number, places in enumerate(([f"{old}/uji", str(origin.public)], [str(origin.public), f"{old}/uji"])):
             mirror = init(tmp_path / str(number), [*places, "http://127.0.0.1:9/uji"], "uji", root, None)
             outcome = sync(mirror, Upstreams(mirror.settings.upstreams), LATER)

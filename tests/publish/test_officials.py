@@ -29,7 +29,7 @@ from publish.workspace import Workspace
 from tests.election import COLUMNS, NIGHT, package, row, write_definition, write_package
 from tests.officials import Official
 from tests.programs import require
-from tests.publish.test_mirror import serving
+from tests.publish.test_mirror import mirroring
 from tests.publish.test_packages import verify
 from tests.publish.workspace import make_workspace, publish
 from verifier.errors import VerificationError, VerifierError
@@ -141,7 +141,7 @@ def test_a_mirror_takes_the_signed_signature_alone(workspace: Path, tmp_path: Pa
     for pack in workspace.glob("public/uji/targets/packs/*"):  # they have the right one, too
         pack.unlink()
     root = workspace / "keys" / "metadata" / "1.root.json"
-    with serving(workspace / "public") as url:
+    with mirroring(workspace / "public") as url:
         for number, data in enumerate((right, Official("siapa").sign(cover, SPACE))):
             place.write_bytes(data)
             mirror = init(tmp_path / f"mirror-{number}", [f"{url}/uji"], None, root, None)

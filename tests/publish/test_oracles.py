@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from tuf.ngclient import Updater
 from tests.oracles.tlog import go_tlog
 from tests.programs import require, require_package
 from tests.publish.workspace import deliver, make_workspace, publish
+from tests.servers import QuietHandler, serving, url_of
 from verifier.formats.tiles import parse_bundle
 from verifier.formats.tlog_policy import Policy
 from verifier.formats.tlog_proof import LogProof
@@ -68,22 +68,15 @@ def flip(path: Path) -> None:
     path.write_bytes(data)
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+class Quiet(QuietHandler, SimpleHTTPRequestHandler):
+    """A plain web server."""
 
 
 @contextmanager
 def served(directory: Path) -> Iterator[str]:
     """A plain web server's address for a folder."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=directory)) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=directory))) as server:
+        yield url_of(server)
 
 
 def minisign(file: Path, signature: Path, key: str) -> subprocess.CompletedProcess[str]:

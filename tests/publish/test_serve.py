@@ -3,9 +3,7 @@
 import http.client
 import os
 import socket
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import pytest
 from builder.errors import ContentError
 from publish.errors import PublishError
 from publish.serve import Server
+from tests.servers import serving
 from verifier.headers import (
     ALIAS,
     CHECKER,
@@ -53,21 +52,9 @@ def public(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@contextmanager
-def running(server: Server) -> Iterator[Server]:
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 @pytest.fixture(scope="module")
 def server(public: Path) -> Iterator[Server]:
-    with running(Server(public, "127.0.0.1", 0)) as one:
+    with serving(Server(public, "127.0.0.1", 0)) as one:
         yield one
 
 
@@ -180,7 +167,7 @@ def test_unchanged(server: Server, form: str) -> None:
 def test_changed(tmp_path: Path) -> None:
     """A replaced file has another ETag, also at the same length."""
     (tmp_path / "a.html").write_bytes(b"one")
-    with running(Server(tmp_path, "127.0.0.1", 0)) as server:
+    with serving(Server(tmp_path, "127.0.0.1", 0)) as server:
         etag = ask(server, "/a.html")[1]["etag"]
         (tmp_path / "new").write_bytes(b"two")
         os.replace(tmp_path / "new", tmp_path / "a.html")
@@ -254,7 +241,7 @@ def test_the_election_tells_what_is_not_there(public: Path, tmp_path: Path) -> N
     root = tmp_path / "public"
     (root / "uji").mkdir(parents=True)
     (root / "uji" / "404.html").write_bytes(PAGE)
-    with running(Server(root, "127.0.0.1", 0)) as server:
+    with serving(Server(root, "127.0.0.1", 0)) as server:
         for path in ("/uji/lost.html", "/uji/ppwp/1101/lost.html", "/uji/lost/"):
             status, _, body = ask(server, path)
             assert (status, body) == (404, PAGE)
@@ -269,7 +256,7 @@ def test_watch_mode(public: Path, tmp_path: Path) -> None:
     def render(path: str) -> bytes | None:
         return template.read_bytes() if path == "contoh/ppwp/0.html" else None
 
-    with running(Server(public, "127.0.0.1", 0, render=render, watch_dirs=[tmp_path])) as server:
+    with serving(Server(public, "127.0.0.1", 0, render=render, watch_dirs=[tmp_path])) as server:
         status, headers, body = ask(server, "/contoh/ppwp/0.html")
         assert (status, body) == (200, b'one<script src="/_terbit/reload.js" defer></script>\n')
         assert headers["cache-control"] == "no-store"
@@ -298,7 +285,7 @@ def test_template_error_is_shown(public: Path) -> None:
             raise problems.pop()
         return b"mended"
 
-    with running(Server(public, "127.0.0.1", 0, render=render)) as server:
+    with serving(Server(public, "127.0.0.1", 0, render=render)) as server:
         status, _, body = ask(server, "/contoh/ppwp/0.html")
         assert status == 500
         assert b"area.html, line 7: &lt;b&gt; is undefined" in body

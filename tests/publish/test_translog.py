@@ -1,12 +1,11 @@
 """The publisher's log: appended whole or not at all, never forked, cosigned before a release is public, rebuilt from what is public."""
 
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ from publish.translog.log import Log
 from publish.workspace import Workspace
 from tests.election import NIGHT, correction, minutes
 from tests.publish.workspace import deliver, make_workspace, publish, tree
+from tests.servers import QuietHandler, serving, url_of
 from tests.verifier.formats.tlog import LOG, WITNESS, signer, verifier_key
 from verifier.cli.main import main as terbit_verify
 from verifier.client import Client
@@ -441,14 +441,8 @@ def witness(directory: Path, folder: Path, port: int = 0) -> Iterator[WitnessSer
     key = Keyring(Workspace(directory)).log_key
     with WitnessStore(folder, WITNESS, signer(10), lambda: 1_800_000_000) as store:
         server = WitnessServer(store, {key.name: (key,)}, "127.0.0.1", port, RateLimit(1000, 1000, lambda: 0.0))
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
+        with serving(server):
             yield server
-        finally:
-            server.shutdown()
-            thread.join()
-            server.server_close()
 
 
 def ask_for(directory: Path, url: str) -> None:
@@ -596,29 +590,16 @@ def test_recover_believes_nothing(workspace: Path, tmp_path: Path, what: str) ->
 def answering(status: int, body: bytes) -> Iterator[str]:
     """A hostile witness that answers all requests alike."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             self.do_GET()
 
         def do_GET(self) -> None:
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(status, body)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
+        yield url_of(server)
 
 
 HOSTILE = {

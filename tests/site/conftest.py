@@ -1,7 +1,6 @@
 """One Chromium, and a site of every kind of page, calm and hostile, served with the headers of the public site."""
 
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from builder.pages import Pages, language_folder
 from publish.serve import Server
 from tests.browser.chromium import chromium
 from tests.builder.sample_results import PACKAGE, contest, election, nation, province, village
+from tests.servers import serving
 
 PROJECT = Path(sys.modules["builder"].__path__[0]).parent
 RELEASED = "2026-02-11T10:30:00Z"
@@ -74,12 +74,5 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     attacked = sample(title=Title(id=HOSTILE, en=HOSTILE), contests=(contest(HOSTILE, HOSTILE),))
     area = {"code": "0", "name": HOSTILE, "level": "negara", "kind": "domestic"}
     write_pages(public / "jahat", attacked, area=area)
-    server = Server(public, "127.0.0.1", 0)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with serving(Server(public, "127.0.0.1", 0)) as server:
         yield Place(f"{server.url}contoh/", public / "contoh")
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -4,8 +4,6 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -212,6 +210,10 @@ class SiteServer(ThreadingHTTPServer):
         self.over = threading.Event()
         super().__init__(("127.0.0.1", 0), _Handler)
 
+    def shutdown(self) -> None:
+        self.over.set()
+        super().shutdown()
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}/{ELECTION}"
@@ -263,20 +265,3 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(b"x")
         except OSError:
             pass
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        pass
-
-
-@contextmanager
-def serving(tree: dict[str, bytes]) -> Iterator[SiteServer]:
-    server = SiteServer(tree)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.over.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()

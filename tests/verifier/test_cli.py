@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 from nacl.signing import SigningKey
 
-from tests.verifier.site_simulator import ELECTION, NOW, A, B, SiteSimulator, rotate, serving, sha256
+from tests.servers import serving
+from tests.verifier.site_simulator import ELECTION, NOW, A, B, SiteServer, SiteSimulator, rotate, sha256
 from verifier.cli.main import main
 from verifier.trust import state_home
 
@@ -293,7 +294,7 @@ def test_an_unreachable_site_could_not_be_checked(
     """A place without an election's metadata ends with status 1, which is not a verdict."""
     root = tmp_path / "root.json"
     root.write_bytes(site.tree["metadata/1.root.json"])
-    with serving({}) as server:
+    with serving(SiteServer({})) as server:
         result = run("site", server.url, "--root", root, "--json", env=environment)
     assert result.exit_code == ERROR
     assert json.loads(result.stdout)["verified"] is False
@@ -301,7 +302,7 @@ def test_an_unreachable_site_could_not_be_checked(
 
 def test_a_dead_host_is_told_in_plain_words(site: SiteSimulator, tmp_path: Path, environment: dict[str, str]) -> None:
     """A host that does not answer is an error with the system's reason, without the insides of the HTTP library."""
-    with serving({}) as server:
+    with serving(SiteServer({})) as server:
         url = server.url
     result = run("site", url, "--root-sha256", fingerprint(site), env=environment)
     assert result.exit_code == ERROR

@@ -9,7 +9,8 @@ from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import DelegatedRole, SuccinctRoles, TargetFile, Timestamp
 from tuf.ngclient import Updater
 
-from tests.verifier.site_simulator import NOW, A, B, SiteSimulator, rotate, serving, sha256
+from tests.servers import serving
+from tests.verifier.site_simulator import NOW, A, B, SiteServer, SiteSimulator, rotate, sha256
 from verifier import limits
 from verifier.client import Client
 from verifier.errors import FetchError, FormatError, StaleError, VerificationError, VerifierError
@@ -311,7 +312,7 @@ def test_swapped_objects_are_refused(site: SiteSimulator, tmp_path: Path) -> Non
 @pytest.mark.parametrize("path", ["metadata/timestamp.json", "metadata/1.ppwp-11.json", "object"])
 def test_endless_answers_are_cut(path: str, site: SiteSimulator, tmp_path: Path) -> None:
     """A server that never stops sending is left at the cap, for metadata as for targets."""
-    with serving(site.tree) as server:
+    with serving(SiteServer(site.tree)) as server:
         server.endless.add(site.object_of(A) if path == "object" else path)
         client = Client(HttpFetcher(server.url), tmp_path, site.now, site.tree["metadata/1.root.json"])
         with pytest.raises(VerificationError, match="longer than"):
@@ -322,7 +323,7 @@ def test_endless_answers_are_cut(path: str, site: SiteSimulator, tmp_path: Path)
 @pytest.mark.parametrize("path", ["metadata/timestamp.json", "object"])
 def test_slow_servers_are_left(way: str, path: str, site: SiteSimulator, tmp_path: Path) -> None:
     """A server that stops, or drips a byte now and then, costs the time limit and no more."""
-    with serving(site.tree) as server:
+    with serving(SiteServer(site.tree)) as server:
         getattr(server, way).add(site.object_of(A) if path == "object" else path)
         fetcher = HttpFetcher(server.url, timeout=0.5, total=1.0)
         client = Client(fetcher, tmp_path, site.now, site.tree["metadata/1.root.json"])
@@ -332,7 +333,7 @@ def test_slow_servers_are_left(way: str, path: str, site: SiteSimulator, tmp_pat
 
 def test_stock_python_tuf_reads_our_layout(site: SiteSimulator, tmp_path: Path) -> None:
     """python-tuf's own Updater and fetcher download from `metadata/` and `targets/` with no word of ours."""
-    with serving(site.tree) as server:
+    with serving(SiteServer(site.tree)) as server:
         for name in ("state", "files"):
             (tmp_path / name).mkdir()
         updater = Updater(

@@ -17,7 +17,8 @@ from publish.cli.keys import create_keys
 from publish.workspace import Workspace
 from tests.election import AREAS, NIGHT, VILLAGES, correction, first_packages, minutes, package, row, write_definition
 from tests.publish.workspace import deliver, publish
-from tests.verifier.site_simulator import serving
+from tests.servers import serving
+from tests.verifier.site_simulator import SiteServer
 from verifier.cli.main import main
 
 OK, DIFFERENT, NOT_COMPARED, FAILED, STALE = 0, 1, 2, 4, 5
@@ -87,7 +88,7 @@ def test_the_same(site: Path, tmp_path: Path) -> None:
     file = write(tmp_path / "mine.csv", published_rows())
     public = site / "public" / "uji"
     tree = {path.relative_to(public).as_posix(): path.read_bytes() for path in public.rglob("*") if path.is_file()}
-    with serving(tree) as server:
+    with serving(SiteServer(tree)) as server:
         for place in (None, server.url):
             result = compare(site, file, "--all", "--json", place=place)
             assert result.exit_code == OK, result.output

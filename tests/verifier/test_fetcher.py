@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.verifier.site_simulator import SiteServer, serving
+from tests.servers import serving
+from tests.verifier.site_simulator import SiteServer
 from verifier.errors import FetchError, VerificationError
 from verifier.fetcher import DirectoryFetcher, MissingError, OverlayFetcher, check_path
 from verifier.http_fetcher import HttpFetcher
@@ -42,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server() -> Iterator[SiteServer]:
-    with serving({"a/file": b"12345", "with%20space": b"6"}) as running:
+    with serving(SiteServer({"a/file": b"12345", "with%20space": b"6"})) as running:
         yield running
 
 

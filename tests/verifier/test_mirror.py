@@ -3,16 +3,17 @@
 import http.client
 import json
 import os
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.verifier.site_simulator import ELECTION, NOW, A, B, SiteServer, SiteSimulator, rotate, serving, sha256
+from tests.servers import serving, url_of
+from tests.verifier.site_simulator import ELECTION, NOW, A, B, SiteServer, SiteSimulator, rotate, sha256
 from verifier import limits
 from verifier.cli.main import main
 from verifier.errors import FetchError, FormatError, StaleError, VerificationError, VerifierError
@@ -34,7 +35,7 @@ def site() -> SiteSimulator:
 
 @pytest.fixture
 def upstream(site: SiteSimulator) -> Iterator[SiteServer]:
-    with serving(site.tree) as server:
+    with serving(SiteServer(site.tree)) as server:
         yield server
 
 
@@ -206,7 +207,7 @@ def test_one_honest_upstream_is_enough(
 ) -> None:
     """Where one of two upstreams lies, the mirror gets the release from the other, and the liar is named and counted."""
     site = SiteSimulator()
-    with serving(site.tree) as liar, serving({}) as honest:
+    with serving(SiteServer(site.tree)) as liar, serving(SiteServer({})) as honest:
         mirror = make(tmp_path / "mirror", site, liar.url, honest.url)
         second_release(site)
         honest.tree.update(site.tree)
@@ -223,7 +224,7 @@ def test_a_stalling_upstream_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(limits, "FETCH_TIMEOUT_SECONDS", 0.2)
     monkeypatch.setattr(limits, "FETCH_TOTAL_SECONDS", 0.4)
     site = SiteSimulator()
-    with serving(dict(site.tree)) as slow, serving(site.tree) as fast:
+    with serving(SiteServer(dict(site.tree))) as slow, serving(SiteServer(site.tree)) as fast:
         slow.stalled |= {path for path in site.tree if path.startswith("targets/")}
         mirror = make(tmp_path / "mirror", site, slow.url, fast.url)
         run(mirror)
@@ -357,21 +358,11 @@ def test_files_are_served_as_they_are(mirror: Folder) -> None:
     assert tree(other.public) == tree(mirror.public)
 
 
-class served:  # noqa: N801  # a context manager
+@contextmanager
+def served(mirror: Folder) -> Iterator[str]:
     """The mirror's server at an address of its own."""
-
-    def __init__(self, mirror: Folder) -> None:
-        self.server = MirrorServer(mirror.root / "public", "127.0.0.1", 0)
-
-    def __enter__(self) -> str:
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02})
-        self.thread.start()
-        return self.server.url.rstrip("/")
-
-    def __exit__(self, *error: object) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
+    with serving(MirrorServer(mirror.root / "public", "127.0.0.1", 0)) as server:
+        yield url_of(server)
 
 
 def ask(url: str, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:

@@ -16,8 +16,9 @@ from click.testing import CliRunner, Result
 
 from tests.election import NIGHT, correction, minutes
 from tests.publish.workspace import deliver, make_workspace, publish
+from tests.servers import serving
 from tests.verifier.formats.tlog import LOG, ORIGIN, signed, signer, verifier_key
-from tests.verifier.site_simulator import NOW, A, B, SiteServer, SiteSimulator, serving, sha256
+from tests.verifier.site_simulator import NOW, A, B, SiteServer, SiteSimulator, sha256
 from verifier.cli.main import main
 from verifier.errors import FetchError
 from verifier.fetcher import DirectoryFetcher
@@ -108,7 +109,7 @@ def places(tmp_path: Path) -> Iterator[Places]:
     before = dict(site.tree)
     site.next_release()
     with ExitStack() as stack:
-        servers = [stack.enter_context(serving(dict(site.tree))) for _ in range(3)]
+        servers = [stack.enter_context(serving(SiteServer(dict(site.tree)))) for _ in range(3)]
         yield Places(site, servers, tmp_path, before)
 
 
@@ -334,7 +335,7 @@ def test_a_sample_is_another_one_each_time(places: Places) -> None:
 def test_a_site_without_a_log(tmp_path: Path) -> None:
     """A site whose offline keys name no log is as good as it says: nothing of a log is asked for."""
     site = SiteSimulator()
-    with serving(site.tree) as server:
+    with serving(SiteServer(site.tree)) as server:
         root = tmp_path / "root.json"
         root.write_bytes(site.tree["metadata/1.root.json"])
         words = [

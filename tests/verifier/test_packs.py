@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.verifier.site_simulator import ELECTION, NOW, A, B, SiteServer, SiteSimulator, serving, sha256
+from tests.servers import serving
+from tests.verifier.site_simulator import ELECTION, NOW, A, B, SiteServer, SiteSimulator, sha256
 from tests.verifier.test_mirror import check_whole, make, run, tree
 from verifier import limits
 from verifier.archive import ArchiveFetcher
@@ -48,7 +49,7 @@ def site() -> SiteSimulator:
 
 @pytest.fixture
 def upstream(site: SiteSimulator) -> Iterator[SiteServer]:
-    with serving(site.tree) as server:
+    with serving(SiteServer(site.tree)) as server:
         yield server
 
 

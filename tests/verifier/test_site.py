@@ -12,7 +12,8 @@ from click.testing import CliRunner, Result
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import TargetFile
 
-from tests.verifier.site_simulator import DELEGATIONS, NOW, A, B, SiteSimulator, rotate, serving, sha256
+from tests.servers import serving
+from tests.verifier.site_simulator import DELEGATIONS, NOW, A, B, SiteServer, SiteSimulator, rotate, sha256
 from verifier.cli.main import main
 from verifier.client import Client
 from verifier.fetcher import DirectoryFetcher, OverlayFetcher
@@ -36,7 +37,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Callable:
         if request.param == "directory":
             yield str(site.write(tmp_path / "public"))
         else:
-            with serving(site.tree) as server:
+            with serving(SiteServer(site.tree)) as server:
                 yield server.url
 
     return make
@@ -379,7 +380,7 @@ def with_domain_pages(site: SiteSimulator) -> dict[str, bytes]:
 @contextmanager
 def around(site: SiteSimulator, domain: dict[str, bytes], how: str, tmp_path: Path) -> Iterator[str]:
     if how == "http":
-        with serving(site.tree | {f"/{path}": data for path, data in domain.items()}) as server:
+        with serving(SiteServer(site.tree | {f"/{path}": data for path, data in domain.items()})) as server:
             yield server.url
         return
     folder = site.write(tmp_path / "public" / "pemilu-2026")
@@ -488,7 +489,7 @@ def stall_packages(site: SiteSimulator) -> set[str]:
 def test_a_stalling_server_is_left(stalled: Callable, way: str, site: SiteSimulator, tmp_path: Path) -> None:
     """After so many answers that did not come, nothing more is asked for; no alias of a stalled object is."""
     paths = stalled(site)
-    with serving(site.tree) as server:
+    with serving(SiteServer(site.tree)) as server:
         setattr(server, way, paths)
         fetcher = HttpFetcher(server.url, timeout=0.2, total=0.3, stalls=3)
         client = Client(fetcher, tmp_path / "state", site.now, site.tree["metadata/1.root.json"])

@@ -9,7 +9,6 @@ import socket
 import stat
 import subprocess
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -23,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.programs import require
+from tests.servers import serving
 from tests.verifier.formats.tlog import LOG, ORIGIN, VECTORS, WITNESS, decode, entries, grown, signer, verifier_key
 from verifier import limits
 from verifier.cli.main import main
@@ -323,23 +323,11 @@ def test_what_was_seen_has_a_cap(store, tmp_path, monkeypatch):
     assert ask(store, body(2, 2)).body == b"7\n"
 
 
-@contextmanager
-def running(server):
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 @pytest.fixture
 def server(store, monkeypatch):
     monkeypatch.setattr(limits, "WITNESS_CONNECTIONS_OF_ADDRESS_COUNT", limits.WITNESS_CONNECTIONS_COUNT)
     rate = RateLimit(1, 1_000, lambda: 0.0)
-    with running(WitnessServer(store, LOGS, "127.0.0.1", 0, rate)) as server:
+    with serving(WitnessServer(store, LOGS, "127.0.0.1", 0, rate)) as server:
         yield server
 
 
@@ -453,7 +441,7 @@ def test_slow_and_long_connections_end(store, monkeypatch):
     """A client that drips bytes is cut by the connection's own time limit, and keep-alive has a last request."""
     monkeypatch.setattr(limits, "WITNESS_CONNECTION_SECONDS", 0.5)
     monkeypatch.setattr(limits, "WITNESS_REQUESTS_COUNT", 3)
-    with running(WitnessServer(store, LOGS, "127.0.0.1", 0, RateLimit(1, 1_000, lambda: 0.0))) as server:
+    with serving(WitnessServer(store, LOGS, "127.0.0.1", 0, RateLimit(1, 1_000, lambda: 0.0))) as server:
         with socket.create_connection(server.server_address[:2], timeout=20) as connection:
             connection.sendall(POST + b"Content-Length: 100000\r\n\r\n")
             wait_until(lambda: not drips(connection))
@@ -489,7 +477,7 @@ def test_rate_limit_forgets_addresses(monkeypatch):
 def test_rate_limit_over_http(store, behind_proxy):
     """One too many is 429; what X-Forwarded-For says counts behind a proxy alone, and there its last address."""
     rate = RateLimit(1, 2, lambda: 0.0)
-    with running(WitnessServer(store, LOGS, "127.0.0.1", 0, rate, behind_proxy=behind_proxy)) as server:
+    with serving(WitnessServer(store, LOGS, "127.0.0.1", 0, rate, behind_proxy=behind_proxy)) as server:
         names = ["192.0.2.1", "x, 192.0.2.1", "192.0.2.9, 192.0.2.1", "192.0.2.2", "192.0.2.1, 192.0.2.2"]
         answers = [post(server, b"", headers={"X-Forwarded-For": name}) for name in names]
     assert [status for status, _, _ in answers] == (
@@ -501,7 +489,7 @@ def test_rate_limit_over_http(store, behind_proxy):
 def test_too_many_connections(store, monkeypatch):
     """Beyond the cap a connection is closed unanswered, and the others go on."""
     monkeypatch.setattr(limits, "WITNESS_CONNECTIONS_COUNT", 1)
-    with running(WitnessServer(store, LOGS, "127.0.0.1", 0, RateLimit(1, 1_000, lambda: 0.0))) as server:
+    with serving(WitnessServer(store, LOGS, "127.0.0.1", 0, RateLimit(1, 1_000, lambda: 0.0))) as server:
         first = http.client.HTTPConnection(*server.server_address[:2], timeout=20)
         first.request("GET", "/")
         assert first.getresponse().read()
@@ -517,7 +505,7 @@ def test_too_many_connections_of_one_address(store, monkeypatch):
     for behind_proxy, answers in ((False, 0), (True, 1)):
         rate = RateLimit(1, 1_000, lambda: 0.0)
         with (
-            running(WitnessServer(store, LOGS, "127.0.0.1", 0, rate, behind_proxy=behind_proxy)) as server,
+            serving(WitnessServer(store, LOGS, "127.0.0.1", 0, rate, behind_proxy=behind_proxy)) as server,
             socket.create_connection(server.server_address[:2], timeout=20) as first,
         ):
             first.sendall(b"GET / HTTP/1.1\r\n\r\n")
@@ -528,7 +516,7 @@ def test_too_many_connections_of_one_address(store, monkeypatch):
 def test_connections_are_given_back(store, monkeypatch):
     """Each connection that has ended makes room for the next."""
     monkeypatch.setattr(limits, "WITNESS_CONNECTIONS_COUNT", 2)
-    with running(WitnessServer(store, LOGS, "127.0.0.1", 0, RateLimit(1, 1_000, lambda: 0.0))) as server:
+    with serving(WitnessServer(store, LOGS, "127.0.0.1", 0, RateLimit(1, 1_000, lambda: 0.0))) as server:
         for _ in range(9):
             assert raw(server, b"GET / HTTP/1.1\r\n\r\n")
             wait_until(lambda: server._open.total() == 0)
@@ -588,7 +576,7 @@ def published(folder: Path):
         def log_message(self, *_):
             pass
 
-    with running(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
         yield f"http://127.0.0.1:{server.server_address[1]}", posted
 
 
