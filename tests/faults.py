@@ -74,6 +74,7 @@ class FaultProxy:
     def __init__(self, url: str, choose: Choose = lambda method, path, number: None) -> None:
         self._port, self.choose = urlsplit(url).port, choose
         self.requests: list[tuple[str, str]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def __enter__(self) -> Self:
         self._loop = asyncio.new_event_loop()
@@ -87,10 +88,9 @@ class FaultProxy:
     def __exit__(self, *error: object) -> None:
         async def stop() -> None:
             self._server.close()
-            tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-            for task in tasks:
+            for task in self._tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
         asyncio.run_coroutine_threadsafe(stop(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -98,6 +98,10 @@ class FaultProxy:
         self._loop.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # asyncio holds a task that waits for the server only as long as the client is there.
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
         upstream: list[asyncio.StreamWriter] = []
         try:
             server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._port)
@@ -109,6 +113,7 @@ class FaultProxy:
         finally:
             for one in (writer, *upstream):
                 one.transport.abort()
+            self._tasks.discard(task)
 
     async def _pass_on(
         self,

@@ -89,9 +89,13 @@ class Server:
     def environment(self) -> dict[str, str]:
         return {"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key}
 
-    def keys(self, bucket: str = BUCKET, prefix: str = "") -> dict[str, bytes]:
-        """Every object in a bucket with its bytes."""
-        store = S3Store(
+    def target(self, prefix: str, more: str = "", bucket: str = BUCKET) -> str:
+        """The lines of terbit.toml for a target `bucket` beneath `prefix`."""
+        place = f'bucket = "{bucket}"\nendpoint = "{self.url}"\nprefix = "{prefix}"'
+        return f"[targets.bucket]\n{place}\n{more}\n"
+
+    def store(self, bucket: str = BUCKET) -> S3Store:
+        return S3Store(
             bucket,
             endpoint=self.url,
             region="us-east-1",
@@ -100,6 +104,10 @@ class Server:
             virtual_hosted_style_request=False,
             client_options={"allow_http": True},
         )
+
+    def keys(self, bucket: str = BUCKET, prefix: str = "") -> dict[str, bytes]:
+        """Every object in a bucket with its bytes."""
+        store = self.store(bucket)
         names = [entry["path"] for page in obstore.list(store, prefix or None) for entry in page]
         with ThreadPoolExecutor(16) as threads:
             return dict(

@@ -21,23 +21,16 @@ from builder.recap import COVER, SIGNATURE, Attestation, Cover, package_files, r
 from builder.results import Views, encode_view
 from builder.rows import load_rows
 from builder.tally import tally
-from tests.builder.elections import SMALL_TOML, define, line, make_cuts, make_package
+from tests.builder.elections import SMALL_AREAS, SMALL_TOML, define, line, make_cuts, make_package
 from tests.officials import Official
 from verifier.files import named_packages
 from verifier.formats.allowed_signers import AllowedSigners
 from verifier.officials import check_signature, namespace
 
 # 119 begins like 11 and lies beneath 12; 777 begins like nothing and lies beneath 11.
-AREAS = """\
-code,parent,level,name,kind,stations
-0,,negara,Negeri,domestic,
-1,0,provinsi,Satu,domestic,
-11,1,kabupaten,Sebelas,domestic,
-111,11,desa,Seratus,domestic,3
-777,11,desa,Tujuh,domestic,3
-12,1,kabupaten,Dua Belas,domestic,
-119,12,desa,Sembilan,domestic,3
-"""
+AREAS = SMALL_AREAS.replace('112,11,desa,"Dua, Belas"', "777,11,desa,Tujuh").replace(
+    "121,12,desa,Tujuh", "119,12,desa,Sembilan"
+)
 ELECTION = define(SMALL_TOML, AREAS.encode())
 SPACE = namespace(ELECTION.election.id)
 NOW = datetime(2029, 2, 15, 12, tzinfo=UTC)

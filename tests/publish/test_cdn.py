@@ -50,11 +50,7 @@ PAGE, DATA = "ppwp/1101/1101.html", "ppwp/1101/1101.json"
 BUCKET_CONFIG = """workers = 1
 [targets.public]
 folder = "public"
-[targets.bucket]
-bucket = "{bucket}"
-endpoint = "{endpoint}"
-prefix = "{prefix}"
-urls = ["http://{host}/{prefix}"]
+{target}urls = ["http://{host}/{prefix}"]
 [targets.bucket.purge]
 kind = "{kind}"
 servers = ["{server}"]
@@ -69,9 +65,7 @@ urls = ["https://{host}/"]
 
 
 @pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in Server("").environment().items():
-        monkeypatch.setenv(name, value)
+def environment(credentials: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publish.cdn.send, "FIRST_WAIT", 0.001)
 
 
@@ -101,9 +95,7 @@ def nginx_cdn(origin: Cdn, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def bucket_workspace(directory: Path, storage: Server, cdn: Cdn, kind: str, prefix: str = "") -> Path:
-    config = BUCKET_CONFIG.format(
-        bucket=BUCKET, endpoint=storage.url, prefix=prefix, host=HOST, kind=kind, server=cdn.url
-    )
+    config = BUCKET_CONFIG.format(target=storage.target(prefix), prefix=prefix, host=HOST, kind=kind, server=cdn.url)
     made = make_workspace(directory, config)
     secret(made / "purge.key", PURGE_KEY)
     deliver(made)

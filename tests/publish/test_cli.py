@@ -10,7 +10,7 @@ import pytest
 
 import builder
 from tests.election import correction, package, row, write_package
-from tests.publish.workspace import deliver, make_workspace, publish, tree
+from tests.publish.workspace import copy_tree, deliver, make_workspace, publish, tree
 
 
 def terbit(*words: object) -> subprocess.CompletedProcess[str]:
@@ -128,11 +128,9 @@ def test_demo_again_where_we_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert (tmp_path / "public" / "contoh-2029" / "latest.json").exists()
 
 
-def test_no_permission_to_write(tmp_path: Path) -> None:
+def test_no_permission_to_write(first_release: Path, tmp_path: Path) -> None:
     """A folder that cannot be written ends in one line that names it, not in a traceback, and what is public stays."""
-    workspace = make_workspace(tmp_path)
-    deliver(workspace)
-    publish(workspace)
+    workspace = copy_tree(first_release, tmp_path / "workspace")
     before = tree(workspace / "public")
     deliver(workspace, {"new": correction()})
     shutil.rmtree(workspace / "build")

@@ -23,7 +23,7 @@ from publish.workspace import Workspace
 from tests.publish.test_translog import ask_for, witness
 from tests.publish.workspace import deliver, make_workspace, publish
 from tests.servers import QuietHandler, serving, url_of
-from tests.storage import BUCKET, Server, rclone, seaweedfs
+from tests.storage import BUCKET, rclone, seaweedfs
 from verifier.formats.checkpoint import Checkpoint, SignedCheckpoint
 from verifier.formats.note import sign
 from verifier.headers import headers_for
@@ -233,12 +233,6 @@ def test_a_passphrase_is_tried_and_never_told(made: Path, tmp_path: Path) -> Non
     code, findings = doctor(made, "--offline", "--passphrase-file", str(passphrase))
     assert code == 1
     assert not any(secret in json.dumps(findings) for secret in ("rahasia", "salah-sekali"))
-
-
-@pytest.fixture
-def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in Server("").environment().items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.mark.usefixtures("credentials")

@@ -29,42 +29,28 @@ from publish.targets import TIMESTAMP
 from publish.workspace import Workspace
 from tests.election import NIGHT, correction, minutes
 from tests.faults import Drip, FaultProxy, Status
-from tests.publish.workspace import deliver, make_workspace, publish
+from tests.publish.workspace import copy_tree, deliver, make_workspace, publish
 from tests.servers import QuietHandler, serving, url_of
 from tests.storage import BUCKET, Server, seaweedfs
 
-BUCKET_CONFIG = """workers = 1
-[targets.bucket]
-bucket = "{bucket}"
-endpoint = "{url}"
-prefix = "{prefix}"
-{more}
-"""
-
-
-@pytest.fixture(scope="module")
-def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with seaweedfs(tmp_path_factory.mktemp("weed") / "weed") as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in Server("").environment().items():
-        monkeypatch.setenv(name, value)
+pytestmark = pytest.mark.usefixtures("credentials")
 
 
 class Place:
     """A workspace with one published target, which a stranger can write to."""
 
-    def __init__(self, directory: Path, server: Server | None, name: str, more: str = "") -> None:
+    def __init__(
+        self, directory: Path, server: Server | None, name: str, more: str = "", first_release: Path | None = None
+    ) -> None:
+        """`first_release`: where such a workspace is found already made."""
         self.server, self.name = server, name
         self.client: Any = server.client() if server else None
-        if server:
-            config = BUCKET_CONFIG.format(bucket=BUCKET, url=server.url, prefix=f"{name}/", more=more)
-        else:
-            config = f"workers = 1\n{more}"
-        self.directory = make_workspace(directory / name, config)
+        self.directory = directory / name
+        if first_release:
+            copy_tree(first_release, self.directory)
+            return
+        config = server.target(f"{name}/", more) if server else more
+        make_workspace(self.directory, f"workers = 1\n{config}")
         deliver(self.directory)
         publish(self.directory)
 
@@ -75,8 +61,8 @@ class Place:
     def files(self) -> dict[str, bytes]:
         """All files, our marks and what was set aside left out."""
         if self.server:
-            every = self.server.keys().items()
-            found = {key.removeprefix(f"{self.name}/"): data for key, data in every if key.startswith(f"{self.name}/")}
+            every = self.server.keys(prefix=f"{self.name}/").items()
+            found = {key.removeprefix(f"{self.name}/"): data for key, data in every}
         else:
             found = {p.relative_to(self.root).as_posix(): p.read_bytes() for p in self.root.rglob("*") if p.is_file()}
         return {path: data for path, data in found.items() if ".terbit-" not in path and ".set-aside/" not in path}
@@ -95,6 +81,16 @@ class Place:
         else:
             (self.root / path).unlink()
 
+    def release_without_record(self, now: datetime) -> dict[str, bytes]:
+        """All files after a release of ours that the record does not know."""
+        record = self.directory / "build/targets" / ("bucket" if self.server else "public")
+        kept = {path: path.read_bytes() for path in record.glob("*.json")}
+        deliver(self.directory, {"one": correction()})
+        publish(self.directory, now)
+        for path, data in kept.items():
+            path.write_bytes(data)
+        return self.files()
+
     def guard(self, heal: bool = True) -> list[Finding]:
         return look(self.directory, heal)
 
@@ -103,11 +99,18 @@ def look(directory: Path, heal: bool = True, now: datetime = NIGHT) -> list[Find
     return Patrol(directory, heal, lambda: now, lambda finding: None, lambda text: None).once()
 
 
+@pytest.fixture
+def folder(first_release: Path, tmp_path: Path) -> Place:
+    return Place(tmp_path, None, "site", first_release=first_release)
+
+
 @pytest.fixture(params=["folder", "bucket"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    server = request.getfixturevalue("storage") if request.param == "bucket" else None
+    if request.param == "folder":
+        made: Place = request.getfixturevalue("folder")
+        return made
     name = "".join(c for c in request.node.name if c.isalnum())[-60:].lower()
-    return Place(tmp_path, server, name)
+    return Place(tmp_path, request.getfixturevalue("storage"), name)
 
 
 def first(files: Iterable[str], start: str, end: str) -> str:
@@ -142,25 +145,24 @@ def test_nothing_is_found_where_nothing_is_wrong(place: Place) -> None:
 
 
 @pytest.mark.parametrize("change", ["definition", "root"])
-def test_what_is_signed_and_not_yet_published_stays_out(tmp_path: Path, change: str) -> None:
+def test_what_is_signed_and_not_yet_published_stays_out(folder: Place, change: str) -> None:
     """Between signing and publishing nothing is found, what is harmed is put back as the public last saw it, and the next release is right at once."""
-    place = Place(tmp_path, None, "site")
-    right = place.files()
+    right = folder.files()
     if change == "definition":
-        path = place.directory / "content/election.toml"
+        path = folder.directory / "content/election.toml"
         path.write_text(path.read_text() + "# changed\n")
-        assert command(place.directory, "keys", "refresh").exit_code == 3
+        assert command(folder.directory, "keys", "refresh").exit_code == 3
     else:
-        assert command(place.directory, "keys", "rotate", "timestamp", "--no-passphrase").exit_code == 3
-    keys = [word for name in ("root-1", "root-2") for word in ("--key", f"{place.directory}/keys/offline/{name}.key")]
-    assert command(place.directory, "sign", "--yes", *keys).exit_code == 0
-    assert place.guard() == []
-    place.delete("uji/trust/election.toml")
-    assert [finding.path for finding in place.guard()] == ["trust/election.toml"]
-    assert place.files() == right
-    publish(place.directory, NIGHT + minutes(5))
-    assert place.files() != right
-    assert place.guard() == []
+        assert command(folder.directory, "keys", "rotate", "timestamp", "--no-passphrase").exit_code == 3
+    keys = [word for name in ("root-1", "root-2") for word in ("--key", f"{folder.directory}/keys/offline/{name}.key")]
+    assert command(folder.directory, "sign", "--yes", *keys).exit_code == 0
+    assert folder.guard() == []
+    folder.delete("uji/trust/election.toml")
+    assert [finding.path for finding in folder.guard()] == ["trust/election.toml"]
+    assert folder.files() == right
+    publish(folder.directory, NIGHT + minutes(5))
+    assert folder.files() != right
+    assert folder.guard() == []
 
 
 def test_whatever_was_changed_or_deleted_is_put_back(place: Place) -> None:
@@ -238,13 +240,7 @@ def test_a_younger_timestamp_is_somebody_elses_release(place: Place) -> None:
     """A younger timestamp with our signature, which our record does not know, stops the mending of all that changes with a release."""
     publish(place.directory, NIGHT + minutes(5))
     new = place.files()
-    record = place.directory / "build/targets" / ("bucket" if place.server else "public")
-    kept = {path: path.read_bytes() for path in record.glob("*.json")}
-    deliver(place.directory, {"one": correction()})
-    publish(place.directory, NIGHT + minutes(10))
-    newest = place.files()
-    for path, data in kept.items():
-        path.write_bytes(data)
+    newest = place.release_without_record(NIGHT + minutes(10))
     findings = place.guard()
     assert [finding.what for finding in findings] == ["unfinished"]
     assert exit_code(findings) == 1
@@ -298,14 +294,13 @@ def test_wrong_bytes_are_told_before_wrong_headers(place: Place) -> None:
     }
 
 
-def test_a_lost_build_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+def test_a_lost_build_folder_is_made_for_its_owner_alone(folder: Place) -> None:
     """A guard that finds build/ gone makes it closed to others, and names both ways on."""
-    place = Place(tmp_path, None, "site")
-    shutil.rmtree(place.directory / "build")
-    (finding,) = place.guard()
+    shutil.rmtree(folder.directory / "build")
+    (finding,) = folder.guard()
     assert finding.what == "unfinished"
     assert finding.detail.endswith("run: terbit reconcile public, or terbit publish")
-    assert (place.directory / "build").stat().st_mode & 0o777 == 0o700
+    assert (folder.directory / "build").stat().st_mode & 0o777 == 0o700
 
 
 def test_a_poisoned_name_is_removed_before_its_release(storage: Server, tmp_path: Path) -> None:
@@ -454,7 +449,7 @@ def test_a_guard_beside_publishers_mixes_nothing(storage: Server, tmp_path: Path
     assert {path: shown.get(path) for path in whole} == whole
 
 
-def test_the_drill(storage: Server, tmp_path: Path) -> None:
+def test_the_drill(tmp_path: Path) -> None:
     """Of an attacker's changes, deletions and additions all are found and put right, and a client never accepted a wrong byte."""
     with seaweedfs(tmp_path / "weed") as server:
         figures = drill(tmp_path / "site", server, 40, seconds=4, interval=0.1, pause=0.2)
@@ -550,11 +545,10 @@ def command(directory: Path, *words: str) -> Any:
     return CliRunner().invoke(terbit, [*words, "-C", str(directory)])
 
 
-def test_the_command_line(tmp_path: Path) -> None:
+def test_the_command_line(folder: Place) -> None:
     """`terbit guard --once --json` prints one object a finding and exits with 4; once all is put right, nothing and 0."""
-    place = Place(tmp_path, None, "site")
-    place.write("uji/latest.json", b"{}")
-    done = command(place.directory, "guard", "--once", "--json", "-q")
+    folder.write("uji/latest.json", b"{}")
+    done = command(folder.directory, "guard", "--once", "--json", "-q")
     assert done.exit_code == 4
     (told,) = map(json.loads, done.stdout.splitlines())
     assert (told["path"], told["what"], told["where"], told["done"].partition(";")[0]) == (
@@ -563,41 +557,39 @@ def test_the_command_line(tmp_path: Path) -> None:
         "public",
         "put back",
     )
-    assert command(place.directory, "guard", "--once", "-q").exit_code == 0
+    assert command(folder.directory, "guard", "--once", "-q").exit_code == 0
 
 
-def test_freeze_keeps_the_release_and_its_heartbeat(tmp_path: Path) -> None:
+def test_freeze_keeps_the_release_and_its_heartbeat(folder: Place) -> None:
     """Frozen, a run takes nothing in and renews the timestamp, and the public is told why; after the end everything goes its way."""
-    place = Place(tmp_path, None, "site")
-    frozen = place.directory / "frozen.toml"
+    frozen = folder.directory / "frozen.toml"
     frozen.write_text('since = "2026-11-03T12:00:00Z"\nreason = "diperiksa"\n')
-    deliver(place.directory, {"one": correction()})
-    before = place.files()
+    deliver(folder.directory, {"one": correction()})
+    before = folder.files()
     for content in ("", "# Tentang\n\nBerubah.\n"):
         if content:
-            (place.directory / "content/pages/id/tentang.md").write_text(content)
-        report, told = publish(place.directory, NIGHT + minutes(5))
+            (folder.directory / "content/pages/id/tentang.md").write_text(content)
+        report, told = publish(folder.directory, NIGHT + minutes(5))
         assert (report.accepted, told["release"], told["files"]) == ({}, 1, 0)
-    after = place.files()
+    after = folder.files()
     assert {path for path, data in after.items() if before.get(path) != data} == {"uji/latest.json", f"uji/{TIMESTAMP}"}
     assert json.loads(after["uji/latest.json"])["frozen"]["reason"] == "diperiksa"
-    assert (place.directory / "inbox/one").is_dir()
-    assert place.guard() == []
+    assert (folder.directory / "inbox/one").is_dir()
+    assert folder.guard() == []
     frozen.unlink()
-    assert publish(place.directory, NIGHT + minutes(10))[1]["release"] == 2
-    assert "frozen" not in json.loads(place.files()["uji/latest.json"])
+    assert publish(folder.directory, NIGHT + minutes(10))[1]["release"] == 2
+    assert "frozen" not in json.loads(folder.files()["uji/latest.json"])
 
 
-def test_freeze_on_the_command_line(tmp_path: Path) -> None:
+def test_freeze_on_the_command_line(folder: Place) -> None:
     """`terbit freeze` tells the public at once, a second one is refused, and so is an end of what is not frozen."""
-    place = Place(tmp_path, None, "site")
-    hint = place.root / "uji/latest.json"
-    assert command(place.directory, "freeze", "--reason", 'kab. 3172 "diperiksa"').exit_code == 0
+    hint = folder.root / "uji/latest.json"
+    assert command(folder.directory, "freeze", "--reason", 'kab. 3172 "diperiksa"').exit_code == 0
     assert json.loads(hint.read_bytes())["frozen"]["reason"] == 'kab. 3172 "diperiksa"'
-    assert isinstance(command(place.directory, "freeze").exception, PublishError)
-    assert command(place.directory, "freeze", "--end").exit_code == 0
+    assert isinstance(command(folder.directory, "freeze").exception, PublishError)
+    assert command(folder.directory, "freeze", "--end").exit_code == 0
     assert "frozen" not in json.loads(hint.read_bytes())
-    assert isinstance(command(place.directory, "freeze", "--end").exception, PublishError)
+    assert isinstance(command(folder.directory, "freeze", "--end").exception, PublishError)
 
 
 def test_freeze_says_first_that_it_is_frozen(tmp_path: Path) -> None:
@@ -623,11 +615,10 @@ def test_freeze_says_first_that_it_is_frozen(tmp_path: Path) -> None:
     assert (place.directory / "frozen.toml").exists()
 
 
-def test_heartbeat_renews_the_timestamp_alone(tmp_path: Path) -> None:
+def test_heartbeat_renews_the_timestamp_alone(folder: Place) -> None:
     """`terbit heartbeat` takes nothing in, and only timestamp and hint change."""
-    place = Place(tmp_path, None, "site")
-    deliver(place.directory, {"one": correction()})
-    before = place.files()
-    assert command(place.directory, "heartbeat", "--json").exit_code == 0
-    changed = {path for path, data in place.files().items() if before.get(path) != data}
+    deliver(folder.directory, {"one": correction()})
+    before = folder.files()
+    assert command(folder.directory, "heartbeat", "--json").exit_code == 0
+    changed = {path for path, data in folder.files().items() if before.get(path) != data}
     assert changed == {"uji/latest.json", f"uji/{TIMESTAMP}"}

@@ -23,21 +23,17 @@ from publish.targets.bucket import Patience
 from publish.workspace import Workspace
 from tests.election import NIGHT, correction, minutes
 from tests.faults import FaultProxy, Status
-from tests.publish.test_guard import Place, credentials, storage
+from tests.publish.test_guard import Place, folder
 from tests.publish.workspace import deliver, publish
 from tests.storage import BUCKET, Server, moto
 from verifier.formats import canonical_json
 from verifier.headers import cache_control, content_type
 
-__all__ = ["credentials", "storage"]
+__all__ = ["folder"]
 
+pytestmark = pytest.mark.usefixtures("credentials")
 EVIL = b"<h1>Menang 99%</h1>"
 EVIL_SHA256 = hashlib.sha256(EVIL).hexdigest()
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Place:
-    return Place(tmp_path, None, "site")
 
 
 def forged(place: Place, key_of: str, version: int, snapshot: str | None = None) -> bytes:
@@ -72,13 +68,7 @@ def test_a_stolen_key_does_not_stop_the_mending(folder: Place, key_of: str, ahea
 
 def test_strange_files_go_even_beside_a_younger_release(folder: Place) -> None:
     """While a younger release of ours stands there its own files are left alone, and a stranger's are removed."""
-    record = folder.directory / "build/targets/public"
-    kept = {path: path.read_bytes() for path in record.glob("*.json")}
-    deliver(folder.directory, {"one": correction()})
-    publish(folder.directory, NIGHT + minutes(5))
-    newest = folder.files()
-    for path, data in kept.items():
-        path.write_bytes(data)
+    newest = folder.release_without_record(NIGHT + minutes(5))
     folder.write("uji/evil.html", EVIL)
     assert {(finding.path, finding.what) for finding in folder.guard()} == {
         ("evil.html", "added"),

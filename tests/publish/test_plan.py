@@ -30,7 +30,7 @@ from publish.workspace import Workspace
 from tests.election import AREAS, correction, package, row, write_definition
 from tests.faults import FaultProxy
 from tests.publish.workspace import deliver, make_workspace, tree
-from tests.storage import BUCKET, seaweedfs
+from tests.storage import Server
 from verifier.cli.main import main as terbit_verify
 
 ELSEWHERE_EDITED = "# Tentang\n\nLain.\n"
@@ -442,14 +442,11 @@ def test_removed_content_page(workspace: Path) -> None:
     assert (public / "tentang.html").read_bytes() == (public / "gone.html").read_bytes()
 
 
-def test_requests_of_a_plan_are_those_of_the_push(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("credentials")
+def test_requests_of_a_plan_are_those_of_the_push(storage: Server, tmp_path: Path) -> None:
     """A bucket gets as many requests as the plan of a release named, for a first release and for a correction; their price is in the plan."""
-    with seaweedfs(tmp_path / "weed") as server, FaultProxy(server.url) as proxy:
-        for name, value in server.environment().items():
-            monkeypatch.setenv(name, value)
-        bucket = (
-            f'[targets.bucket]\nbucket = "{BUCKET}"\nendpoint = "{proxy.url}"\nprices = {{ per_1000_puts = 1.0 }}\n'
-        )
+    with FaultProxy(storage.url) as proxy:
+        bucket = Server(proxy.url).target("planned/", "prices = { per_1000_puts = 1.0 }")
         made = make_workspace(tmp_path / "hasil", f"workers = 1\n{bucket}")
         deliver(made)
         for again in (False, True):

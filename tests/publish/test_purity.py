@@ -20,7 +20,7 @@ from publish.release import packs
 from publish.release.flow import Flow
 from publish.workspace import Workspace
 from tests.election import NIGHT, correction, minutes, package, row
-from tests.publish.workspace import copy_tree, deliver, make_workspace, publish, tree
+from tests.publish.workspace import copy_tree, deliver, publish, tree
 
 # Signed by the clock, not by the inputs.
 CLOCK = ("timestamp.json", "latest.json")
@@ -112,11 +112,9 @@ def test_packs_from_several_processes(copy: Path, monkeypatch: pytest.MonkeyPatc
         assert set(again) == listed
 
 
-def test_only_what_changed(tmp_path: Path) -> None:
+def test_only_what_changed(first_release: Path, tmp_path: Path) -> None:
     """A corrected station changes its village and the areas above, what shows or holds these, the front page, the feeds, and nothing else."""
-    workspace = make_workspace(tmp_path)
-    deliver(workspace)
-    publish(workspace)
+    workspace = copy_tree(first_release, tmp_path / "workspace")
     before = tree(workspace / "public")
     deliver(workspace, {"correction": correction()})
     publish(workspace, NIGHT + minutes(5))

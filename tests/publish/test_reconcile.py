@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +15,9 @@ from publish.workspace import Workspace
 from tests.election import NIGHT, correction, minutes
 from tests.faults import FaultProxy
 from tests.publish.workspace import copy_tree, deliver, make_workspace, publish, tree
-from tests.storage import BUCKET, Server, seaweedfs
+from tests.storage import BUCKET, Server
 
-CONFIG = 'workers = 1\n[targets.bucket]\nbucket = "{bucket}"\nendpoint = "{url}"\nprefix = "{name}/"\n'
-
-
-@pytest.fixture(scope="module")
-def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with seaweedfs(tmp_path_factory.mktemp("weed") / "weed") as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in Server("").environment().items():
-        monkeypatch.setenv(name, value)
+pytestmark = pytest.mark.usefixtures("credentials")
 
 
 @pytest.fixture
@@ -64,7 +51,7 @@ def test_a_lost_record_is_the_same_again(made: Path) -> None:
 def test_a_bucket_costs_only_what_changed_again(storage: Server, tmp_path: Path) -> None:
     """After reconciling a bucket, the next run with nothing new asks three requests, as if the record had never been lost."""
     with FaultProxy(storage.url) as proxy:
-        made = make_workspace(tmp_path, CONFIG.format(bucket=BUCKET, url=proxy.url, name="lost"))
+        made = make_workspace(tmp_path, f"workers = 1\n{Server(proxy.url).target('lost/')}")
         deliver(made)
         publish(made)
         before = record_of(made, "bucket")
@@ -78,10 +65,10 @@ def test_a_bucket_costs_only_what_changed_again(storage: Server, tmp_path: Path)
 
 def test_what_was_changed_by_hand_is_put_right(storage: Server, tmp_path: Path) -> None:
     """A page that was edited, an object that was deleted and metadata that was overwritten in a bucket are right again, the record too."""
-    made = make_workspace(tmp_path, CONFIG.format(bucket=BUCKET, url=storage.url, name="hand"))
+    made = make_workspace(tmp_path, f"workers = 1\n{storage.target('hand/')}")
     deliver(made)
     publish(made)
-    held = {key: data for key, data in storage.keys().items() if key.startswith("hand/uji/")}
+    held = storage.keys(prefix="hand/uji/")
     client = storage.client()
     role = next(key for key in held if key.endswith(".ppwp-1101.json"))
     gone = next(key for key in held if "/targets/" in key and key.endswith(".html"))
@@ -93,7 +80,7 @@ def test_what_was_changed_by_hand_is_put_right(storage: Server, tmp_path: Path) 
     assert {one["path"] for one in told[0]["found"]} == {
         "index.html", role.removeprefix("hand/uji/"), gone.removeprefix("hand/uji/"),
     }  # fmt: skip
-    after = storage.keys()
+    after = storage.keys(prefix="hand/uji/")
     assert {key: after[key] for key in held} == held
 
 
@@ -148,7 +135,7 @@ def test_an_empty_target_keeps_its_record(made: Path) -> None:
 @pytest.mark.parametrize("wrong", ["bucket", "prefix"])
 def test_a_wrong_place_costs_no_record(storage: Server, tmp_path: Path, wrong: str) -> None:
     """A bucket that is not there, or another prefix, is told with exit code 1; with the right one again nothing has to be learnt anew."""
-    config = CONFIG.format(bucket=BUCKET, url=storage.url, name=f"place-{wrong}")
+    config = f"workers = 1\n{storage.target(f'place-{wrong}/')}"
     made = make_workspace(tmp_path, config)
     deliver(made)
     publish(made)

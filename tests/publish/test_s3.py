@@ -20,23 +20,10 @@ from publish.workspace import Workspace
 from tests.election import NIGHT, correction, minutes
 from tests.faults import FaultProxy
 from tests.publish.workspace import deliver, make_workspace, publish
-from tests.storage import BUCKET, Server, rclone, seaweedfs
+from tests.storage import BUCKET, Server, rclone
 
-CONFIG = """workers = 1
-[targets.public]
-folder = "public"
-[targets.bucket]
-bucket = "{bucket}"
-endpoint = "{url}"
-prefix = "{prefix}"
-{more}
-"""
-
-
-@pytest.fixture(scope="module")
-def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with seaweedfs(tmp_path_factory.mktemp("weed") / "weed") as server:
-        yield server
+FOLDER = 'workers = 1\n[targets.public]\nfolder = "public"\n'
+pytestmark = pytest.mark.usefixtures("credentials")
 
 
 @pytest.fixture(scope="module")
@@ -46,15 +33,9 @@ def simple(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture(autouse=True)
-def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in Server("").environment().items():
-        monkeypatch.setenv(name, value)
-
-
 def workspace(directory: Path, server: Server, name: str, more: str = "") -> Path:
     """A workspace that publishes into its own part of the bucket, and into a folder."""
-    made = make_workspace(directory / name, CONFIG.format(bucket=BUCKET, url=server.url, prefix=f"{name}/", more=more))
+    made = make_workspace(directory / name, f"{FOLDER}{server.target(f'{name}/', more)}")
     deliver(made)
     return made
 
@@ -63,8 +44,8 @@ def shown(server: Server, name: str) -> dict[str, bytes]:
     """What the bucket holds of one test's part, without our own marks."""
     return {
         key.removeprefix(f"{name}/"): data
-        for key, data in server.keys().items()
-        if key.startswith(f"{name}/") and "/.terbit-" not in key
+        for key, data in server.keys(prefix=f"{name}/").items()
+        if "/.terbit-" not in key
     }
 
 
@@ -91,12 +72,12 @@ def test_a_bucket_holds_what_a_folder_holds(storage: Server, tmp_path: Path) -> 
 
 def test_headers_of_objects_and_aliases(storage: Server, tmp_path: Path) -> None:
     """Objects are immutable to caches, pointers short-lived; aliases survive a dead origin, and are compressed where asked for."""
-    made = workspace(tmp_path, storage, "headers", "compress_aliases = true")
+    made = workspace(tmp_path, storage, "served", "compress_aliases = true")
     publish(made)
     client = storage.client()
 
     def head(path: str) -> dict[str, Any]:
-        answer = client.get_object(Bucket=BUCKET, Key=f"headers/uji/{path}")
+        answer = client.get_object(Bucket=BUCKET, Key=f"served/uji/{path}")
         return {**answer, "Body": answer["Body"].read()}
 
     page, pointer = head("ppwp/1101/1101.html"), head(TIMESTAMP)
@@ -213,7 +194,7 @@ def test_one_target_that_is_down_does_not_stop_the_other(
 ) -> None:
     """The folder gets its release while the bucket is down; the next run brings the bucket up to date."""
     monkeypatch.setattr("publish.targets.bucket.PATIENCE", Patience(retries=1))
-    made = workspace(tmp_path, storage, "down")
+    made = workspace(tmp_path, storage, "away")
     text = (made / "terbit.toml").read_text()
     (made / "terbit.toml").write_text(text.replace(storage.url, "http://127.0.0.1:9"))
     with pytest.raises(TargetError, match="bucket"):
@@ -221,7 +202,7 @@ def test_one_target_that_is_down_does_not_stop_the_other(
     deliver(made, {"one": correction()})
     (made / "terbit.toml").write_text(text)
     publish(made, NIGHT + minutes(5))
-    held, local = shown(storage, "down"), folder(made)
+    held, local = shown(storage, "away"), folder(made)
     # The bucket never held what only the first release had.
     assert {path: local[path] for path in held} == held
     assert held["uji/metadata/timestamp.json"] == local["uji/metadata/timestamp.json"]
@@ -263,10 +244,9 @@ def test_a_failure_is_told_in_one_short_line(
     """The line names target, host and innermost cause once, in none of the library's words; a missing bucket is not taken for an empty one."""
     monkeypatch.setattr("publish.targets.bucket.PATIENCE", Patience(retries=1, first_wait=0.01, longest_wait=0.02))
     monkeypatch.setenv(name, value)  # of no consequence for what is no variable
-    settings = {"bucket": BUCKET, "url": storage.url, "prefix": "short/", "more": "", name: value}
-    made = make_workspace(
-        tmp_path / "made", CONFIG.format(**settings).replace('[targets.public]\nfolder = "public"\n', "")
-    )
+    server = Server(value) if name == "url" else storage
+    target = server.target("short/", bucket=value if name == "bucket" else BUCKET)
+    made = make_workspace(tmp_path / "made", f"workers = 1\n{target}")
     deliver(made)
     with pytest.raises(TargetError) as caught:
         publish(made)

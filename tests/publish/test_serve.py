@@ -174,36 +174,31 @@ def test_changed(tmp_path: Path) -> None:
         assert ask(server, "/a.html", If_None_Match=etag)[2] == b"two"
 
 
+SERVED = {
+    (ALIAS, "text/html; charset=utf-8", False): ["index.html", "contoh/ppwp/0.html", "contoh/data/ppwp/0.html"],
+    (ALIAS, "application/json", True): ["contoh/ppwp/0.json", "contoh/embed/ppwp/0.json"],
+    (ALIAS, "text/plain; charset=utf-8", True): ["contoh/ppwp/0.json.minisig", "contoh/keys/minisign.pub"],
+    (ALIAS, "text/css; charset=utf-8", False): ["contoh/assets/terbit.css"],
+    (CHECKER, "text/javascript; charset=utf-8", False): ["contoh/sw.js"],
+    (ALIAS, "text/javascript; charset=utf-8", False): ["contoh/assets/terbit.js"],
+    (IMMUTABLE, "text/html; charset=utf-8", True): [f"contoh/targets/ppwp/{SHA}.0.html"],
+    (IMMUTABLE, "text/plain; charset=utf-8", True): [f"contoh/targets/ppwp/{SHA}.0.json.minisig", f"contoh/packages/{SHA}/recap.toml"],
+    (POINTER, "application/json", True): ["contoh/metadata/timestamp.json", "contoh/latest.json"],
+    (IMMUTABLE, "application/json", True): ["contoh/metadata/12.snapshot.json", "contoh/metadata/12.ppwp-1101.json"],
+    (POINTER, "text/plain; charset=utf-8", True): ["contoh/log/checkpoint"],
+    (IMMUTABLE, "application/octet-stream", True): ["contoh/log/tile/0/000"],
+    (IMMUTABLE, "text/csv; charset=utf-8", True): [f"contoh/packages/{SHA}/rows.csv"],
+    (ALIAS, "application/octet-stream", True): ["contoh/unknown.bin"],
+    (ALIAS, "application/gzip", True): ["contoh/data/ppwp/0.areas.csv.gz"],
+    (ALIAS, "application/vnd.apache.parquet", True): ["contoh/data/ppwp/0.areas.parquet"],
+    (ALIAS, "application/ld+json", True): ["contoh/data/ppwp/0.dataset.jsonld"],
+    (ALIAS, "application/atom+xml", True): ["contoh/feeds/releases.atom"],
+    (ALIAS, "application/xml", True): ["contoh/sitemap.xml"],
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    ("path", "cache", "kind", "data"),
-    [
-        ("index.html", ALIAS, "text/html; charset=utf-8", False),
-        ("contoh/ppwp/0.html", ALIAS, "text/html; charset=utf-8", False),
-        ("contoh/ppwp/0.json", ALIAS, "application/json", True),
-        ("contoh/ppwp/0.json.minisig", ALIAS, "text/plain; charset=utf-8", True),
-        ("contoh/assets/terbit.css", ALIAS, "text/css; charset=utf-8", False),
-        ("contoh/sw.js", CHECKER, "text/javascript; charset=utf-8", False),
-        ("contoh/assets/terbit.js", ALIAS, "text/javascript; charset=utf-8", False),
-        (f"contoh/targets/ppwp/{SHA}.0.html", IMMUTABLE, "text/html; charset=utf-8", True),
-        (f"contoh/targets/ppwp/{SHA}.0.json.minisig", IMMUTABLE, "text/plain; charset=utf-8", True),
-        ("contoh/metadata/timestamp.json", POINTER, "application/json", True),
-        ("contoh/metadata/12.snapshot.json", IMMUTABLE, "application/json", True),
-        ("contoh/metadata/12.ppwp-1101.json", IMMUTABLE, "application/json", True),
-        ("contoh/latest.json", POINTER, "application/json", True),
-        ("contoh/log/checkpoint", POINTER, "text/plain; charset=utf-8", True),
-        ("contoh/log/tile/0/000", IMMUTABLE, "application/octet-stream", True),
-        (f"contoh/packages/{SHA}/recap.toml", IMMUTABLE, "text/plain; charset=utf-8", True),
-        (f"contoh/packages/{SHA}/rows.csv", IMMUTABLE, "text/csv; charset=utf-8", True),
-        ("contoh/keys/minisign.pub", ALIAS, "text/plain; charset=utf-8", True),
-        ("contoh/unknown.bin", ALIAS, "application/octet-stream", True),
-        ("contoh/data/ppwp/0.areas.csv.gz", ALIAS, "application/gzip", True),
-        ("contoh/data/ppwp/0.areas.parquet", ALIAS, "application/vnd.apache.parquet", True),
-        ("contoh/data/ppwp/0.dataset.jsonld", ALIAS, "application/ld+json", True),
-        ("contoh/data/ppwp/0.html", ALIAS, "text/html; charset=utf-8", False),
-        ("contoh/embed/ppwp/0.json", ALIAS, "application/json", True),
-        ("contoh/feeds/releases.atom", ALIAS, "application/atom+xml", True),
-        ("contoh/sitemap.xml", ALIAS, "application/xml", True),
-    ],
+    ("path", "cache", "kind", "data"), [(path, *served) for served, paths in SERVED.items() for path in paths]
 )
 def test_headers_by_path(path: str, cache: str, kind: str, data: bool) -> None:
     """Names with a hash or version never change; pointers and aliases soon may; only data is for other sites."""

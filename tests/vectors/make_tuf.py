@@ -6,7 +6,7 @@ Run it as `python -m tests.vectors.make_tuf`; the same bytes come out each time.
 import base64
 import copy
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Metadata, Signed
 
+from tests.verifier.attacks import Change, drop, flip, strangers_key, swap_objects, with_other_shards_key
 from tests.verifier.site_simulator import NOW, A, B, SiteSimulator, rotate, sha256
 
-Change = Callable[[SiteSimulator], None]
 READ = ("metadata/", "targets/")
 KEYS = [CryptoSigner(Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32)) for number in range(1, 30)]
 
@@ -43,21 +43,6 @@ def next_release(site: SiteSimulator) -> None:
     site.next_release()
 
 
-def flip(path: Callable[[SiteSimulator], str]) -> Change:
-    def change(site: SiteSimulator) -> None:
-        name = path(site)
-        data = bytearray(site.tree[name])
-        data[len(data) // 2] ^= 1
-        site.tree[name] = bytes(data)
-
-    return change
-
-
-def swap(site: SiteSimulator) -> None:
-    one, other = site.object_of(A), site.object_of(B)
-    site.tree[one], site.tree[other] = site.tree[other], site.tree[one]
-
-
 def mix(name: str) -> Change:
     """Release 1's metadata of one role under the name that it has in release 2."""
 
@@ -66,19 +51,6 @@ def mix(name: str) -> Change:
         site.tree[f"metadata/2.{name}.json"] = site.tree[f"metadata/1.{name}.json"]
 
     return change
-
-
-def strangers_key(role: str) -> Change:
-    def change(site: SiteSimulator) -> None:
-        site.signers[role] = CryptoSigner.generate_ed25519()
-        site.sign()
-
-    return change
-
-
-def shard_key(site: SiteSimulator) -> None:
-    site.signers["ppwp-12"] = site.keys["ppwp-11"]
-    site.sign()
 
 
 def two_signers(*, signed_by: int) -> Change:
@@ -142,10 +114,6 @@ def duplicate_key(site: SiteSimulator) -> None:
     site.tree["metadata/timestamp.json"] = data.replace(b'"signed":', b'"signed": {}, "signed":', 1)
 
 
-def drop(name: str) -> Change:
-    return lambda site: site.tree.pop(name)
-
-
 def drop_role(site: SiteSimulator) -> None:
     next_release(site)
     del site.snapshot.meta["ppwp-12.json"]
@@ -189,21 +157,21 @@ def cases() -> dict[str, list[dict]]:
         "flip-object": [step(flip(lambda site: site.object_of(A)), "verification")],
         "flip-snapshot": [step(flip(lambda _: "metadata/1.snapshot.json"), "verification")],
         "flip-role": [step(flip(lambda _: "metadata/1.ppwp-11.json"), "verification")],
-        "swap-villages": [step(swap, "verification")],
+        "swap-villages": [step(swap_objects, "verification")],
         "no-such-village": [step(nothing, "verification", target="ppwp/11/9999.json")],
         "rollback": [second, step(nothing, "verification", now=later)],
         "older-snapshot": [second, step(older_snapshot, "verification", now=later)],
         "freeze": [first, step(nothing, "stale", now=NOW + timedelta(minutes=31))],
         "mix-role": [step(mix("ppwp-11"), "verification", now=later)],
         "mix-snapshot": [step(mix("snapshot"), "verification", now=later)],
-        "role-missing": [step(drop("metadata/1.ppwp-11.json"), "verification")],
+        "role-missing": [step(drop(lambda _: "metadata/1.ppwp-11.json"), "verification")],
         "role-removed": [first, step(drop_role, "verification", now=later)],
-        "timestamp-missing": [step(drop("metadata/timestamp.json"), "fetch")],
+        "timestamp-missing": [step(drop(lambda _: "metadata/timestamp.json"), "fetch")],
         "endless-timestamp": [step(nothing, "verification", endless="metadata/timestamp.json")],
         "endless-role": [step(nothing, "verification", endless="metadata/1.ppwp-11.json")],
         "endless-object": [step(nothing, "verification", endless=SITE.object_of(A))],
         "threshold-not-met": [step(two_signers(signed_by=1), "verification")],
-        "key-of-another-shard": [step(shard_key, "verification", target=B)],
+        "key-of-another-shard": [step(with_other_shards_key, "verification", target=B)],
         "listed-by-another-shard": [step(listed_by_a_strange_shard, "verification")],
         "strangers-timestamp": [step(strangers_key("timestamp"), "verification")],
         "strangers-role": [step(strangers_key("ppwp-11"), "verification")],

@@ -24,11 +24,6 @@ def run(*arguments: object, env: dict[str, str] | None = None) -> Result:
 
 
 @pytest.fixture
-def site() -> SiteSimulator:
-    return SiteSimulator()
-
-
-@pytest.fixture
 def downloaded(site: SiteSimulator, tmp_path: Path) -> Path:
     """One results file with its signature, as a citizen downloads it."""
     file = tmp_path / "1101.json"

@@ -28,11 +28,6 @@ class Nowhere:
         return self.fetch(path, max_length), False
 
 
-@pytest.fixture
-def site() -> SiteSimulator:
-    return SiteSimulator()
-
-
 def client_of(site: SiteSimulator, state: Path, *, root: bool = True) -> Client:
     trusted = site.tree["metadata/1.root.json"] if root else None
     return Client(OverlayFetcher(site.tree, Nowhere()), state, site.now, trusted)

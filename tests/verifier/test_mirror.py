@@ -29,17 +29,6 @@ TIMESTAMP = "metadata/timestamp.json"
 
 
 @pytest.fixture
-def site() -> SiteSimulator:
-    return SiteSimulator()
-
-
-@pytest.fixture
-def upstream(site: SiteSimulator) -> Iterator[SiteServer]:
-    with serving(SiteServer(site.tree)) as server:
-        yield server
-
-
-@pytest.fixture
 def mirror(site: SiteSimulator, upstream: SiteServer, tmp_path: Path) -> Folder:
     """A mirror that has never been caught up."""
     return make(tmp_path / "mirror", site, upstream.url)

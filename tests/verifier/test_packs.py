@@ -2,13 +2,12 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.servers import serving
 from tests.verifier.site_simulator import ELECTION, NOW, A, B, SiteServer, SiteSimulator, sha256
 from tests.verifier.test_mirror import check_whole, make, run, tree
 from verifier import limits
@@ -40,17 +39,6 @@ def release(site: SiteSimulator, spoil: Callable[[dict[str, bytes]], bytes] = ar
     site.publish()
     del site.tree[PACK]  # a pack has no alias
     return changed
-
-
-@pytest.fixture
-def site() -> SiteSimulator:
-    return SiteSimulator()
-
-
-@pytest.fixture
-def upstream(site: SiteSimulator) -> Iterator[SiteServer]:
-    with serving(SiteServer(site.tree)) as server:
-        yield server
 
 
 @pytest.fixture

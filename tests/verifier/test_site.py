@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import TargetFile
 
 from tests.servers import serving
+from tests.verifier.attacks import Change, drop, flip, strangers_key, swap_objects, with_other_shards_key
 from tests.verifier.site_simulator import DELEGATIONS, NOW, A, B, SiteServer, SiteSimulator, rotate, sha256
 from verifier.cli.main import main
 from verifier.client import Client
@@ -21,11 +21,6 @@ from verifier.http_fetcher import HttpFetcher
 from verifier.site import SiteReport, check_site
 
 HOLDS, FAILED, STALE = 0, 4, 5
-
-
-@pytest.fixture
-def site() -> SiteSimulator:
-    return SiteSimulator()
 
 
 @pytest.fixture(params=["directory", "http"])
@@ -67,23 +62,9 @@ def test_an_honest_site_is_checked(site: SiteSimulator, place: Callable, tmp_pat
 class Attack:
     """What a stranger does to the published site, and the words that must stand in the verdict."""
 
-    change: Callable[[SiteSimulator], None]
+    change: Change
     words: str
     exit_code: int = FAILED
-
-
-def flip(path_of: Callable[[SiteSimulator], str]) -> Callable[[SiteSimulator], None]:
-    def change(site: SiteSimulator) -> None:
-        path = path_of(site)
-        data = bytearray(site.tree[path])
-        data[len(data) // 2] ^= 1
-        site.tree[path] = bytes(data)
-
-    return change
-
-
-def drop(path_of: Callable[[SiteSimulator], str]) -> Callable[[SiteSimulator], None]:
-    return lambda site: site.tree.pop(path_of(site)) and None
 
 
 def swap_villages(site: SiteSimulator) -> None:
@@ -91,29 +72,11 @@ def swap_villages(site: SiteSimulator) -> None:
         site.tree[A + suffix], site.tree[B + suffix] = site.tree[B + suffix], site.tree[A + suffix]
 
 
-def swap_objects(site: SiteSimulator) -> None:
-    first, second = site.object_of(A), site.object_of(B)
-    site.tree[first], site.tree[second] = site.tree[second], site.tree[first]
-
-
 def lengthen(site: SiteSimulator) -> None:
     site.tree[site.object_of(A)] += b" "
 
 
-def with_other_key(site: SiteSimulator) -> None:
-    site.signers["ppwp-12"] = site.keys["ppwp-11"]
-    site.publish()
-
-
-def with_strangers_key(role: str) -> Callable[[SiteSimulator], None]:
-    def change(site: SiteSimulator) -> None:
-        site.signers[role] = CryptoSigner.generate_ed25519()
-        site.publish()
-
-    return change
-
-
-def list_elsewhere(path: str, *, drop_original: bool = False) -> Callable[[SiteSimulator], None]:
+def list_elsewhere(path: str, *, drop_original: bool = False) -> Change:
     """The holder of shard 11's key lists a file that it may not speak for."""
 
     def change(site: SiteSimulator) -> None:
@@ -180,7 +143,7 @@ def mix_snapshot_and_timestamp(site: SiteSimulator) -> None:
     site.tree["metadata/2.snapshot.json"] = old
 
 
-def rewrite_metadata(old: bytes, new: bytes) -> Callable[[SiteSimulator], None]:
+def rewrite_metadata(old: bytes, new: bytes) -> Change:
     def change(site: SiteSimulator) -> None:
         data = site.tree["metadata/timestamp.json"]
         assert old in data
@@ -189,7 +152,7 @@ def rewrite_metadata(old: bytes, new: bytes) -> Callable[[SiteSimulator], None]:
     return change
 
 
-def forge_minisig(**changes: object) -> Callable[[SiteSimulator], None]:
+def forge_minisig(**changes: object) -> Change:
     def change(site: SiteSimulator) -> None:
         data = site.files["ppwp-11"][A]
         site.put_minisig(A, data, site.minisig(A, data, **changes))
@@ -197,7 +160,7 @@ def forge_minisig(**changes: object) -> Callable[[SiteSimulator], None]:
     return change
 
 
-def signed_json(**changes: object) -> Callable[[SiteSimulator], None]:
+def signed_json(**changes: object) -> Change:
     """Both signatures are right, but the JSON says something else than its place and its trusted comment."""
 
     def change(site: SiteSimulator) -> None:
@@ -207,7 +170,7 @@ def signed_json(**changes: object) -> Callable[[SiteSimulator], None]:
     return change
 
 
-def signed_bytes(data: bytes) -> Callable[[SiteSimulator], None]:
+def signed_bytes(data: bytes) -> Change:
     def change(site: SiteSimulator) -> None:
         site.files["ppwp-11"][A] = data
         site.publish()
@@ -239,11 +202,11 @@ ATTACKS = {
     "drop-minisig-alias": Attack(drop(lambda site: A + ".minisig"), f"{A}.minisig: missing"),
     "drop-shard-metadata": Attack(drop(lambda site: "metadata/1.ppwp-11.json"), "something was removed"),
     "drop-snapshot": Attack(drop(lambda site: "metadata/1.snapshot.json"), "something was removed"),
-    "shard-key-on-other-shard": Attack(with_other_key, "FAILED role ppwp-12: wrong or too few signatures"),
-    "strangers-key-on-shard": Attack(with_strangers_key("ppwp-11"), "FAILED role ppwp-11: wrong or too few"),
-    "strangers-key-on-timestamp": Attack(with_strangers_key("timestamp"), "wrong or too few signatures"),
-    "strangers-key-on-snapshot": Attack(with_strangers_key("snapshot"), "wrong or too few signatures"),
-    "strangers-key-on-targets": Attack(with_strangers_key("targets"), "wrong or too few signatures"),
+    "shard-key-on-other-shard": Attack(with_other_shards_key, "FAILED role ppwp-12: wrong or too few signatures"),
+    "strangers-key-on-shard": Attack(strangers_key("ppwp-11"), "FAILED role ppwp-11: wrong or too few"),
+    "strangers-key-on-timestamp": Attack(strangers_key("timestamp"), "wrong or too few signatures"),
+    "strangers-key-on-snapshot": Attack(strangers_key("snapshot"), "wrong or too few signatures"),
+    "strangers-key-on-targets": Attack(strangers_key("targets"), "wrong or too few signatures"),
     "list-other-shards-file": Attack(list_elsewhere(B), MAY_NOT),
     "list-other-shards-removed-file": Attack(list_elsewhere(B, drop_original=True), MAY_NOT),
     "list-front-page": Attack(list_elsewhere("index.html"), MAY_NOT),
