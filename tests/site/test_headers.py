@@ -5,7 +5,6 @@ import os
 import re
 import ssl
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from builder.scripts import standalone_checker
 from publish.serve import Server
 from tests.programs import require, require_package
+from tests.servers import serving
 from tests.site.conftest import PROJECT, Place
 from verifier.headers import headers_for
 
@@ -69,14 +69,8 @@ def secure(place: Place, certificate: Path) -> Iterator[Server]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with serving(server):
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @pytest.mark.parametrize("path", ["index.html", "ppwp/0.html", "ppwp/1101/1101012001.html", "en/ppwp/11.html"])
