@@ -158,6 +158,18 @@ def test_links_lead_somewhere(site: Path, path: str) -> None:
             assert (site.parent / unquote(address.path[1:])).is_file(), href
 
 
+def test_shapes_are_drawn(site: Path) -> None:
+    """No page shows the code of a shape as text: paths stand in attributes only."""
+    pages = sorted(site.rglob("*.html"))
+    assert len(pages) > 50
+    assert [path for path in pages if re.search(r">[^<]*\bM-?[\d.]+ -?[\d.]+[a-zA-Z]", _body(path))] == []
+
+
+def _body(path: Path) -> str:
+    """A page's markup without what is not shown as text."""
+    return re.sub(r"<(style|script|pre)\b.*?</\1>", "", path.read_text(), flags=re.DOTALL)
+
+
 def test_every_area_is_listed(site: Path) -> None:
     """From A to Z: the contest's list has every area down to the regencies, each regency's list all areas in it."""
     pages = {path for path in (site / "ppwp").rglob("*.html") if path.name not in {"a-z.html", "0.html"}}
