@@ -23,6 +23,7 @@ from watchdog.observers import Observer
 from builder.errors import BuilderError
 from publish.errors import PublishError
 from verifier.headers import headers_for
+from verifier.http_answer import reader_has, send_head
 
 __all__ = ["Render", "Server", "serve"]
 
@@ -190,10 +191,10 @@ class _Handler(BaseHTTPRequestHandler):
         with file.open("rb") as stream:
             state = os.fstat(stream.fileno())
             etag = f'"{state.st_mtime_ns:x}-{state.st_size:x}"'
-            if etag in [one.strip().removeprefix("W/") for one in self.headers.get("If-None-Match", "").split(",")]:
-                self._head(HTTPStatus.NOT_MODIFIED, headers_for(name) | {"ETag": etag})
+            if reader_has(self, etag):
+                send_head(self, HTTPStatus.NOT_MODIFIED, headers_for(name) | {"ETag": etag})
                 return
-            self._head(HTTPStatus.OK, headers_for(name) | {"ETag": etag, "Content-Length": str(state.st_size)})
+            send_head(self, HTTPStatus.OK, headers_for(name) | {"ETag": etag, "Content-Length": str(state.st_size)})
             if self.command != "HEAD":
                 shutil.copyfileobj(stream, self.wfile)
 
@@ -230,7 +231,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Server-sent events: one message for every change, a comment now and then to notice who left."""
         headers = headers_for("_terbit/events") | {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         self.close_connection = True
-        self._head(HTTPStatus.OK, headers)
+        send_head(self, HTTPStatus.OK, headers)
         if self.command == "HEAD":
             return
         changes = self.server.changes
@@ -245,8 +246,10 @@ class _Handler(BaseHTTPRequestHandler):
             seen = seen if count is None else count
 
     def _redirect(self, location: str) -> None:
-        self._head(
-            HTTPStatus.MOVED_PERMANENTLY, headers_for("error.html") | {"Location": location, "Content-Length": "0"}
+        send_head(
+            self,
+            HTTPStatus.MOVED_PERMANENTLY,
+            headers_for("error.html") | {"Location": location, "Content-Length": "0"},
         )
 
     def _reply(self, status: HTTPStatus, name: str, data: bytes, *, fresh: bool) -> None:
@@ -255,17 +258,9 @@ class _Handler(BaseHTTPRequestHandler):
             headers["Cache-Control"] = "no-store"
         if status == HTTPStatus.METHOD_NOT_ALLOWED:
             headers["Allow"] = "GET, HEAD"
-        self._head(status, headers)
+        send_head(self, status, headers)
         if self.command != "HEAD":
             self.wfile.write(data)
-
-    def _head(self, status: HTTPStatus, headers: dict[str, str]) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        if self.close_connection:
-            self.send_header("Connection", "close")
-        self.end_headers()
 
 
 def _segments(target: str) -> list[str] | None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from verifier import limits
 from verifier.errors import VerifierError
+from verifier.http_answer import send_head
 from verifier.printable import printable
 from verifier.witness import TEXT, Answer, Logs, open_request
 from verifier.witness_store import WitnessStore, origin_hash
@@ -185,7 +186,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.server.rate.allows(self._client()):
             return True
         self.close_connection = True  # the body stays unread
-        self._answer(_plain(429, "too many requests from your address; wait a while"), ("Retry-After", "10"))
+        self._answer(_plain(429, "too many requests from your address; wait a while"), {"Retry-After": "10"})
         return False
 
     def _client(self) -> str:
@@ -217,20 +218,15 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         return data
 
-    def _answer(self, answer: Answer, *headers: tuple[str, str]) -> None:
+    def _answer(self, answer: Answer, more: dict[str, str] | None = None) -> None:
         self._log(f"{answer.status} {answer.message}")
-        self.send_response(answer.status)
-        for name, value in (
-            ("Content-Type", answer.content_type),
-            ("Content-Length", str(len(answer.body))),
-            ("X-Content-Type-Options", "nosniff"),
-            ("Cache-Control", "no-store"),
-            *headers,
-        ):
-            self.send_header(name, value)
-        if self.close_connection:
-            self.send_header("Connection", "close")
-        self.end_headers()
+        headers = {
+            "Content-Type": answer.content_type,
+            "Content-Length": str(len(answer.body)),
+            "X-Content-Type-Options": "nosniff",
+            "Cache-Control": "no-store",
+        }
+        send_head(self, answer.status, headers | (more or {}))
         self.wfile.write(answer.body)
 
     def _log(self, line: str) -> None:

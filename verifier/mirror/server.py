@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote
 from verifier import headers as site_headers
 from verifier import limits
 from verifier.errors import VerifierError
+from verifier.http_answer import reader_has, send_head
 
 __all__ = ["MirrorServer", "headers_for"]
 
@@ -102,8 +103,10 @@ class _Handler(BaseHTTPRequestHandler):
         elif (index := _open(self.server.root, [*segments, "index.html"])) is not None:
             index.close()
             # Never `//…`, which would be another host: no segment is empty.
-            self._head(
-                HTTPStatus.MOVED_PERMANENTLY, {"Location": f"/{quote('/'.join(segments))}/", "Content-Length": "0"}
+            send_head(
+                self,
+                HTTPStatus.MOVED_PERMANENTLY,
+                {"Location": f"/{quote('/'.join(segments))}/", "Content-Length": "0"},
             )
         else:
             self.send_error(HTTPStatus.NOT_FOUND)
@@ -116,10 +119,10 @@ class _Handler(BaseHTTPRequestHandler):
         status = os.fstat(file.fileno())
         etag = f'"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"'
         headers = headers_for(path) | {"ETag": etag}
-        if etag in [one.strip().removeprefix("W/") for one in self.headers.get("If-None-Match", "").split(",")]:
-            self._head(HTTPStatus.NOT_MODIFIED, headers)
+        if reader_has(self, etag):
+            send_head(self, HTTPStatus.NOT_MODIFIED, headers)
             return
-        self._head(HTTPStatus.OK, headers | {"Content-Length": str(status.st_size)})
+        send_head(self, HTTPStatus.OK, headers | {"Content-Length": str(status.st_size)})
         if self.command != "HEAD":
             while chunk := file.read(CHUNK):
                 self.wfile.write(chunk)
@@ -134,19 +137,12 @@ class _Handler(BaseHTTPRequestHandler):
             "Content-Length": str(len(data)),
             "Cache-Control": "no-store",
             "X-Content-Type-Options": "nosniff",
-            "Connection": "close",
         }
         if status == HTTPStatus.METHOD_NOT_ALLOWED:
             headers["Allow"] = "GET, HEAD"
-        self._head(status, headers)
+        send_head(self, status, headers)
         if self.command != "HEAD":
             self.wfile.write(data)
-
-    def _head(self, status: HTTPStatus, headers: dict[str, str]) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
 
     def version_string(self) -> str:
         """The name alone: a version helps attackers only."""
