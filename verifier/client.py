@@ -201,6 +201,11 @@ class Client:
         """The verified snapshot (after `refresh`); its version is the release."""
         return self._trusted.snapshot
 
+    @property
+    def expires(self) -> datetime:
+        """Until when the release is signed as current."""
+        return min(self.timestamp.expires, self.snapshot.expires)
+
     def find(self, path: str) -> TargetFile:
         """Length and hashes of a TUF target, from the role that the search reaches first."""
         if not self._stock_tuf and path.startswith("packs/") and not is_pack(path):

@@ -26,7 +26,16 @@ from verifier.log_tiles import fetch_tile, tile_path
 if TYPE_CHECKING:
     from verifier.client import Client
 
-__all__ = ["CHECKPOINT", "POLICY_PATH", "LogReport", "check_log", "check_proof", "proof_path", "tile_reader"]
+__all__ = [
+    "CHECKPOINT",
+    "POLICY_PATH",
+    "LogReport",
+    "check_log",
+    "check_proof",
+    "proof_path",
+    "released",
+    "tile_reader",
+]
 
 POLICY_PATH = "trust/tlog-policy.txt"
 CHECKPOINT = "log/checkpoint"
@@ -81,6 +90,13 @@ def check_proof(data: bytes, release: Release, policy: Policy) -> tuple[LogProof
     return proof, times
 
 
+def released(client: "Client") -> Release:
+    """What the log must say of the refreshed `client`'s release."""
+    meta = client.timestamp.snapshot_meta
+    sha256 = (meta.hashes or {}).get("sha256", "")
+    return Release(f"{client.snapshot.version}.snapshot.json", meta.length or 0, sha256)
+
+
 def check_log(client: "Client", fetcher: Fetcher) -> LogReport | None:
     """Check that the refreshed `client`'s release is in the log, and the log the one that its state remembers; remember it.
 
@@ -93,15 +109,14 @@ def check_log(client: "Client", fetcher: Fetcher) -> LogReport | None:
     if not client.lists(POLICY_PATH):
         return None
     policy = Policy.parse(client.target(POLICY_PATH))
-    number, meta = client.snapshot.version, client.timestamp.snapshot_meta
-    release = Release(f"{number}.snapshot.json", meta.length or 0, (meta.hashes or {}).get("sha256", ""))
+    number = client.snapshot.version
     try:
         data = fetcher.fetch(proof_path(number), limits.PROOF_FILE)
     except MissingError:
         raise VerificationError(
             f"release {number} has no log proof, though the offline keys name a log for it"
         ) from None
-    proof, times = check_proof(data, release, policy)
+    proof, times = check_proof(data, released(client), policy)
     seen = _Seen(client.state / SEEN, client.state / "evidence")
     seen.check(proof.checkpoint, fetcher)
     seen.remember(proof.checkpoint)

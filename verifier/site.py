@@ -236,7 +236,7 @@ class _Run:
         withheld, missing = judge_missing(self._missing, self._fetcher, self._order)
         return SiteReport(
             release=self._client.snapshot.version,
-            expires=min(self._client.timestamp.expires, self._client.snapshot.expires),
+            expires=self._client.expires,
             roles=self._roles,
             files=self._files,
             length=self._length,

@@ -30,11 +30,9 @@ from verifier.audit.report import Change, Release, Report
 from verifier.client import Client
 from verifier.errors import VerificationError, VerifierError
 from verifier.fetcher import Fetcher, MissingError
-from verifier.formats import leaves
 from verifier.formats.allowed_signers import AllowedSigners
 from verifier.formats.checkpoint import SignedCheckpoint
-from verifier.formats.tlog_policy import Policy
-from verifier.log import CHECKPOINT, POLICY_PATH, LogReport, check_proof, proof_path
+from verifier.log import CHECKPOINT, LogReport
 from verifier.log_entries import check_root, parse_entries, read_entries
 
 __all__ = ["audit"]
@@ -58,7 +56,7 @@ def audit(
     """
     start = monotonic()
     progress("log")
-    history, pending = _read_log(client, fetcher, seen, executor)
+    history, pending = _read_log(fetcher, seen, executor)
     if not history.cuts or history.cuts[-1].release != client.snapshot.version:
         raise VerificationError(f"the log has no inputs of release {client.snapshot.version}")
     cut = history.cuts[-1]
@@ -93,16 +91,12 @@ def audit(
     return report
 
 
-def _read_log(client: Client, fetcher: Fetcher, seen: LogReport, executor: Executor) -> tuple[History, int]:
+def _read_log(fetcher: Fetcher, seen: LogReport, executor: Executor) -> tuple[History, int]:
     """The log up to the entry of the client's release, and how many entries come after that."""
-    policy = Policy.parse(client.target(POLICY_PATH))
-    number, meta = client.snapshot.version, client.timestamp.snapshot_meta
-    release = leaves.Release(f"{number}.snapshot.json", meta.length or 0, (meta.hashes or {}).get("sha256", ""))
-    proof, _ = check_proof(fetcher.fetch(proof_path(number), limits.PROOF_FILE), release, policy)
-    heads = [proof.checkpoint.checkpoint]
+    heads = [seen.checkpoint.checkpoint]
     try:
         newest = SignedCheckpoint.parse(fetcher.fetch(CHECKPOINT, limits.NOTE_FILE))
-        policy.witnessed(newest)
+        seen.policy.witnessed(newest)
         heads.append(newest.checkpoint)
     except MissingError:
         pass
@@ -114,7 +108,7 @@ def _read_log(client: Client, fetcher: Fetcher, seen: LogReport, executor: Execu
     entries = read_entries(fetcher, size, executor)
     for head in heads:
         check_root(entries, head)
-    return read_history(list(parse_entries(entries[: proof.index + 1]))), len(entries) - proof.index - 1
+    return read_history(list(parse_entries(entries[: seen.index + 1]))), len(entries) - seen.index - 1
 
 
 def _check_program(version: str, results: int) -> None:

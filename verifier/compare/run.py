@@ -97,7 +97,7 @@ def compare(
     return Comparison(
         contest=contest.id,
         release=client.snapshot.version,
-        expires=min(client.timestamp.expires, client.snapshot.expires),
+        expires=client.expires,
         columns=tallies.columns,
         rows=tallies.rows,
         compared=compared,

@@ -196,7 +196,7 @@ class _Run:
 
     def complete(self, now: datetime, etags: dict[str, str], last: Complete | None) -> Complete:
         """What stands in the folder now; `last` where the files are still those."""
-        expires = min(self._client.timestamp.expires, self._client.snapshot.expires).timestamp()
+        expires = self._client.expires.timestamp()
         files = last.files if last else len(self._files)
         length = last.bytes if last else sum(file.length for file in self._files.values())
         timestamp = _sha256(self._source.timestamp)

@@ -18,9 +18,8 @@ from verifier.errors import StaleError, VerificationError, VerifierError
 from verifier.fetcher import Fetcher, MissingError
 from verifier.files import Batch, Failure, SignedFile, check_batch, is_results
 from verifier.formats.checkpoint import SignedCheckpoint
-from verifier.formats.leaves import Release
 from verifier.formats.tlog_policy import Policy
-from verifier.log import CHECKPOINT, POLICY_PATH, check_proof, proof_path
+from verifier.log import CHECKPOINT, POLICY_PATH, check_proof, proof_path, released
 from verifier.monitor.earlier import earlier_copies
 from verifier.packages import check_packages
 from verifier.results_signature import MinisignKeys
@@ -113,17 +112,15 @@ def _check_log(client: Client, fetcher: Fetcher, seen: Look) -> None:
     """The release's proof, and the checkpoint that the place shows. A site whose offline keys name no log has none."""
     if not client.lists(POLICY_PATH):
         return
-    policy = Policy.parse(client.target(POLICY_PATH))
-    number, meta = client.snapshot.version, client.timestamp.snapshot_meta
-    release = Release(f"{number}.snapshot.json", meta.length or 0, (meta.hashes or {}).get("sha256", ""))
+    policy, path = Policy.parse(client.target(POLICY_PATH)), proof_path(client.snapshot.version)
     try:
-        proof, _ = check_proof(fetcher.fetch(proof_path(number), limits.PROOF_FILE), release, policy)
+        proof, _ = check_proof(fetcher.fetch(path, limits.PROOF_FILE), released(client), policy)
         seen.heads.append(proof.checkpoint)
         seen.proved = proof.checkpoint
     except MissingError as error:
         seen.failed(VerificationError(f"{error}, though the offline keys name a log"))
     except VerifierError as error:
-        seen.failed(error, proof_path(number))
+        seen.failed(error, path)
     try:
         signed = SignedCheckpoint.parse(fetcher.fetch(CHECKPOINT, limits.NOTE_FILE))
         policy.witnessed(signed)
