@@ -6,13 +6,13 @@ with his signature. Those are kept as evidence.
 """
 
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from verifier import limits
+from verifier.durable import write_durably
 from verifier.errors import FetchError, FormatError, VerificationError
 from verifier.fetcher import Fetcher, MissingError
 from verifier.formats import merkle
@@ -175,14 +175,7 @@ class _Seen:
             self._refuse("FORK: the log's past was changed since the last check", newest, signed)
 
     def remember(self, signed: SignedCheckpoint) -> None:
-        path = self._path(signed.checkpoint.size)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".new")
-        with temporary.open("wb") as file:
-            file.write(signed.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        write_durably(self._path(signed.checkpoint.size), signed.encode())
         sizes = self._sizes()
         for size in sizes[: -limits.CHECKPOINTS_SEEN_COUNT]:
             self._path(size).unlink(missing_ok=True)

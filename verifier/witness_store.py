@@ -5,7 +5,6 @@ what was asked lately and what was answered. Several processes may use one store
 """
 
 import hashlib
-import os
 import sqlite3
 import tempfile
 import threading
@@ -16,12 +15,13 @@ from pathlib import Path
 from typing import Self
 
 from verifier import limits
+from verifier.durable import sync_folder, write_durably
 from verifier.errors import VerificationError, VerifierError
 from verifier.formats.checkpoint import SignedCheckpoint
 from verifier.formats.note import VerifierKey
 from verifier.witness import Answer, Evidence, Request, accept, decide
 
-__all__ = ["Seen", "StoreError", "WitnessStore", "origin_hash", "read_seen", "write_durably"]
+__all__ = ["Seen", "StoreError", "WitnessStore", "origin_hash", "read_seen"]
 
 DATABASE = "witness.sqlite"
 EVIDENCE = "evidence"
@@ -89,7 +89,7 @@ class WitnessStore:
             finally:
                 database.close()
             path.hardlink_to(new)  # whole or not at all, and never over another
-            _sync(folder)
+            sync_folder(folder)
 
     @staticmethod
     def key_of(folder: Path) -> VerifierKey:
@@ -176,31 +176,6 @@ def read_seen(folder: Path, count: int) -> list[Seen]:
         finally:
             database.close()
     return [Seen(*row) for row in reversed(rows)]
-
-
-def write_durably(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Write the file whole or not at all, its folders if need be, and have it on the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".new")
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            os.fchmod(descriptor, mode)
-            stream.write(data)
-            stream.flush()
-            os.fsync(descriptor)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _open(path: Path) -> sqlite3.Connection:

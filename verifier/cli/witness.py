@@ -75,10 +75,11 @@ def init(
     if no_passphrase and passphrase_file is not None:
         raise click.UsageError("--no-passphrase and --passphrase-file exclude each other")
     with reported():
+        from verifier.durable import write_durably
         from verifier.formats.minisign_secret import SecretKey
         from verifier.formats.note import COSIGNATURE_V1, VerifierKey
         from verifier.formats.tlog_policy import Policy
-        from verifier.witness_store import WitnessStore, write_durably
+        from verifier.witness_store import WitnessStore
 
         named = Policy.parse(read_file(policy, limits.LOG_POLICY_FILE) if policy else NO_LOGS)
         VerifierKey(name, COSIGNATURE_V1, bytes(32))  # a name that is wrong is told before anything is made
@@ -187,9 +188,9 @@ def show_log(folder: Path, count: int, as_json: bool) -> None:
 
 def _pull(log: Log, logs: Logs, store: WitnessStore, target: Path, post_to: str | None) -> tuple[int, str, int]:
     """What became of one log: status as of add-checkpoint (0: it could not be had), message, exit code."""
+    from verifier.durable import write_durably
     from verifier.http_fetcher import HttpFetcher
     from verifier.witness_pull import post, pull
-    from verifier.witness_store import write_durably
 
     url = log.url or ""
     try:

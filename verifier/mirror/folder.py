@@ -27,6 +27,7 @@ from pathlib import Path
 import msgspec
 
 from verifier import limits
+from verifier.durable import sync_folder
 from verifier.errors import VerificationError, VerifierError
 from verifier.fetcher import DirectoryFetcher, check_path
 
@@ -228,11 +229,7 @@ def _write(path: Path, data: bytes, temporary: Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(path.parent)
 
 
 @contextlib.contextmanager
