@@ -25,7 +25,7 @@ from tests.election import NIGHT, correction, minutes, package, row
 from tests.officials import Official
 from tests.publish.test_mirror import mirroring
 from tests.publish.test_officials import enrol, sign_as
-from tests.publish.workspace import deliver, make_workspace, publish
+from tests.publish.workspace import copy_tree, deliver, make_workspace, publish
 from verifier.audit.history import read_history
 from verifier.cli.main import main
 from verifier.formats import leaves, note, ustar
@@ -49,7 +49,7 @@ class Published:
     """A workspace with what it has published."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = make_workspace(folder)
+        self.folder = folder
         self.public = folder / "public" / "uji"
         self.root = folder / "keys" / "metadata" / "1.root.json"
 
@@ -65,13 +65,18 @@ class Published:
         return found
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Published:
+@pytest.fixture(scope="module")
+def two_releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two releases: every count, then a correction and a hand-in that is refused."""
-    found = Published(tmp_path / "site")
+    found = Published(make_workspace(tmp_path_factory.mktemp("two") / "site"))
     found.release()
     found.release(NIGHT + minutes(1), fix=correction(), wrong=correction(revision=9))
-    return found
+    return found.folder
+
+
+@pytest.fixture
+def site(two_releases: Path, tmp_path: Path) -> Published:
+    return Published(copy_tree(two_releases, tmp_path / "site"))
 
 
 def test_an_honest_site_passes(site: Published, tmp_path: Path) -> None:
@@ -218,7 +223,7 @@ def test_officials_are_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     official = Official("1101")
     (tmp_path / "site").mkdir()
     enrol(tmp_path / "site", official.line("1101", "uji"))
-    site = Published(tmp_path / "site")
+    site = Published(make_workspace(tmp_path / "site"))
     site.release(own=sign_as(official, package("1101", [row("110101", 1, 10, 20)])))
     assert site.audit().exit_code == 0
     assert site.report()["official"] == 1
@@ -281,7 +286,7 @@ def test_a_snapshot_that_is_no_longer_kept_is_no_failure(site: Published) -> Non
 @pytest.mark.parametrize("logged", [True, False])
 def test_a_scan_that_an_order_withholds(tmp_path: Path, logged: bool) -> None:
     """A scan that is gone by a logged order is reported and fails nothing; without an order it does."""
-    site = Published(tmp_path / "site")
+    site = Published(make_workspace(tmp_path / "site"))
     files = package("1101", [row("110101", 1, 10, 20)])
     scan = b"\x89PNG scan"
     sha256 = hashlib.sha256(scan).hexdigest()
@@ -324,7 +329,7 @@ def test_a_log_without_a_cut_crashes_nothing(site: Published, monkeypatch: pytes
         "more": lambda cut: replace(cut, through=10**15),
     }
     for name, changed in change.items():
-        publisher = Published(site.folder.with_name(name.replace(" ", "-")))
+        publisher = Published(make_workspace(site.folder.with_name(name.replace(" ", "-"))))
         with monkeypatch.context() as inside:
             inside.setattr(
                 log, "entry", lambda one, to=changed: honest(to(one) if getattr(one, "release", 0) == 1 else one)

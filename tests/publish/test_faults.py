@@ -206,7 +206,7 @@ PASSING = {
     "truncated request": TruncatedRequest(),
     "truncated answer": TruncatedAnswer(),
     "500": Status(500),
-    "503": Status(503, BUSY),
+    "503": Status(503),
     "429": Status(429, BUSY),
     "slow": Delay(0.05),
 }

@@ -29,7 +29,7 @@ from publish.release.renewing import renewing
 from publish.workspace import Workspace
 from tests.election import AREAS, correction, package, row, write_definition
 from tests.faults import FaultProxy
-from tests.publish.workspace import deliver, make_workspace, tree
+from tests.publish.workspace import copy_tree, deliver, make_workspace, tree
 from tests.storage import Server
 from verifier.cli.main import main as terbit_verify
 
@@ -47,14 +47,19 @@ def done(workspace: Path, *words: object) -> Result:
     return result
 
 
-@pytest.fixture
-def workspace(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def corrected(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One release is public, and a correction of one station waits in the inbox."""
-    made = make_workspace(tmp_path / "hasil")
+    made = make_workspace(tmp_path_factory.mktemp("corrected") / "hasil")
     deliver(made)
     done(made, "publish", "--quiet")
     deliver(made, {"correction": correction()})
     return made
+
+
+@pytest.fixture
+def workspace(corrected: Path, tmp_path: Path) -> Path:
+    return copy_tree(corrected, tmp_path / "hasil")
 
 
 def shown(workspace: Path) -> tuple[int, int]:

@@ -20,7 +20,7 @@ from publish.signing.repository import RoleFile
 from publish.translog.log import Log
 from publish.workspace import Workspace
 from tests.election import NIGHT, correction, minutes
-from tests.publish.workspace import deliver, make_workspace, publish, tree
+from tests.publish.workspace import copy_tree, deliver, publish, tree
 from tests.servers import QuietHandler, serving, url_of
 from tests.verifier.formats.tlog import LOG, WITNESS, signer, verifier_key
 from verifier.cli.main import main as terbit_verify
@@ -43,12 +43,8 @@ SNAPSHOTS = [RoleFile(number, 100 + number, f"{number:064x}") for number in rang
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Path:
-    """One release is out."""
-    directory = make_workspace(tmp_path / "work")
-    deliver(directory)
-    publish(directory)
-    return directory
+def workspace(first_release: Path, tmp_path: Path) -> Path:
+    return copy_tree(first_release, tmp_path / "work")
 
 
 def election(directory: Path) -> Path:
