@@ -20,7 +20,7 @@ class ArchiveFetcher:
     """
 
     def __init__(self, file: Path, *, in_folder: bool = False) -> None:
-        self._file, self._in_folder = file, in_folder
+        self.file, self._in_folder = file, in_folder
 
     @cached_property
     def folder(self) -> str:
@@ -29,8 +29,13 @@ class ArchiveFetcher:
             return ""
         folders = {path.partition("/")[0] for path in self._places}
         if len(folders) != 1 or any("/" not in path for path in self._places):
-            raise FormatError(f"{self._file} is no bundle: one holds the folder of one election")
+            raise FormatError(f"{self.file} is no bundle: one holds the folder of one election")
         return folders.pop()
+
+    @property
+    def length(self) -> int:
+        """Bytes of the archive."""
+        return os.fstat(self._descriptor).st_size
 
     def check(self) -> None:
         """Look through the archive now; raises as said above."""
@@ -43,13 +48,13 @@ class ArchiveFetcher:
         """See verifier.fetcher.Fetcher."""
         place = self._places.get(self._name(check_path(path)))
         if place is None:
-            raise MissingError(f"{path} is not in {self._file}")
+            raise MissingError(f"{path} is not in {self.file}")
         offset, length = place
         if length > max_length:
             raise too_long(path, max_length)
         data = self._read(offset, length)
         if len(data) != length:
-            raise FetchError(f"{self._file} was cut short while it was read")
+            raise FetchError(f"{self.file} was cut short while it was read")
         return data
 
     def fetch_linked(self, path: str, other: str, max_length: int) -> tuple[bytes, bool]:
@@ -62,22 +67,22 @@ class ArchiveFetcher:
     @cached_property
     def _descriptor(self) -> int:
         try:
-            descriptor = os.open(self._file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            descriptor = os.open(self.file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
-            raise FetchError(f"{self._file} cannot be read: {error.strerror}") from None
+            raise FetchError(f"{self.file} cannot be read: {error.strerror}") from None
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
-            raise FetchError(f"{self._file} is not a regular file")
+            raise FetchError(f"{self.file} is not a regular file")
         return descriptor
 
     @cached_property
     def _places(self) -> dict[str, tuple[int, int]]:
         """Offset and length of each file."""
         try:
-            found = ustar.entries(self._read, os.fstat(self._descriptor).st_size)
+            found = ustar.entries(self._read, self.length)
             return {path: (offset, length) for path, offset, length in found}
         except FormatError as error:
-            raise FormatError(f"{self._file}: {error}") from None
+            raise FormatError(f"{self.file}: {error}") from None
 
     def _read(self, offset: int, length: int) -> bytes:
         try:
@@ -85,7 +90,7 @@ class ArchiveFetcher:
             while len(data) < length and (more := os.pread(self._descriptor, length - len(data), offset + len(data))):
                 data += more  # one read gives at most 2 GiB
         except OSError as error:
-            raise FetchError(f"{self._file} cannot be read: {error.strerror}") from None
+            raise FetchError(f"{self.file} cannot be read: {error.strerror}") from None
         return data
 
     def __del__(self) -> None:

@@ -1,6 +1,7 @@
 """Packs and bundles: what hostile ones can do to a mirror (nothing), and what good ones spare it."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from verifier import limits
 from verifier.archive import ArchiveFetcher
 from verifier.cli.main import main
 from verifier.formats import ustar
+from verifier.mirror import unpack
 from verifier.mirror.folder import Folder
 
 OK, ERROR, USAGE, FAILED, STALE = 0, 1, 2, 4, 5
@@ -109,6 +111,52 @@ def test_signed_but_hostile_packs(
     assert check_whole(mirror) == 2
     assert set(tree(mirror.public)) - {"latest.json"} <= set(site.tree) | {"latest.json"}
     assert {path.name for path in mirror.root.iterdir()} == names
+
+
+@pytest.mark.parametrize("spoil", ["nothing", "altered file", "files swapped", "strange files", "a file missing"])
+def test_packs_in_several_processes(
+    site: SiteSimulator, upstream: SiteServer, mirror: Folder, spoil: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where other processes unpack a large pack they check the same, and leave to the one that asks upstreams just the files that they could not have."""
+    monkeypatch.setattr(unpack, "MANY_BYTES", 0)
+    monkeypatch.setattr(unpack.os, "sched_getaffinity", lambda pid: {0, 1})
+    changed = release(site, SPOILT.get(spoil, archive))
+    run(mirror)
+    wrong = {
+        "altered file": {path for path in changed if ".1101.json" in path},
+        "files swapped": set(changed),
+        "a file missing": {next(iter(changed))},
+    }.get(spoil, set())
+    assert asked_alone(upstream, changed) == wrong
+    assert check_whole(mirror) == 2
+    assert set(tree(mirror.public)) - {"latest.json"} <= set(site.tree)
+
+
+def test_a_first_copy_in_several_processes(
+    site: SiteSimulator, upstream: SiteServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mirror that starts later has the packs unpacked in the same way."""
+    monkeypatch.setattr(unpack, "MANY_BYTES", 0)
+    monkeypatch.setattr(unpack.os, "sched_getaffinity", lambda pid: {0, 1})
+    changed = release(site)
+    late = make(tmp_path / "late", site, upstream.url)
+    upstream.asked.clear()
+    run(late)
+    assert not {path for path in asked_alone(upstream, changed) if path.startswith("targets/ppwp")}
+    assert check_whole(late) == 2
+
+
+def test_a_process_that_is_taken_away(
+    site: SiteSimulator, upstream: SiteServer, mirror: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a killed process was to unpack is brought in without it."""
+    monkeypatch.setattr(unpack, "MANY_BYTES", 0)
+    monkeypatch.setattr(unpack.os, "sched_getaffinity", lambda pid: {0, 1})
+    monkeypatch.setattr(unpack, "_start", os._exit)
+    changed = release(site)
+    run(mirror)
+    assert not asked_alone(upstream, changed)
+    assert check_whole(mirror) == 2
 
 
 def cut_pack(site: SiteSimulator, server: SiteServer) -> None:

@@ -15,11 +15,11 @@ class Budget:
         self.length = self.files = 0
         self._lock = threading.Lock()
 
-    def take(self, length: int) -> None:
-        """Count one file of at most `length` bytes; VerificationError if that is too much."""
+    def take(self, length: int, files: int = 1) -> None:
+        """Count one file, or some, of at most `length` bytes; VerificationError if that is too much."""
         with self._lock:
             self.length += length
-            self.files += 1
+            self.files += files
             if self.length > limits.MIRROR_RUN_BYTES or self.files > limits.MIRROR_RUN_FILES_COUNT:
                 raise VerificationError(
                     f"what is signed goes beyond {limits.MIRROR_RUN_BYTES} bytes or {limits.MIRROR_RUN_FILES_COUNT} files "

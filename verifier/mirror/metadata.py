@@ -12,6 +12,8 @@ from concurrent.futures import Executor
 from typing import NamedTuple
 from urllib.parse import quote
 
+import msgspec
+
 from verifier import limits
 from verifier.errors import FormatError, VerificationError, VerifierError
 from verifier.fetcher import MissingError
@@ -145,15 +147,31 @@ def named_metadata(data: bytes) -> dict[str, Listed]:
     return named
 
 
+class _Hashes(msgspec.Struct):
+    sha256: str
+
+
+class _Target(msgspec.Struct):
+    hashes: _Hashes
+
+
+class _Targets(msgspec.Struct):
+    targets: dict[str, _Target]
+
+
+class _Role(msgspec.Struct):
+    signed: _Targets
+
+
+_role = msgspec.json.Decoder(_Role)
+
+
 def listed_files(data: bytes) -> dict[str, str]:
-    """SHA-256 of each file that a role lists, by path. Nothing is verified here; what is no role lists nothing."""
+    """SHA-256 of each file that a role lists, by path. For lists that were verified when they came; what is no role lists nothing."""
     try:
-        match strict_json.loads(data, "metadata"):
-            case {"signed": {"targets": dict(targets)}}:
-                return {path: entry["hashes"]["sha256"] for path, entry in targets.items()}
-    except (FormatError, KeyError, TypeError):
-        pass
-    return {}
+        return {path: target.hashes.sha256 for path, target in _role.decode(data).signed.targets.items()}
+    except msgspec.DecodeError:
+        return {}
 
 
 def claimed_version(timestamp: bytes) -> int:

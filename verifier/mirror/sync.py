@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,8 +25,10 @@ from verifier.mirror.budget import Budget
 from verifier.mirror.folder import TIMESTAMP, Complete, Folder
 from verifier.mirror.log import bring_log
 from verifier.mirror.metadata import Listed, MetadataSource, claimed_version, listed_files, named_metadata
+from verifier.mirror.objects import Objects
 from verifier.mirror.packs import open_packs
 from verifier.mirror.transfer import Transfer
+from verifier.mirror.unpack import Marked, Unpacker
 from verifier.mirror.upstreams import Upstream, Upstreams, worst
 from verifier.results_signature import MinisignKeys
 from verifier.site import KEYS_PATH, ROLES_WITHOUT_RESULTS, signed_file
@@ -149,7 +151,7 @@ class _Run:
         self._budget, self._progress = budget, progress
         self._files: dict[str, SignedFile] = {}
         self._results: set[str] = set()
-        self._unchanged: set[str] = set()
+        self._minisign_keys: MinisignKeys | None = None
         self._proof: bytes | None = None
 
     def is_served(self) -> bool:
@@ -170,20 +172,25 @@ class _Run:
     def release(self, *, broken_off: bool, full: bool) -> None:
         """Bring in what is new. `broken_off`: what an earlier run left is half done."""
         self._folder.begin()
-        with ThreadPoolExecutor(self._upstreams.threads) as executor:
+        with ThreadPoolExecutor(self._upstreams.threads) as executor, Unpacker(self._folder) as unpacker:
             if known := self._folder.last_success():
                 self._open_packs(known.release, known.bytes)
+                unpacker.start(self._upstreams.packs)
             self._source.fetch_all(executor)
-            self._list({} if full else self._served_roles())
-            new = [file for path, file in self._files.items() if path not in self._unchanged]
             transfer = Transfer(self._folder, self._upstreams, self._budget, executor, self._progress)
+            new: list[Marked] = []
+            for files in self._list({} if full else self._served_roles()):
+                new += files
+                if unpacker.started and files:
+                    unpacker.add(files, self._keys(transfer.objects))
             need = transfer.check_space(new)
             if not known:
                 self._open_packs(0, 2 * need)
-            if KEYS_PATH not in self._files:
-                raise VerificationError(f"{KEYS_PATH} is not listed: nothing says who signs the results")
-            keys = MinisignKeys.parse(transfer.file(self._files[KEYS_PATH]))
-            packages = transfer.files([(file, file.path in self._results) for file in new], keys)
+                unpacker.start(self._upstreams.packs)
+            keys = self._keys(transfer.objects)
+            if unpacker.started and not known:
+                unpacker.add(new, keys)
+            packages = transfer.files(new, keys, unpacker)
             named = sorted((name.decode(), signature.decode()) for name, signature in packages)
             signed = LogProof.parse(self._proof).checkpoint if self._proof is not None else None
             if signed is not None:
@@ -191,7 +198,7 @@ class _Run:
             redactions = Redactions(DirectoryFetcher(self._folder.public), signed.checkpoint if signed else None)
             transfer.packages(named, redactions.order, thorough=broken_off or full)
         self._commit()
-        self._link(self._files.values() if broken_off else new)
+        self._link(self._files.values() if broken_off else (file for file, _ in new))
         self._replace_gone()
 
     def complete(self, now: datetime, etags: dict[str, str], last: Complete | None) -> Complete:
@@ -202,14 +209,23 @@ class _Run:
         timestamp = _sha256(self._source.timestamp)
         return Complete(timestamp, self._client.snapshot.version, expires, files, length, now.timestamp(), etags)
 
-    def _list(self, served: Mapping[str, Listed]) -> None:
-        """Every file of the release, and which of them are in the served one too."""
+    def _keys(self, objects: Objects) -> MinisignKeys:
+        """Who signs the results. Role `trust`, which says so, comes before those that list results."""
+        if self._minisign_keys is None:
+            if (file := self._files.get(KEYS_PATH)) is None:
+                raise VerificationError(f"{KEYS_PATH} is not listed: nothing says who signs the results")
+            self._minisign_keys = MinisignKeys.parse(objects.get(object_path(file), file.length, file.sha256))
+        return self._minisign_keys
+
+    def _list(self, served: Mapping[str, Listed]) -> Iterator[list[Marked]]:
+        """Look at every file of the release, role by role; those of each that the served release has not."""
         current = named_metadata(self._source.fetch(self._snapshot_path, limits.SNAPSHOT_METADATA))
         owners: dict[str, str] = {}
         for role in self._client.walk():
             before = served.get(role.name)
             same = before is not None and before == current.get(role.name)
             listed = {} if same or before is None else self._listed_before(before)
+            new: list[Marked] = []
             for path, target in role.targets.targets.items():
                 try:
                     file = signed_file(role, path, target, owners)
@@ -218,10 +234,12 @@ class _Run:
                 if is_pack(path):
                     continue  # `_open_packs` has seen to it
                 self._files[path] = file
-                if same or listed.get(path) == file.sha256:
-                    self._unchanged.add(path)
-                if role.name not in ROLES_WITHOUT_RESULTS and is_results(path):
+                signed = role.name not in ROLES_WITHOUT_RESULTS and is_results(path)
+                if signed:
                     self._results.add(path)
+                if not same and listed.get(path) != file.sha256:
+                    new.append((file, signed))
+            yield new
 
     @property
     def _snapshot_path(self) -> str:

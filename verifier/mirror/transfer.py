@@ -14,10 +14,12 @@ from typing import TypeVar
 
 from verifier import limits
 from verifier.errors import VerificationError, VerifierError
-from verifier.files import SignedFile, check_signature, named_packages, object_path
+from verifier.files import object_path
 from verifier.mirror.budget import Budget
 from verifier.mirror.folder import Folder
 from verifier.mirror.metadata import right_bytes
+from verifier.mirror.objects import Objects
+from verifier.mirror.unpack import Marked, Unpacker
 from verifier.mirror.upstreams import Upstreams, worst
 from verifier.packages import COVER, named_files
 from verifier.results_signature import MinisignKeys
@@ -43,33 +45,25 @@ class Transfer:
     ) -> None:
         self._folder, self._upstreams, self._budget = folder, upstreams, budget
         self._executor, self._progress = executor, progress
+        self.objects = Objects(folder, upstreams, budget)
 
-    def check_space(self, files: Iterable[SignedFile]) -> int:
+    def check_space(self, files: Iterable[Marked]) -> int:
         """How many bytes the objects have that are not there yet; VerifierError if they cannot fit on the disk."""
         public = self._folder.public
-        need = sum(file.length for file in files if not os.path.exists(public / object_path(file)))
+        need = sum(file.length for file, _ in files if not os.path.exists(public / object_path(file)))
         if need > (free := self._folder.free()):
             raise VerifierError(f"{self._folder.root} needs {need} bytes more, and the disk has {free} left")
         return need
 
-    def file(self, file: SignedFile) -> bytes:
-        """The right bytes of one file, whose object is there afterwards."""
-        return self._get(object_path(file), file.length, file.sha256)
-
-    def files(self, files: Sequence[tuple[SignedFile, bool]], keys: MinisignKeys) -> set[tuple[bytes, bytes]]:
+    def files(self, files: Sequence[Marked], keys: MinisignKeys, unpacker: Unpacker) -> set[tuple[bytes, bytes]]:
         """Bring in objects, each with its signature where it is marked as a results file; the packages that they name
-        (`named_packages`). A failure stops nothing else, so that the next run has less to do; the worst is raised at the end."""
+        (`named_packages`). Where `unpacker` is started it was given them all, and has most of the work done. A failure stops nothing else, so that the next run has less to do; the worst is raised at the end."""
         packages: set[tuple[bytes, bytes]] = set()
-
-        def bring(one: tuple[SignedFile, bool]) -> None:
-            file, is_results = one
-            data = self.file(file)
-            if is_results:
-                self._signature(file, data, keys)
-            if file.path.endswith(".json"):
-                packages.update(named_packages(data))
-
-        self._each(bring, files)
+        if unpacker.started:
+            unpacked = unpacker.finish(keys, self._progress)
+            self._budget.take(unpacked.length, unpacked.files)
+            files, packages = unpacked.left, unpacked.packages
+        self._each(lambda one: packages.update(self.objects.bring(*one, keys)), files)
         return packages
 
     def packages(self, names: Sequence[tuple[str, str]], order: Order, *, thorough: bool) -> None:
@@ -101,30 +95,6 @@ class Transfer:
                 f"{error}; {len(errors)} of {len(items)} could not be had. What is served stays as it was"
             )
 
-    def _get(self, path: str, length: int, sha256: str) -> bytes:
-        data = self._folder.read(path, sha256)
-        if data is None:
-            self._budget.take(length)
-            data = self._upstreams.fetch(path, length, right_bytes(sha256))
-            self._folder.add(path, data)
-        return data
-
-    def _signature(self, file: SignedFile, data: bytes, keys: MinisignKeys) -> None:
-        path = object_path(file) + ".minisig"
-        there = self._folder.read(path, max_length=limits.MINISIGN_FILE)
-        if there is not None:
-            try:
-                check_signature(there, file.path, data, keys)
-            except VerifierError:
-                pass
-            else:
-                return
-        self._budget.take(limits.MINISIGN_FILE)
-        text = self._upstreams.fetch(
-            path, limits.MINISIGN_FILE, lambda found: check_signature(found, file.path, data, keys)
-        )
-        self._folder.add(path, text)
-
     def _package(self, named: tuple[str, str], *, order: Order, thorough: bool) -> None:
         name, signature = named
         path = f"packages/{name}/{COVER}"
@@ -139,8 +109,8 @@ class Transfer:
             if file == COVER:
                 raise VerificationError(f"{path} names itself")
             if scan and (withheld := order(name, sha256)) is not None:
-                self._get(order_path(name, withheld), limits.ORDER_FILE, withheld)
+                self.objects.get(order_path(name, withheld), limits.ORDER_FILE, withheld)
             else:
-                self._get(f"packages/{name}/{file}", length, sha256)
+                self.objects.get(f"packages/{name}/{file}", length, sha256)
         if not whole:
             self._folder.put(path, cover)
