@@ -185,6 +185,28 @@ def list_keys(directory: Path, offline_dir: Path | None, as_json: bool) -> None:
         click.echo("No keys are in force; next: terbit keys init", err=True)
 
 
+@keys.command(name="print")
+@directory_option
+def print_keys(directory: Path) -> None:
+    """Print an HTML page with the fingerprints that readers need, as text and QR codes: for paper, to be handed out offline.
+
+    Example:  terbit keys print > sidik.html
+    """
+    from builder.content import LANGUAGES
+    from builder.pages import Pages
+    from publish.errors import SigningError
+    from publish.signing.paper import keys_page
+
+    workspace, store, _ = _open(directory)
+    try:
+        root = (workspace.keys / "metadata" / "1.root.json").read_bytes()
+        minisign = store.public_path("minisign").read_bytes()
+    except FileNotFoundError as error:
+        raise SigningError("no keys are in force; next: terbit keys init, then terbit sign") from error
+    election, templates = workspace.definition.election, workspace.inputs.templates
+    click.echo(keys_page({one: Pages(templates, election, one) for one in LANGUAGES}, root, minisign), nl=False)
+
+
 @click.command()
 @directory_option
 @click.option("--key", "key_files", type=FILE, multiple=True, help="Secret key file of an offline key. Repeatable.")

@@ -111,6 +111,14 @@ if (globalThis.document) {
   };
   byId("files").addEventListener("change", ({ target }) => take(target.files));
   byId("key").addEventListener("input", () => show(files));
+  // Where the browser reads QR codes by itself, the key need not be typed.
+  byId("camera").hidden = !globalThis.BarcodeDetector;
+  byId("photo").addEventListener("change", async ({ target }) => {
+    const [code] = await new BarcodeDetector({ formats: ["qr_code"] }).detect(await createImageBitmap(target.files[0])).catch(() => []);
+    byId("no-code").hidden = Boolean(code);
+    if (code) byId("key").value = code.rawValue;
+    await show(files);
+  });
   document.addEventListener("dragover", (event) => event.preventDefault());
   document.addEventListener("drop", (event) => {
     event.preventDefault();

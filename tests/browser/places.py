@@ -64,11 +64,11 @@ class Place:
 
 
 class Published:
-    """Two releases: `public` is the tree of the second, `old` that of the first; `mirror_port` is that of the mirror in the signed list."""
+    """Two releases of a `workspace`: `public` is the tree of the second, `old` that of the first; `mirror_port` is that of the mirror in the signed list."""
 
     def __init__(self, directory: Path, now: datetime) -> None:
         self.mirror_port = free_port()
-        workspace = make_workspace(directory / "workspace")
+        self.workspace = workspace = make_workspace(directory / "workspace")
         (workspace / "content/pages/mirrors.toml").write_text(
             f'mirrors = ["http://127.0.0.1:{self.mirror_port}/uji/"]\n'
         )

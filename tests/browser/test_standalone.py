@@ -4,13 +4,28 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from playwright.sync_api import BrowserContext, Page
 
+from publish.cli.main import terbit
 from tests.browser.places import Place, Published
+from tests.programs import require_package
 
 VILLAGE, OTHER = "ppwp/1101/110101.json", "ppwp/1102/1102.json"
 SNAPSHOT = "metadata/2.snapshot.json"
 LOG = [SNAPSHOT, f"{SNAPSHOT}.tlog-proof", "trust/tlog-policy.txt"]
+# Chromium has this on phones, and reads codes with the phone's own library; here with jsQR.
+BARCODE_DETECTOR = """
+globalThis.BarcodeDetector = class {
+  async detect(image) {
+    const canvas = new OffscreenCanvas(image.width, image.height).getContext("2d");
+    canvas.drawImage(image, 0, 0);
+    const { data, width, height } = canvas.getImageData(0, 0, image.width, image.height);
+    const found = jsQR(data, width, height);
+    return found ? [{ rawValue: found.data }] : [];
+  }
+};
+"""
 
 
 @pytest.fixture
@@ -80,6 +95,36 @@ def test_what_does_not_hold_is_refused(what: str, page: Page, election: Path, tm
     drop(page, data, election / f"{OTHER if what == 'other-signature' else VILLAGE}.minisig")
     assert outcome(page) == "bad"
     assert not page.locator("#ok").is_visible()
+
+
+def test_the_key_is_photographed_from_paper(
+    page: Page, published: Published, election: Path, context: BrowserContext, tmp_path: Path
+) -> None:
+    """The codes of the operator's page for paper, read from a picture by a decoder of others, are the key and its fingerprint as they would be typed."""
+    assert page.locator("#camera").is_hidden()  # where the browser reads no codes
+    paper = context.new_page()
+    paper.emulate_media(media="print")
+    printed = CliRunner().invoke(terbit, ["keys", "print", "-C", str(published.workspace)], catch_exceptions=False)
+    paper.set_content(printed.stdout)
+    context.add_init_script(path=require_package("jsqr") / "dist/jsQR.js")
+    context.add_init_script(BARCODE_DETECTOR)
+    page.reload()
+    files = (election / VILLAGE, election / f"{VILLAGE}.minisig", election / "keys/minisign.pub")
+    for place, typed in enumerate((public_key(election), hashlib.sha256(files[2].read_bytes()).hexdigest())):
+        photo = tmp_path / f"{place}.png"
+        paper.locator("svg.code").nth(place).screenshot(path=photo)
+        page.set_input_files("#photo", photo)
+        page.wait_for_function("typed => document.querySelector('#key').value === typed", arg=typed)
+        drop(page, *files)
+        assert outcome(page) == "ok"
+        assert not page.locator("#unpinned").is_visible()
+    page.set_input_files("#photo", paper_without_code(paper, tmp_path))
+    page.locator("#no-code").wait_for()
+
+
+def paper_without_code(paper: Page, folder: Path) -> Path:
+    paper.locator("h1").screenshot(path=folder / "none.png")
+    return folder / "none.png"
 
 
 def test_the_log_proof_is_checked_too(page: Page, election: Path) -> None:

@@ -171,6 +171,13 @@ def test_no_terminal_to_ask_at(empty):
     assert not (empty / "keys").exists()
 
 
+def test_print_before_init(empty):
+    """Without keys there is nothing to print, and the message says what comes first."""
+    result = run(empty, "keys", "print", fails=True)
+    assert result.stdout == ""
+    assert "next: terbit keys init" in str(result.exception)
+
+
 def test_list_before_init(empty):
     """Before there are keys the list says so, and what to run."""
     result = run(empty, "keys", "list")
