@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from builder import recap
 from builder.areas import parse_areas
 from builder.election import Definition, parse_election
 from builder.importers.csv import CsvMap
@@ -14,16 +15,6 @@ from builder.importers.delivery import import_results
 from builder.importers.source import load_map
 from builder.intake import judge
 from builder.ledger import Cut
-from builder.recap import (
-    Attestation,
-    Cover,
-    NamedFile,
-    Package,
-    RevisionReason,
-    package_files,
-    read_package,
-    row_columns,
-)
 from builder.rows import Rows
 
 SMALL_TOML = """\
@@ -160,24 +151,24 @@ def make_package(
     reason: str | None = None,
     note: str = "",
     **cover: Any,
-) -> Package:
+) -> recap.Package:
     """A package with `rows` (lines without the header); its tier is the area's level."""
     place = definition.areas.index.get(area, 0)
     found = definition.election.contest(contest) or definition.election.contests[0]
-    data = (",".join(row_columns(found)) + "\n" + rows).encode()
-    made = Cover(
+    data = (",".join(recap.row_columns(found)) + "\n" + rows).encode()
+    made = recap.Cover(
         format="terbit-recap-1",
         election=cover.pop("election", definition.election.id),
         contest=contest,
         series=series,
         tier=cover.pop("tier", definition.election.levels[definition.areas.levels[place]].id),
         area=area,
-        rows=NamedFile("rows.csv", hashlib.sha256(data).hexdigest(), len(data)),
-        attestation=Attestation("operator", "test"),
-        revision=RevisionReason(reason, note) if reason else None,
+        rows=recap.NamedFile("rows.csv", hashlib.sha256(data).hexdigest(), len(data)),
+        attestation=recap.Attestation("operator", "test"),
+        revision=recap.RevisionReason(reason, note) if reason else None,
         **cover,
     )
-    return Package(made, package_files(made, data), "package")
+    return recap.Package(made, recap.package_files(made, data), "package")
 
 
 def line(
@@ -204,7 +195,7 @@ def no_rows(definition: Definition) -> dict[str, Rows]:
 
 
 def accept(
-    definition: Definition, *packages: Package, rows: dict[str, Rows] | None = None, known: int = 0
+    definition: Definition, *packages: recap.Package, rows: dict[str, Rows] | None = None, known: int = 0
 ) -> dict[str, Rows]:
     """Rows after packages that must all be accepted."""
     rows = no_rows(definition) if rows is None else rows
@@ -222,7 +213,7 @@ def make_cuts(*through: int) -> list[Cut]:
     ]
 
 
-def import_packages(definition: Definition, source: Path, map_name: str, out: Path) -> list[Package]:
+def import_packages(definition: Definition, source: Path, map_name: str, out: Path) -> list[recap.Package]:
     """Packages of a CSV of real data, by a map that comes with Terbit."""
     report = import_results(source, load_map(map_name, CsvMap), definition, {}, out=out)
-    return [read_package(path) for path in report.packages]
+    return [recap.read_package(path) for path in report.packages]

@@ -6,6 +6,7 @@ from typing import Any
 from builder.election import Candidate, Contest, Election, Kind, Level, Title
 
 PACKAGE = "3f" * 32
+FIGURES = ["votes_1", "votes_2", "registered", "voters", "valid", "invalid"]
 
 
 def election(**changes: Any) -> Election:
@@ -60,18 +61,7 @@ def village(**changes: Any) -> dict[str, Any]:
         "difference": None,
         "children": {"columns": [], "rows": []},
         "polling_stations": {
-            "columns": [
-                "station",
-                "revision",
-                "state",
-                "votes_1",
-                "votes_2",
-                "registered",
-                "voters",
-                "valid",
-                "invalid",
-                "findings",
-            ],
+            "columns": ["station", "revision", "state", *FIGURES, "findings"],
             "rows": [
                 ("1", 2, "", 112, 90, 250, 208, 202, 6, ""),
                 ("2", 1, "", 100, 91, 250, 197, 189, 6, "candidates-valid"),
@@ -147,22 +137,7 @@ def nation(**changes: Any) -> dict[str, Any]:
         },
         "difference": None,
         "children": {
-            "columns": [
-                "code",
-                "name",
-                "path",
-                "expected",
-                "reported",
-                "votes_1",
-                "votes_2",
-                "registered",
-                "voters",
-                "valid",
-                "invalid",
-                "recap_1",
-                "recap_2",
-                "findings",
-            ],
+            "columns": ["code", "name", "path", "expected", "reported", *FIGURES, "recap_1", "recap_2", "findings"],
             "rows": [
                 (
                     "11",

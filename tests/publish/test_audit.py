@@ -25,7 +25,7 @@ from tests.election import NIGHT, correction, minutes, package, row
 from tests.officials import Official
 from tests.publish.test_mirror import mirroring
 from tests.publish.test_officials import enrol, sign_as
-from tests.publish.workspace import copy_tree, deliver, make_workspace, publish
+from tests.publish.workspace import changed_area_files, copy_tree, deliver, make_workspace, publish
 from verifier.audit.history import read_history
 from verifier.cli.main import main
 from verifier.formats import leaves, note, ustar
@@ -122,16 +122,6 @@ def test_an_address_passes(site: Published, tmp_path: Path) -> None:
     assert "Changes without input: none" in done.stdout
 
 
-def _insider(change: Callable[[str, bytes], bytes]) -> Callable[..., Iterator[object]]:
-    honest = Site.area_files
-
-    def area_files(self: Site, *arguments: object) -> Iterator[object]:
-        for entry, data in honest(self, *arguments):  # type: ignore[arg-type]
-            yield entry_of(entry.path, change(entry.path, data))
-
-    return area_files
-
-
 INSIDER = {
     "votes": ("ppwp/1101/110101.json", lambda data: data.replace(b'"votes":[', b'"votes":[9', 1)),
     "page": ("ppwp/1101/110101.html", lambda data: data.replace(b"Aman", b"Aman!", 1)),
@@ -144,7 +134,9 @@ def test_an_insider_changes_a_figure(site: Published, monkeypatch: pytest.Monkey
     """THREATS 15: a figure, page or history that was changed without input, signed with the real keys and logged, is named."""
     path, change = INSIDER[attack]
     with monkeypatch.context() as inside:
-        inside.setattr(Site, "area_files", _insider(lambda name, data: change(data) if name == path else data))
+        inside.setattr(
+            Site, "area_files", changed_area_files(lambda name, data: change(data) if name == path else data)
+        )
         site.release(NIGHT + minutes(2), fix3=correction(revision=3))
     done = site.audit()
     assert done.exit_code == 4

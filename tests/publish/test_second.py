@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -28,7 +28,7 @@ from publish.workspace import Workspace
 from tests.election import NIGHT, correction, minutes, package, row, write_definition, write_package
 from tests.officials import Official
 from tests.publish.test_officials import enrol, sign_as
-from tests.publish.workspace import deliver, publish, tree
+from tests.publish.workspace import changed_area_files, deliver, publish, tree
 from tests.storage import BUCKET, Server
 from verifier.client import Client
 from verifier.fetcher import DirectoryFetcher
@@ -167,16 +167,6 @@ def test_what_comes_in_meanwhile_waits(pair: Pair) -> None:
     assert pair.check(NIGHT + minutes(3)) == 2
 
 
-def _changed_files(change: Callable[[str, bytes], bytes]) -> Callable[..., Iterator[object]]:
-    honest = Site.area_files
-
-    def area_files(self: Site, *arguments: object) -> Iterator[object]:
-        for entry, data in honest(self, *arguments):  # type: ignore[arg-type]
-            yield entry_of(entry.path, change(entry.path, data))
-
-    return area_files
-
-
 def _one_vote(path: str, data: bytes) -> bytes:
     return data.replace(b'"votes":[', b'"votes":[1', 1) if path == "ppwp/1101/110101.json" else data
 
@@ -197,7 +187,7 @@ def test_a_compromised_builder_gets_no_signature(
 ) -> None:
     """THREATS 19: one vote or one script that does not follow from the inputs, and the second signer refuses and names the file."""
     with monkeypatch.context() as broken:
-        broken.setattr(Site, "area_files", _changed_files(change))
+        broken.setattr(Site, "area_files", changed_area_files(change))
         pair.hold()
     found = pair.sign()
     assert found is not None
