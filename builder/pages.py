@@ -191,7 +191,7 @@ class Pages:
 
     def _places(self, path: str, up: str, root: str, languages: Sequence[str]) -> dict[str, Any]:
         """The page's way to its language's folder, to the election's, to the front page, and to itself in the other languages."""
-        names = self.wording.texts["languages"]
+        names, address = self.wording.texts["languages"], self._election.address
         return {
             "up": up,
             "root": root,
@@ -200,6 +200,10 @@ class Pages:
                 (one, names[one], f"{root}{language_folder(one)}{path}", one == self.language) for one in languages
             ]
             if len(languages) > 1
+            else (),
+            # Search engines take full addresses only.
+            "alternates": [(one, f"{address}{language_folder(one)}{path}") for one in languages]
+            if address and len(languages) > 1
             else (),
         }
 

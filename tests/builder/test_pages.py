@@ -214,10 +214,16 @@ def test_every_table_says_what_it_is(pages: Pages) -> None:
 def test_language_of_content_pages(sources: dict[str, str]) -> None:
     """An English page says that it is English, in its frame too, and leads to the same page in Indonesian."""
     how = parse_page(b"# How", "how", "en", "x")
-    page = Pages(sources, election(), "en").content_page(how, ("id", "en")).decode()
+    address = "https://hasil.example.org/contoh/"
+    page = Pages(sources, election(address=address), "en").content_page(how, ("id", "en")).decode()
     assert '<html lang="en">' in page
     assert "Skip to content" in page
-    assert '<link rel="alternate" hreflang="id" href="..&#x2f;how.html">' in page.replace("../", "..&#x2f;")
+    assert '<a href="../how.html" hreflang="id" lang="id">' in page.replace("&#x2f;", "/")
+    for language, folder in (("id", ""), ("en", "en/")):
+        assert f'<link rel="alternate" hreflang="{language}" href="{address}{folder}how.html">' in page.replace(
+            "&#x2f;", "/"
+        )
+    assert 'rel="alternate"' not in Pages(sources, election(), "en").content_page(how, ("id", "en")).decode()
     assert "<title>How – Example Election</title>" in page
 
 
