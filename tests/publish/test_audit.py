@@ -105,6 +105,47 @@ def test_a_copy_passes_offline(site: Published, tmp_path: Path) -> None:
     assert audit(copy, Path(root)).exit_code == 0
 
 
+def bundled(site: Published, out: Path) -> Path:
+    options = ["--root", str(site.root), "--state", str(out.parent / "carrier"), "--now", f"{LATER:%Y-%m-%dT%H:%M:%SZ}"]
+    done = CliRunner().invoke(main, ["bundle", str(site.public), "-o", str(out), *options])
+    assert done.exit_code == 0, done.output
+    return out
+
+
+def test_a_bundle_passes(site: Published, tmp_path: Path) -> None:
+    """One file on a stick is enough for an audit, which unpacks nothing of it and asks nobody else."""
+    bundle = bundled(site, tmp_path / "uji.tar")
+    root = Path(shutil.copy(site.root, tmp_path / "root.json"))
+    shutil.rmtree(site.folder)
+    done = audit(tmp_path, root, place=str(bundle))
+    assert done.exit_code == 0, done.output
+    assert "Changes without input: none" in done.stdout
+
+
+@pytest.mark.parametrize("kind", ["packages/", "targets/inputs/", "log/tile/entries/", "metadata/2.snapshot"])
+def test_an_altered_bundle_fails(site: Published, tmp_path: Path, kind: str) -> None:
+    """A bundle's own bytes are believed no more than a server's: one that says something else than what was logged is refused or told of."""
+    bundle = bundled(site, tmp_path / "uji.tar")
+    data = bytearray(bundle.read_bytes())
+    read = lambda offset, length: bytes(data[offset : offset + length])  # noqa: E731
+    offset = next(
+        offset
+        for path, offset, length in ustar.entries(read, len(data))
+        if path.startswith(f"uji/{kind}") and length > 9
+    )
+    data[offset + 5] ^= 1
+    bundle.write_bytes(data)
+    assert audit(tmp_path, site.root, place=str(bundle)).exit_code in {1, 4}
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", bytes(1024)], ids=["empty", "junk", "no files"])
+def test_no_bundle(site: Published, tmp_path: Path, content: bytes) -> None:
+    """A file that is no bundle is refused in plain words."""
+    (tmp_path / "uji.tar").write_bytes(content)
+    done = audit(tmp_path, site.root, place=str(tmp_path / "uji.tar"))
+    assert (done.exit_code, isinstance(done.exception, SystemExit)) == (4, True), done.output
+
+
 def test_a_mirror_passes(site: Published, tmp_path: Path) -> None:
     """What a mirror keeps is enough for an audit."""
     mirror = init(tmp_path / "mirror", [str(site.public)], None, site.root, None)

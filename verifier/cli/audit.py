@@ -12,7 +12,7 @@ import click
 
 from verifier.cli.common import collection_paused, reported, write_json
 from verifier.cli.options import NEW_FILE, TrustOptions, now_option, trust_options
-from verifier.cli.places import executor_for, locate
+from verifier.cli.places import executor_for, locate_bundle
 from verifier.errors import VerificationError, VerifierError
 from verifier.printable import say
 from verifier.reports import write_whole
@@ -21,7 +21,7 @@ __all__ = ["audit"]
 
 
 @click.command("audit")
-@click.argument("place", metavar="URL|DIR")
+@click.argument("place", metavar="URL|DIR|BUNDLE")
 @click.option("--html", type=NEW_FILE, help="Write the report as a page, too.")
 @click.option("--json", "as_json", is_flag=True, help="Write the report as JSON.")
 @click.option("--processes", type=click.IntRange(1, 64), help="How many build. Default: one for each processor.")
@@ -30,15 +30,16 @@ __all__ = ["audit"]
 def audit(
     *, place: str, html: Path | None, as_json: bool, processes: int | None, trust: TrustOptions, now: datetime | None
 ) -> None:
-    """Rebuild the release at URL or in DIR from the logged inputs, and compare every byte.
+    """Rebuild the release at URL, in DIR or in a BUNDLE from the logged inputs, and compare every byte.
 
     Reads the whole log and every package, asks every rule and every official's signature again, and builds the site with the
-    same program. Whatever was published and does not follow from that is named. A mirror's folder will do, offline.
+    same program. Whatever was published and does not follow from that is named. A mirror's folder or a bundle will do, offline.
 
     \b
     Example:
       terbit-verify audit https://example.org/pemilu-2019 --root-sha256 9f86d0…
       terbit-verify audit mirror/public --html audit.html
+      terbit-verify audit pemilu-2019.tar --root-sha256 9f86d0…
 
     Exit status: 0 everything follows from the inputs, 1 could not be audited, 2 usage, 4 it does not, 5 expired.
     """
@@ -53,7 +54,7 @@ def audit(
             ) from None
         from verifier.log import check_log
 
-        place, fetcher, _ = locate(place)
+        place, fetcher = locate_bundle(place)
         count = processes or os.cpu_count() or 1
         with executor_for(place) as executor, collection_paused():
             client = trust.client(place, fetcher, now)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from verifier.fetcher import Fetcher
 
-__all__ = ["HTTP_CONNECTIONS", "executor_for", "locate"]
+__all__ = ["HTTP_CONNECTIONS", "executor_for", "locate", "locate_bundle"]
 
 HTTP_CONNECTIONS = 8
 LARGE_SITE_ROLES = 40
@@ -43,6 +43,18 @@ def locate(place: str) -> tuple[str, Fetcher, Fetcher | None]:
     return str(election), DirectoryFetcher(election), None if found == [folder] else DirectoryFetcher(folder)
 
 
+def locate_bundle(place: str) -> tuple[str, Fetcher]:
+    """The same where a bundle will do, too: a file in which no file is an alias."""
+    if not Path(place).is_file():
+        found, fetcher, _ = locate(place)
+        return found, fetcher
+    from verifier.archive import ArchiveFetcher
+
+    bundle = ArchiveFetcher(Path(place), in_folder=True)
+    bundle.check()
+    return str(Path(place).resolve()), bundle
+
+
 def executor_for(place: str) -> Executor:
     """Threads wait for a network well. On a disk they only wait for each other (the interpreter's lock), so a large
     site is read by two processes, which are spawned: a fork would copy locks that other threads hold."""
@@ -50,7 +62,8 @@ def executor_for(place: str) -> Executor:
 
     if "://" in place:
         return ThreadPoolExecutor(HTTP_CONNECTIONS)
-    if len(os.listdir(Path(place, "metadata"))) < LARGE_SITE_ROLES or (os.cpu_count() or 1) < 2:
+    metadata = Path(place, "metadata")
+    if not metadata.is_dir() or len(os.listdir(metadata)) < LARGE_SITE_ROLES or (os.cpu_count() or 1) < 2:
         return ThreadPoolExecutor(1)
     from multiprocessing import get_context
 
