@@ -185,7 +185,7 @@ class BucketInventory:
 
     def __init__(self, name: str, bucket: Bucket, keys: Keys) -> None:
         self.name, self._bucket, self._keys, self.evidence = name, bucket, keys, SET_ASIDE
-        self._own, self._aside_bytes = bucket.key(""), 0
+        self._own, self._aside_files, self._aside_bytes = bucket.key(""), 0, 0
 
     def listing(self, known: Container[str] = ()) -> Listing:
         """See Inventory. One listing is a chain of requests: the folders of a nation are followed side by side."""
@@ -205,7 +205,7 @@ class BucketInventory:
                 self._add(found, keys)
 
         self._bucket.each(whole, folders)
-        self._aside_bytes = found.evidence_bytes
+        self._aside_files, self._aside_bytes = found.evidence_files, found.evidence_bytes
         return found
 
     def read(self, wanted: Iterable[tuple[str, int]]) -> Iterator[tuple[str, Found | None]]:
@@ -223,9 +223,10 @@ class BucketInventory:
     def set_aside(self, wrong: Iterable[bytes]) -> None:
         """See Inventory."""
         for data in wrong:
-            if self._aside_bytes + len(data) > limits.EVIDENCE_BYTES:
+            if self._aside_files >= limits.EVIDENCE_FILES or self._aside_bytes + len(data) > limits.EVIDENCE_BYTES:
                 raise _full(self.evidence)
             self._bucket.put(f"{ASIDE}{hashlib.sha256(data).hexdigest()}.wrong", data)
+            self._aside_files += 1
             self._aside_bytes += len(data)
 
     def remove(self, paths: Iterable[str]) -> dict[str, str]:

@@ -29,11 +29,12 @@ class Listing:
         self.files: dict[str, Listed] = {}
         self.left_out = 0
         self._known, self._room = known, [limits.STRANGE_FILES, limits.NEIGHBOURS, limits.EVIDENCE_FILES]
-        self.evidence_bytes = 0
+        self.evidence_files = self.evidence_bytes = 0
 
     def add(self, path: str, listed: Listed) -> None:
         """Take a file in if there is room. May be called by several threads: a count that is off by a few does no harm."""
         aside = path.startswith(ASIDE)
+        self.evidence_files += aside
         self.evidence_bytes += listed.length if aside else 0
         if path not in self._known:
             kind = 2 if aside else 1 if is_beside(path) else 0

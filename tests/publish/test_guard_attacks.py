@@ -368,6 +368,21 @@ def test_a_flood_of_names_stops_no_mending(folder: Place, monkeypatch: pytest.Mo
     assert {path for path in folder.files() if not path.startswith("uji/")} > {"0.html", "34.html"}
 
 
+def test_evidence_in_a_bucket_has_an_end(storage: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever writes one wrong file after another does not fill the bucket with copies of them: so many are kept, and pages are mended all the same."""
+    monkeypatch.setattr(limits, "EVIDENCE_FILES", 3)
+    place = Place(tmp_path, storage, "evidence")
+    right = place.files()
+    for _ in range(2):
+        for number in range(4):
+            place.write(f"uji/x/{number}.html", EVIL + os.urandom(8))
+        place.write("uji/ppwp/1101/1101.html", EVIL)
+        findings = place.guard()
+    assert any("could not be kept" in one.done for one in findings)
+    assert {path: data for path, data in place.files().items() if path in right} == right
+    assert len(storage.keys(prefix="evidence/.set-aside/")) == 3
+
+
 def test_superseded_objects_keep_their_headers(storage: Server, tmp_path: Path) -> None:
     """An object of an earlier release that is served as another type than it was gets its headers back."""
     place = Place(tmp_path, storage, "super")
