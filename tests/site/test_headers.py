@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import ssl
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +11,8 @@ import pytest
 
 from builder.scripts import standalone_checker
 from publish.serve import Server
+from tests import servers
 from tests.programs import require, require_package
-from tests.servers import serving
 from tests.site.conftest import PROJECT, Place
 from verifier.headers import headers_for
 
@@ -46,30 +45,19 @@ def test_csp_evaluator_of_the_checker_in_one_file() -> None:
     )
     (own,) = re.findall(r'<meta http-equiv="Content-Security-Policy" content="(.*?)">', page.decode())
     assert csp_evaluator(own) == []
-    servers = csp_evaluator(headers_for("contoh/assets/periksa.html")["Content-Security-Policy"])
-    assert [(severity, directive) for severity, directive, _ in servers] == [(HIGH, "script-src")]
+    found = csp_evaluator(headers_for("contoh/assets/periksa.html")["Content-Security-Policy"])
+    assert [(severity, directive) for severity, directive, _ in found] == [(HIGH, "script-src")]
 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Certificate and key for https://localhost, in one file."""
-    folder = tmp_path_factory.mktemp("certificate")
-    file, key = folder / "localhost.pem", folder / "key.pem"
-    words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    names = ["-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", file]
-    subprocess.run([require("openssl"), *words, *names], check=True, capture_output=True)
-    file.write_bytes(file.read_bytes() + key.read_bytes())
-    return file
+    return servers.certificate(tmp_path_factory.mktemp("certificate"))
 
 
 @pytest.fixture(scope="module")
 def secure(place: Place, certificate: Path) -> Iterator[Server]:
     """What `terbit serve` serves, over TLS, as a public site's front would."""
-    server = Server(place.folder.parent, "127.0.0.1", 0)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    with serving(server):
+    with servers.serving(servers.secure(Server(place.folder.parent, "127.0.0.1", 0), certificate)) as server:
         yield server
 
 

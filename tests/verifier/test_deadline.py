@@ -1,7 +1,5 @@
 """A time limit on whole exchanges over TLS, where the socket that is read is not the one that was connected."""
 
-import ssl
-import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import ThreadingHTTPServer
@@ -9,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.programs import require
-from tests.servers import QuietHandler, serving
+from tests.servers import QuietHandler, certificate, secure, serving
 from verifier.errors import FetchError
 from verifier.fetcher import StalledError
 from verifier.http_fetcher import HttpFetcher
@@ -37,15 +34,9 @@ class Handler(QuietHandler):
 
 @pytest.fixture
 def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    certificate, key = tmp_path / "localhost.pem", tmp_path / "key.pem"
-    words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    names = ["-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate]
-    subprocess.run([require("openssl"), *words, *names], check=True, capture_output=True)
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
+    trusted = certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+    server = secure(ThreadingHTTPServer(("127.0.0.1", 0), Handler), trusted)
     with serving(server):
         yield f"https://localhost:{server.server_port}/"
 
