@@ -19,7 +19,7 @@ from publish.cdn.batches import Purge
 from publish.errors import ConfigError
 
 __all__ = [
-    "DEFAULT_CONFIG_TEXT",
+    "DEFAULT_CONFIG",
     "LOG_KEY",
     "MINISIGN_KEY",
     "OFFLINE_ROLES",
@@ -133,107 +133,7 @@ DEFAULT_ROLES = {
     "timestamp": Role(("timestamp",), 1, datetime.timedelta(minutes=30)),
 }
 
-DEFAULT_CONFIG_TEXT = """\
-# Terbit's configuration. Every line that is commented out shows the default.
-# Paths are relative to this folder.
-
-# content = "content"        # election.toml, areas.csv, pages
-# templates = "templates"    # your own templates instead of Terbit's
-# ledger = "ledger"          # accepted packages and cuts: back it up
-# inbox = "inbox"            # packages that wait for `terbit intake`
-# build = "build"            # caches; can be deleted
-# public = "public"          # the signed site
-# keys = "keys"              # keys and what they signed offline: back it up
-# workers = 2                # processes; default: one for each processor
-
-# Who signs what: `threshold` of the keys named, good for `days` or `minutes`.
-# root, targets and trust are signed offline, a few times a year; keep each key with another person.
-
-# [roles.root]               # names every other key
-# keys = ["root-1", "root-2", "root-3"]
-# threshold = 2
-# days = 3650
-
-# [roles.targets]            # says who signs which part of the site
-# [roles.trust]              # the election's definition and the public keys
-
-# The publisher's own keys sign every release.
-
-# [roles.site]               # front page, content pages, assets
-# keys = ["site"]
-# threshold = 1
-# days = 3650
-
-# [roles.results]            # all groups of contests and their shards
-# keys = ["results"]
-# threshold = 1
-# days = 3650
-
-# [roles.ppwp]               # one group, with its shards, signed otherwise
-# keys = ["results", "second"]
-# threshold = 2
-
-# [roles.snapshot]
-# keys = ["snapshot"]
-# threshold = 1
-# days = 1
-
-# [roles.timestamp]          # renewed before it ends, even when nothing changed
-# keys = ["timestamp"]
-# threshold = 1
-# minutes = 30
-
-# Where releases go. Without any [targets.…] they go to the folder `public` above.
-
-# [targets.public]
-# folder = "public"
-
-# [targets.bucket]           # S3-compatible object storage; credentials by AWS's usual chain
-# bucket = "hasil"
-# endpoint = "https://s3.example.id"   # leave it out for AWS
-# region = "ap-southeast-3"
-# prefix = ""                # ends with "/"
-# path_style = true
-# profile = "terbit"         # of ~/.aws/credentials
-# without_conditions = "refuse"        # or "lock": for servers without conditional writes
-# compress_aliases = false
-# urls = ["https://hasil.example.id/"] # where the public reads it: for purge, guard and doctor
-
-# [targets.bucket.purge]     # the CDN before it, told of every change (docs/operations.md, "CDN")
-# kind = "cloudfront"        # "purge": HTTP PURGE; "ban": Varnish's BAN; "request": an API that takes JSON
-# distribution = "E2EXAMPLE1ABCD"
-# profile = "terbit"         # of ~/.aws/credentials; default: the target's
-# all_above = 100            # paths; more are named by folder, since AWS bills by path
-# on_renew = false           # true: purge the pointers at each renewal too; the other kinds do
-
-# [targets.bucket.prices]    # for the estimate of `terbit plan`
-# currency = "USD"
-# per_1000_puts = 0.005
-# per_1000_gets = 0.0004
-# per_1000_purges = 5.0      # of CloudFront, beyond a month's first 1,000
-# per_gb_month = 0.023
-
-# [ask]                      # publish asks when figures fall, when a leader changes, and
-# areas_percent = 5          # when more of all areas change: docs/operations.md, "Publishing"
-
-# [log]                      # the public log of inputs and releases (docs/operations.md, "Log and witnesses")
-# origin = "hasil.example.id/pemilu-2029/log"    # its address without scheme, named for ever by `terbit keys init`
-# seconds = 5                # so long witnesses have to answer
-
-# [exchange]                 # where drafts wait for a second signer (docs/operations.md, "Second signer");
-# folder = "exchange"        # or bucket, endpoint, region, prefix, profile as above: nothing public
-# wait = 60                  # seconds that a run waits for him
-
-# [guard]                    # what `terbit guard` looks at, and whom it tells
-# interval = 5               # seconds between two looks
-# stale_seconds = 180        # so long a cache may show an earlier signed copy
-# sample = 50                # files asked for at each public address at each look
-# others = ["robots.txt", "pemilu-2024/"]        # what else lies beside the election's folder
-# profile = "guard"          # of ~/.aws/credentials: may list, replace and delete
-# command = ["/usr/local/bin/alarm", "terbit"]   # gets the findings as JSON on stdin
-# webhook = "https://alarm.example.id/terbit"    # or webhook_file: a file with the address
-# textfile = "/var/lib/node_exporter/terbit.prom"
-"""
+DEFAULT_CONFIG = Path(__file__).with_name("terbit.toml")  # says nothing but the defaults
 
 
 class Config(msgspec.Struct, frozen=True):

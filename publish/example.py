@@ -8,7 +8,7 @@ from pathlib import Path
 
 from publish.cli.keys import create_keys
 from publish.cli.run import now
-from publish.config import DEFAULT_CONFIG_TEXT
+from publish.config import DEFAULT_CONFIG
 from publish.errors import PublishError
 
 __all__ = ["make_workspace", "run_demo"]
@@ -23,7 +23,7 @@ def make_workspace(directory: Path) -> list[Path]:
         raise PublishError(f"{directory} is not empty; name a new folder")
     directory.mkdir(parents=True, exist_ok=True)
     shutil.copytree(_packaged_content(), directory / "content", ignore=shutil.ignore_patterns("__*", ".*"))
-    (directory / "terbit.toml").write_text(DEFAULT_CONFIG_TEXT)
+    shutil.copyfile(DEFAULT_CONFIG, directory / "terbit.toml")
     (directory / "inbox").mkdir()
     return [directory / name for name in ("terbit.toml", "content", "inbox")]
 

@@ -16,6 +16,7 @@ NEEDED = (
     "site_templates/base.html",
     "content/election.toml",
     "builder/results.schema.json",
+    "publish/terbit.toml",
     "builder/importers/maps/kpu-2019-ppwp.toml",
     "builder/importers/maps/sirekap-2024-final.toml",
 )

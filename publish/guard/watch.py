@@ -14,7 +14,7 @@ from datetime import datetime
 from itertools import chain, islice
 from pathlib import Path
 from threading import Lock
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -25,6 +25,7 @@ from publish.guard.expected import Expected, expect, recorded
 from publish.guard.inventory import EVIDENCE, READ_AT_ONCE, BucketInventory, Found, Inventory, LocalInventory
 from publish.guard.judge import Finding, Right, claimed, harmless, holds, is_mended, is_mutable, plan
 from publish.guard.listing import Listing, is_beside
+from publish.guard.mend import Mender
 from publish.guard.purge import purged
 from publish.guard.sources import Sources
 from publish.guard.wrong import Wrong, hash_of, told_time
@@ -49,15 +50,6 @@ _METADATA = re.compile(r"metadata/([1-9][0-9]{0,15})\.([a-z0-9-]+)\.json")
 
 
 T = TypeVar("T")
-
-
-class _Mending(NamedTuple):
-    """What is done about one wrong file, in words, and how; `evidence` are its bytes."""
-
-    done: str
-    evidence: bytes | None = None
-    put: tuple[str, bytes, str] | None = None
-    remove: str | None = None
 
 
 class TargetWatch:
@@ -129,7 +121,8 @@ class TargetWatch:
                 inventories = open_inventories(self.workspace)
                 self.inventory = inventories.pop(self.name)
                 every = [*inventories.values(), self.inventory]
-                self.sources = Sources(self.workspace, self.store, every, self.keys, self._passphrase_file)
+                sources = Sources(self.workspace, self.store, every, self.keys, self._passphrase_file)
+                self._mender = Mender(self.inventory, sources, self.keys)
                 try:
                     self.expected = expect(self.workspace, self.store, found)
                 except msgspec.MsgspecError:  # a publisher is just writing the record
@@ -240,45 +233,12 @@ class TargetWatch:
 
     def _handle(self, wrong: Sequence[Wrong]) -> list[Finding]:
         """Put right what is wrong, and tell."""
-        done = self._mend(wrong) if self.heals else [""] * len(wrong)
+        assert self.expected is not None
+        done = self._mender.mend(wrong, self.expected) if self.heals else [""] * len(wrong)
         return [
             one.finding(self.name, told_time(self._clock()), what, self.keys)
             for one, what in zip(wrong, done, strict=True)
         ]
-
-    def _mend(self, batch: Sequence[Wrong]) -> list[str]:
-        """What was done about each: evidence first, then the right bytes, several at once."""
-        plans = [self._plan(one) for one in batch]
-        failed: dict[str, str] = {}
-        try:
-            self.inventory.set_aside([data for one in plans if (data := one.evidence) is not None])
-            kept = f"; what stood there lies in {self.inventory.evidence}"
-        except (PublishError, OSError) as error:  # a full disk must not keep the pages wrong
-            kept = f"; what stood there could not be kept: {error}"
-        # What was added may stand in the way of what is put back.
-        failed |= self.inventory.remove([one.remove for one in plans if one.remove])
-        failed |= self.inventory.put([one.put for one in plans if one.put])
-        return [
-            f"could not be put right: {failed[wrong.path]}"
-            if wrong.path in failed
-            else one.done + (kept if one.evidence is not None else "")
-            for wrong, one in zip(batch, plans, strict=True)
-        ]
-
-    def _plan(self, wrong: Wrong) -> _Mending:
-        assert self.expected is not None
-        path, right, found, withheld = wrong
-        there = found.data if found else None
-        if withheld:  # never kept as evidence: where that lies, others may look
-            return _Mending("removed", remove=path)
-        if right is None:
-            if is_beside(path):
-                return _Mending("left alone: remove it, or name it in [guard] others")
-            return _Mending("removed", there, remove=path)
-        if (data := self.sources.get(right, self.expected)) is None:
-            return _Mending(f"nobody has the right bytes: delete build/targets/{self.name} and publish again")
-        evidence = there if there is not None and not holds(there, right, self.keys) else None
-        return _Mending("put back", evidence, put=(path, data, _source(right)))
 
     def _is_newer(self, timestamp: Found | None) -> bool:
         """True for a later timestamp of our own line: one stolen key of another role, or a version from the far future, must not stop the mending."""
@@ -361,14 +321,6 @@ def open_inventories(workspace: Workspace) -> dict[str, Inventory]:
             bucket = open_bucket(config, workspace.definition.election.id, profile)
             found[name] = BucketInventory(name, bucket, open_keys(config, profile))
     return found
-
-
-def _source(right: Right) -> str:
-    """Where the object lies of which an alias shows the bytes; "" for what is no alias."""
-    if right.kind != "alias":
-        return ""
-    folder, slash, name = right.file.rpartition("/")
-    return f"targets/{folder}{slash}{right.sha256}.{name}{'.minisig' if right.signature else ''}"
 
 
 def _is_shown(path: str) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from publish.config import DEFAULT_CONFIG_TEXT, load_config, parse_config
+from publish.config import DEFAULT_CONFIG, load_config, parse_config
 from publish.errors import ConfigError
 
 
@@ -32,14 +32,14 @@ def test_empty_file_has_defaults():
 
 def test_default_text_is_the_defaults():
     """The file that `terbit init` writes says nothing but the defaults."""
-    assert parse(DEFAULT_CONFIG_TEXT) == DEFAULT
+    assert parse(DEFAULT_CONFIG.read_text()) == DEFAULT
 
 
 def test_comments_of_the_default_text_show_the_defaults():
     """The commented lines of that file, uncommented without the two examples of overrides, are the defaults too."""
     kept = [
         line
-        for line in DEFAULT_CONFIG_TEXT.splitlines()
+        for line in DEFAULT_CONFIG.read_text().splitlines()
         if " = " in line or line.startswith(("# [roles.", "# [targets.", "# [exchange", "# [log", "# [guard", "# [ask"))
     ]
     text = "\n".join(line.removeprefix("# ") for line in kept).replace('templates = "templates"', "")
