@@ -8,7 +8,7 @@ import hashlib
 import re
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
 from verifier import limits
 from verifier.errors import FetchError, StaleError, VerificationError, VerifierError
@@ -53,6 +53,16 @@ class SignedFile(NamedTuple):
     path: str
     sha256: str
     length: int
+
+
+class Named(Protocol):
+    """A file that is named by path and hex sha256, whoever lists it."""
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def sha256(self) -> str: ...
 
 
 class Failure(NamedTuple):
@@ -150,8 +160,8 @@ def named_packages(data: bytes) -> set[tuple[bytes, bytes]]:
     return set(_PACKAGE.findall(data))
 
 
-def object_path(file: SignedFile) -> str:
-    """Where the file's immutable object lies; its signature lies beside it."""
+def object_path(file: Named) -> str:
+    """Where the file's immutable object lies (TUF specification 6.2, consistent snapshots); its signature lies beside it."""
     directory, slash, name = file.path.rpartition("/")
     return f"targets/{directory}{slash}{file.sha256}.{name}"
 

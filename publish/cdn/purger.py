@@ -16,9 +16,10 @@ from publish.cdn.batches import POINTERS, CloudFront, Place, Purge, asked_as, re
 from publish.cdn.send import Sender
 from publish.errors import KeyFileError
 from publish.progress import Stages
-from publish.release.draft import Draft, object_path
+from publish.release.draft import Draft
 from publish.signing.keys import read_secret_file
 from publish.workspace import Workspace
+from verifier.files import object_path
 from verifier.log import CHECKPOINT
 from verifier.printable import say
 

@@ -17,13 +17,12 @@ from publish.errors import SigningError
 from publish.guard.expected_log import expect_log
 from publish.guard.judge import Right
 from publish.redaction import orders
-from publish.release.draft import object_path
 from publish.release.hints import DOMAIN_HINTS, latest_hint
 from publish.release.record import Record, RecordStore
 from publish.signing.offline import File, Offline
 from publish.targets import TIMESTAMP
 from publish.workspace import Workspace
-from verifier.files import is_pack, is_results
+from verifier.files import is_pack, is_results, object_path
 
 __all__ = ["Expected", "Recorded", "expect", "recorded"]
 

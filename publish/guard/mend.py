@@ -12,7 +12,7 @@ from publish.guard.judge import Right, holds
 from publish.guard.listing import is_beside
 from publish.guard.sources import Sources
 from publish.guard.wrong import Wrong
-from publish.release.draft import object_path
+from verifier.files import object_path
 from verifier.formats.minisign import PublicKey
 
 __all__ = ["Mender"]

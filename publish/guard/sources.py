@@ -20,9 +20,9 @@ from publish.guard.expected import Expected
 from publish.guard.inventory import LocalInventory
 from publish.guard.judge import Right, holds
 from publish.release.check import DraftFetcher
-from publish.release.draft import object_path
 from publish.signing.keyring import Keyring
 from verifier.errors import VerifierError
+from verifier.files import object_path
 from verifier.formats.minisign import PublicKey, TrustedComment
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ from pathlib import Path
 from builder.pack import pack_names, read_index
 from builder.parts import DATA_FILES
 from publish.errors import SigningError
-from publish.release.draft import Draft, object_path
+from publish.release.draft import Draft
 from publish.release.jobs import Runner
 from publish.targets import TIMESTAMP
 from verifier.client import Client
 from verifier.fetcher import DirectoryFetcher, Fetcher, MissingError, OverlayFetcher, too_long
-from verifier.files import BESIDE_RESULTS, Failure
+from verifier.files import BESIDE_RESULTS, Failure, object_path
 from verifier.site import check_site
 
 __all__ = ["DraftFetcher", "check_draft", "role_of"]

@@ -9,11 +9,12 @@ from typing import Literal
 import msgspec
 
 from builder import durable
-from builder.pack import Entry, pack_names, read_index, read_pack
+from builder.pack import pack_names, read_index, read_pack
 from publish.signing.repository import RoleFile
 from publish.targets import Alias
+from verifier.files import object_path
 
-__all__ = ["Draft", "DraftState", "object_path", "timestamp_expires", "timestamp_version"]
+__all__ = ["Draft", "DraftState", "timestamp_expires", "timestamp_version"]
 
 
 class _Signed(msgspec.Struct):
@@ -145,12 +146,6 @@ class Draft:
         # The marker goes first: half a draft must never look like one.
         (self.directory / "draft.json").unlink(missing_ok=True)
         shutil.rmtree(self.directory, ignore_errors=True)
-
-
-def object_path(entry: Entry) -> str:
-    """Where the object of a TUF target lies (TUF specification 6.2, consistent snapshots)."""
-    folder, slash, name = entry.path.rpartition("/")
-    return f"targets/{folder}{slash}{entry.sha256}.{name}"
 
 
 def timestamp_expires(data: bytes) -> str:

@@ -11,10 +11,10 @@ from builder.ledger import Cut
 from builder.pack import Entry, pack_names, read_index, read_pack
 from builder.pages import GONE_DATA, GONE_PAGES
 from builder.tally import definition_cut
-from publish.release.draft import Draft, DraftState, object_path
+from publish.release.draft import Draft, DraftState
 from publish.release.record import RecordStore
 from publish.targets import Alias
-from verifier.files import is_results
+from verifier.files import is_results, object_path
 
 __all__ = ["gone_aliases", "gone_paths"]
 

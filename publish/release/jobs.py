@@ -22,11 +22,11 @@ from builder.parts import DATA_FILES, Part, parts
 from builder.site import Site, entry_of
 from builder.tally import Tally, read_tallies, write_tallies
 from publish.errors import TargetError
-from publish.release.draft import Draft, object_path
+from publish.release.draft import Draft
 from publish.release.record import RecordStore
 from publish.signing.keys import SecretKey
 from publish.workspace import Workspace
-from verifier.files import is_results
+from verifier.files import is_results, object_path
 from verifier.formats.minisign import TrustedComment
 
 __all__ = ["FEW_ROLES", "Job", "Jobs", "MinisignKey", "Plan", "Runner", "Workers", "save_tallies"]

@@ -18,8 +18,9 @@ from builder.pack import Entry, read_index
 from builder.parts import parts
 from builder.recap import COVER, SIGNATURE
 from builder.site import Site, is_lasting
-from publish.release.draft import Draft, DraftState, object_path
+from publish.release.draft import Draft, DraftState
 from publish.release.jobs import Runner
+from verifier.files import object_path
 from verifier.formats import ustar
 
 __all__ = ["PACK_LENGTH", "write_packs"]
