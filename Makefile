@@ -1,15 +1,16 @@
-# make demo      a signed, verified demo election in build/demo/public
-# make test      all tests, with the outside programs that check us, where they can be installed
-# make check     formatting, lint, types
-# make national  Indonesia's presidential election of 2019, whole, in build/national (needs the data, see bench/README.md)
-# make bench     the figures of bench/README.md again
+# make demo        a signed, verified demo election in build/demo/public
+# make test        all tests, with the outside programs that check us, where they can be installed
+# make check       formatting, lint, types
+# make national    Indonesia's presidential election of 2019, whole, in build/national (needs the data, see bench/README.md)
+# make bench       the figures of bench/README.md again
+# make lighthouse  Google's Lighthouse over the demo's pages
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check national bench programs
+.PHONY: demo test check national bench lighthouse programs
 
 demo: $(READY)
 	$(BIN)/terbit demo build/demo
@@ -27,6 +28,12 @@ national: $(READY)
 
 bench: $(READY)
 	$(BIN)/python bench/run.py
+
+lighthouse: $(READY) programs
+	npm install --silent --no-audit --no-fund --ignore-scripts --prefix build/lighthouse lighthouse@12
+	rm -rf build/lighthouse/demo
+	$(BIN)/terbit demo build/lighthouse/demo
+	$(BIN)/python bench/lighthouse.py --public build/lighthouse/demo/public
 
 programs:
 	@sh tests/install_programs.sh
