@@ -12,6 +12,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from builder.chart import progress_chart
 from builder.codes import qr_code
 from builder.content import LANGUAGES, ContentPage
 from builder.contest_values import ContestValues
@@ -96,6 +97,7 @@ class Pages:
                 "released": results["released"],
                 "released_local": wording.time(results["released"], [*codes, area["code"]]),
                 "map": tile_map(results, self._election, shown.contest, wording, up),
+                "progress": progress_chart(results, shown.contest, wording),
                 **shown.findings(results),
                 **shown.children(children, up, area["level"]),
                 "station_rows": shown.stations.rows(results, root),

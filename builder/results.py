@@ -11,10 +11,12 @@ from typing import Any
 import msgspec
 import polars as pl
 
+from builder import limits
 from builder.areas import path_name
 from builder.election import Contest, Definition
 from builder.ledger import PackageRecord
 from builder.officials import fingerprint
+from builder.progress import thinned
 from builder.recap import Cover
 from builder.tally import Tally
 
@@ -73,8 +75,9 @@ class Views:
         stations = _by_area(self.tally.stations, rows)
         findings = _by_area(self.tally.findings, rows)
         history = _by_area(self.tally.history, rows)
+        progress = _by_area(self.tally.progress, rows)
         for row in rows:
-            yield self._view(row, figures, children[row], stations[row], findings[row], history[row])
+            yield self._view(row, figures, children[row], stations[row], findings[row], history[row], progress[row])
 
     def _children(self, row: int) -> list[int]:
         ends = self.definition.areas.ends
@@ -92,6 +95,7 @@ class Views:
         stations: list[tuple[Any, ...]],
         findings: list[tuple[Any, ...]],
         history: list[tuple[Any, ...]],
+        progress: list[tuple[Any, ...]],
     ) -> View:
         areas, own, column = self.definition.areas, figures[row], self._columns
         release, reported, expected = own[column["release"]], own[column["reported"]], own[column["expected"]]
@@ -123,6 +127,7 @@ class Views:
             "revisions": [self._revision(entry) for entry in history],
             "sources": [self._source(number) for number in own[column["sources"]] or ()],
             **self._scans(path_name(areas.codes[row]), own[column["sources"]] or ()),
+            **self._progress(progress),
         }  # fmt: skip
 
     @cached_property
@@ -198,6 +203,15 @@ class Views:
                 }
             )
         return by_area
+
+    def _progress(self, points: Sequence[tuple[Any, ...]]) -> View:
+        """How the count came in; no key at all where there are not two points, as below the shard level."""
+        if len(points) < 2:
+            return {}
+        shown = thinned(points, limits.PROGRESS_POINTS)
+        columns = ("release", "released", "reported", *self.contest.votes)
+        rows = [(release, self.times(release), *figures) for _, release, *figures in shown]
+        return {"progress": {"columns": columns, "rows": rows}}
 
     def _source(self, number: int) -> View:
         record, cover = self.covers(number)

@@ -17,7 +17,7 @@ from builder.ledger import Ledger
 from builder.recap import Package, parse_rows, row_columns
 from builder.tables import read_strict
 
-__all__ = ["KEY", "Rows", "load_rows", "package_text", "save_rows", "typed_rows"]
+__all__ = ["KEY", "Rows", "load_rows", "package_text", "save_rows", "typed_rows", "votes_given"]
 
 KEY = ("recap", "area", "station")
 
@@ -50,6 +50,11 @@ class Rows:
         untouched = self.current.join(rows.select(KEY), on=KEY, how="anti")
         self.current = pl.concat([untouched, history.filter(last)])
         self.replaced = pl.concat([self.replaced, history.filter(~last)])
+
+
+def votes_given(contest: Contest) -> pl.Expr:
+    """True where a row has every candidate's votes: with a part of them missing there is no result to add."""
+    return pl.all_horizontal(pl.col(name).is_not_null() for name in contest.votes)
 
 
 def row_schema(contest: Contest) -> dict[str, pl.DataType | type[pl.DataType]]:

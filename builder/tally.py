@@ -14,7 +14,8 @@ import polars as pl
 from builder.areas import Areas
 from builder.election import Contest, Definition
 from builder.ledger import Cut
-from builder.rows import KEY, Rows
+from builder.progress import progress
+from builder.rows import KEY, Rows, votes_given
 from builder.rules import flag_rules
 
 __all__ = [
@@ -28,7 +29,7 @@ __all__ = [
     "write_tallies",
 ]
 
-FRAMES = ("areas", "stations", "findings", "history")
+FRAMES = ("areas", "stations", "findings", "history", "progress")
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Tally:
     - `stations`: current rows of series count by area and station, with `state`, `rules` (codes joined by a space).
     - `findings`: `area, station, recap, rule, left, right`.
     - `history`: rows of revision 2 and later with the figures before (`old_<figure>`) and after.
+    - `progress`: the count after each release that changed it, above the shard level (`builder.progress`).
     """
 
     contest: Contest
@@ -48,6 +50,7 @@ class Tally:
     stations: pl.DataFrame
     findings: pl.DataFrame
     history: pl.DataFrame
+    progress: pl.DataFrame
 
 
 def write_tallies(folder: Path, tallies: Mapping[str, Tally]) -> None:
@@ -105,7 +108,7 @@ def tally(rows: Rows, definition: Definition, cuts: Sequence[Cut]) -> Tally:
     table = _summed_up(table, contest, [*rules, "recap-below", "reported-expected"], areas)
     findings = pl.concat([_station_findings(stations, contest), found]).sort("area", "recap", "station", "rule")
     shown = stations.select("area", "station", "revision", "state", *contest.figures, "rules")
-    return Tally(contest, table, shown, findings, _history(rows, contest))
+    return Tally(contest, table, shown, findings, _history(rows, contest), progress(rows, releases, areas))
 
 
 def judged_stations(current: pl.DataFrame, contest: Contest, definition: Definition) -> pl.DataFrame:
@@ -113,7 +116,7 @@ def judged_stations(current: pl.DataFrame, contest: Contest, definition: Definit
     limits = pl.DataFrame(_kind_limits(definition.areas, definition))
     frame = current.sort("area", pl.col("station").str.zfill(16), "station")
     frame = pl.concat([frame, limits[frame["area"]]], how="horizontal")
-    given = pl.all_horizontal(pl.col(name).is_not_null() for name in contest.votes)
+    given = votes_given(contest)
     frame = frame.with_columns(
         (given & ~pl.col("withdrawn")).alias("reported"),
         pl.when(pl.col("withdrawn"))

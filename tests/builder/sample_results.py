@@ -162,8 +162,20 @@ def nation(**changes: Any) -> dict[str, Any]:
         "findings": [{"rule": "recap-below", "station": None, "series": "recap", "left": 10, "right": 12}],
         "finding_counts": {"candidates-valid": 13_848, "voters-list": 6_831, "a-later-rule": 2},
         "revisions": [],
+        "progress": progress((806_583, 84_298_880, 68_221_284)),
     }
     return values | changes
+
+
+def progress(last: tuple[int, int, int], points: int = 3) -> dict[str, Any]:
+    """Releases that came half an hour apart, the last of them with stations and votes `last`, one before it with a little more: a withdrawal."""
+    begin = datetime.datetime(2026, 2, 11, 10, 30, tzinfo=datetime.UTC) - datetime.timedelta(minutes=30 * (points - 1))
+    times = [(begin + datetime.timedelta(minutes=30 * step)).strftime("%Y-%m-%dT%H:%M:%SZ") for step in range(points)]
+    figures = [
+        [one * step // points + (step == points - 1) * (one // points + 7) for one in last] for step in range(1, points)
+    ]
+    rows = [[number, time, *one] for number, (time, one) in enumerate(zip(times, [*figures, last], strict=True), 1)]
+    return {"columns": ["release", "released", "reported", "votes_1", "votes_2"], "rows": rows}
 
 
 def province(**changes: Any) -> dict[str, Any]:
@@ -193,6 +205,7 @@ def province(**changes: Any) -> dict[str, Any]:
         },
         "difference": [12, 54],
         "stations": {"expected": 15_610, "listed": 15_610, "reported": 15_610, "withdrawn": 0},
+        "progress": progress((15_610, 404_188, 2_400_746)),
     }
     values["children"] = {
         "columns": values["children"]["columns"],

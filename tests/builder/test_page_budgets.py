@@ -13,7 +13,7 @@ from builder.election import Tile
 from builder.figures import Figures, local_date, local_time, share
 from builder.pages import Pages
 from builder.templates import read_templates, read_texts
-from tests.builder.sample_results import contest, election, nation, province, village
+from tests.builder.sample_results import contest, election, nation, progress, province, village
 from tests.builder.test_pages import RELEASED, TEMPLATES
 
 SOURCES = read_templates(TEMPLATES)
@@ -53,8 +53,8 @@ def stations(count: int) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("results", "budget"),
     [
-        (nation(children=areas_below(PROVINCES)), 14_336),
-        (province(children=areas_below(REGENCIES)), 14_336),
+        (nation(children=areas_below(PROVINCES), progress=progress((806_583, 84_298_880, 68_221_284), 200)), 14_336),
+        (province(children=areas_below(REGENCIES), progress=progress((15_610, 404_188, 2_400_746), 200)), 14_336),
         (province(path="ppwp/1101/1101.json", children=areas_below(REGENCIES)), 14_336),
         (village(polling_stations=stations(STATIONS)), 30_720),
         (village(polling_stations=stations(10 * STATIONS)), 3 * 30_720),
