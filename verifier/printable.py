@@ -21,5 +21,7 @@ class PrintableGroup(click.Group):
     def invoke(self, context: click.Context) -> object:
         try:
             return super().invoke(context)
+        except click.exceptions.NoArgsIsHelpError:
+            raise  # its message is our own help, in lines
         except click.UsageError as error:
             raise click.UsageError(printable(error.format_message()), error.ctx) from None

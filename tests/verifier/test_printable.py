@@ -39,6 +39,14 @@ def test_hostile_names_are_shown_escaped(hostile: str, shown: str, capsys: pytes
     assert result.stderr.endswith(f"({shown})\n")
 
 
+@pytest.mark.parametrize("words", [["witness"], ["mirror"]], ids=" ".join)
+def test_a_group_without_a_command_prints_its_help(words: list[str]) -> None:
+    """A group that is called without a command prints its help in lines, as --help does, and ends with 2."""
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 2
+    assert result.stderr.rstrip() == CliRunner().invoke(main, [*words, "--help"]).stdout.rstrip()
+
+
 def test_hostile_folder_names_in_usage_errors_are_escaped(tmp_path: Path) -> None:
     """Two elections under one folder are named without their escape sequences."""
     for name in ("a\x1b]0;X\x07", "b"):
