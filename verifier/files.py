@@ -36,7 +36,7 @@ __all__ = [
 # The keys of a results file are sorted: what may stand between these two has no free text in it.
 _PACKAGE = re.compile(
     rb'"package":"([0-9a-f]{64})"'
-    rb'(?:(?:,"reason":"[a-z]*","release":[0-9]+,"revision":[0-9]+)?,"series":"[a-z]*","signature":"([0-9a-f]{64})")?'
+    rb'(?:(?:,"reason":"[a-z]*","release":[0-9]+,"revision":[0-9]+)?,"series":"[a-z]*","signature":"([0-9a-f]{64})"|(,"sha256":))?'
 )
 
 
@@ -157,7 +157,11 @@ def is_results(path: str) -> bool:
 def named_packages(data: bytes) -> set[tuple[bytes, bytes]]:
     """Name and hash of the signature (empty: unsigned) of the recap packages that a results file names as sources."""
     # In a results file a quotation mark within a text is escaped, so that no text can look like this.
-    return set(_PACKAGE.findall(data))
+    found = _PACKAGE.findall(data)
+    named = {(package, signature) for package, signature, scan in found if not scan}
+    # A scan's entry does not say who signed its package; the sources do. One that no source names is checked all the same.
+    sources = {package for package, _ in named}
+    return named | {(package, b"") for package, _, scan in found if scan and package not in sources}
 
 
 def object_path(file: Named) -> str:

@@ -324,3 +324,6 @@ def test_results_tell_who_signed(tmp_path: Path) -> None:
     ]
     named = {(one.package.encode(), (one.signature or "").encode()) for one in ledger.packages}
     assert named_packages(encode_view(view)) == named
+    scan = {"file": "111_1.png", "length": 1, "sha256": "0" * 64, "station": "1"}
+    scans = [{**scan, "package": second.package}, {**scan, "package": "f" * 64}]
+    assert named_packages(encode_view({**view, "scans": scans})) == named | {(b"f" * 64, b"")}

@@ -6,6 +6,8 @@ import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from datetime import datetime, timedelta
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,7 @@ from verifier.officials import CheckedSignature, namespace
 
 SPACE = namespace("uji")
 OFFICIAL, SUCCESSOR = Official("1101"), Official("1101 baru", hardware=True)
+SCAN = b"\x89PNG"
 ROWS = [row("110101", number, 100, 90) for number in (1, 2, 3)]
 
 
@@ -94,6 +97,28 @@ def test_a_signed_package_is_public_with_its_signature(workspace: Path, tmp_path
     assert "Penguji (dimasukkan operator, tanpa tanda tangan pejabat)" in (public / "ppwp/1201/120101.html").read_text()
     assert (public / "trust" / "allowed_signers").read_text() == OFFICIAL.line("1101", "uji")
     assert verify(public / "packages", tmp_path)[0] == 0
+
+
+def test_a_signed_package_with_a_scan_is_published(workspace: Path, tmp_path: Path) -> None:
+    """A signed package whose scan is named after an area of its rows is published and passes site check and audit, also beside an unsigned one with a scan."""
+    for name, files, sign in (
+        ("a", package("1101", ROWS), partial(sign_as, OFFICIAL)),
+        ("b", package("1201", [row("120101", 1, 5, 6)]), dict),
+    ):
+        area = ROWS[0].split(",")[0] if name == "a" else "120101"
+        files[COVER] += (
+            f'[[scans]]\nfile = "{area}_1.png"\nsha256 = "{sha256(SCAN).hexdigest()}"\nlength = 4\n'.encode()
+        )
+        files = sign({**files, f"{area}_1.png": SCAN})
+        write_package(workspace / "imports" / name, files)
+    take_in(workspace, attested=True, paths=(workspace / "imports",))
+    publish(workspace)
+    public = workspace / "public" / "uji"
+    results = json.loads((public / "ppwp" / "1101" / "110101.json").read_bytes())
+    assert [one["package"] for one in results["scans"]] == [one["package"] for one in results["sources"]]
+    for command in ("site", "audit"):
+        exit_code, told = verify(public / "packages", tmp_path, command)
+        assert (exit_code, told["packages"]) == (0, 2), told
 
 
 def test_the_guard_knows_signatures(workspace: Path) -> None:

@@ -21,9 +21,9 @@ def packages(tmp_path: Path) -> Path:
     return found
 
 
-def verify(packages: Path, tmp_path: Path) -> tuple[int, dict[str, object]]:
+def verify(packages: Path, tmp_path: Path, command: str = "site") -> tuple[int, dict[str, object]]:
     root = tmp_path / "keys" / "metadata" / "1.root.json"
-    words = ["site", packages.parent, "--root", root, "--state", tmp_path / "state", "--json"]
+    words = [command, packages.parent, "--root", root, "--state", tmp_path / "state", "--json"]
     result = CliRunner().invoke(main, [*map(str, words), "--now", f"{NIGHT:%Y-%m-%dT%H:%M:%SZ}"])
     return result.exit_code, json.loads(result.stdout)
 
