@@ -93,6 +93,17 @@ class Folder:
         finally:
             os.close(descriptor)
 
+    @contextlib.contextmanager
+    def making(self) -> Iterator[None]:
+        """While one of this run's processes makes many files the others wait."""
+        with _failing(self.root):
+            descriptor = os.open(self.root / "incoming", os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
     def last_success(self) -> Complete | None:
         """What the last run that ended well left, whatever has happened since."""
         try:

@@ -1,5 +1,7 @@
 """Objects and their signatures: each is checked before it is put where it is served."""
 
+from collections.abc import Callable
+
 from verifier import limits
 from verifier.errors import VerifierError
 from verifier.files import SignedFile, check_signature, named_packages, object_path
@@ -13,10 +15,13 @@ __all__ = ["Objects"]
 
 
 class Objects:
-    """What one process brings into a mirror's folder."""
+    """What one process brings into a mirror's folder. `add` puts a checked file there, at once (`Folder.add`) or soon."""
 
-    def __init__(self, folder: Folder, upstreams: Upstreams, budget: Budget) -> None:
+    def __init__(
+        self, folder: Folder, upstreams: Upstreams, budget: Budget, add: Callable[[str, bytes], None] | None = None
+    ) -> None:
         self._folder, self._upstreams, self._budget = folder, upstreams, budget
+        self._add = add or folder.add
 
     def bring(self, file: SignedFile, is_results: bool, keys: MinisignKeys) -> set[tuple[bytes, bytes]]:
         """Bring in a file, with its signature if it is a results file; the packages that it names (`named_packages`)."""
@@ -31,7 +36,7 @@ class Objects:
         if data is None:
             self._budget.take(length)
             data = self._upstreams.fetch(path, length, right_bytes(sha256))
-            self._folder.add(path, data)
+            self._add(path, data)
         return data
 
     def _signature(self, file: SignedFile, data: bytes, keys: MinisignKeys) -> None:
@@ -48,4 +53,4 @@ class Objects:
         text = self._upstreams.fetch(
             path, limits.MINISIGN_FILE, lambda found: check_signature(found, file.path, data, keys)
         )
-        self._folder.add(path, text)
+        self._add(path, text)
