@@ -6,7 +6,6 @@ import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from datetime import datetime, timedelta
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -101,16 +100,12 @@ def test_a_signed_package_is_public_with_its_signature(workspace: Path, tmp_path
 
 def test_a_signed_package_with_a_scan_is_published(workspace: Path, tmp_path: Path) -> None:
     """A signed package whose scan is named after an area of its rows is published and passes site check and audit, also beside an unsigned one with a scan."""
-    for name, files, sign in (
-        ("a", package("1101", ROWS), partial(sign_as, OFFICIAL)),
-        ("b", package("1201", [row("120101", 1, 5, 6)]), dict),
-    ):
-        area = ROWS[0].split(",")[0] if name == "a" else "120101"
-        files[COVER] += (
-            f'[[scans]]\nfile = "{area}_1.png"\nsha256 = "{sha256(SCAN).hexdigest()}"\nlength = 4\n'.encode()
-        )
-        files = sign({**files, f"{area}_1.png": SCAN})
-        write_package(workspace / "imports" / name, files)
+    signed, unsigned = package("1101", ROWS), package("1201", [row("120101", 1, 5, 6)])
+    for name, files in (("110101_1.png", signed), ("120101_1.png", unsigned)):
+        files[COVER] += f'[[scans]]\nfile = "{name}"\nsha256 = "{sha256(SCAN).hexdigest()}"\nlength = 4\n'.encode()
+        files[name] = SCAN
+    write_package(workspace / "imports" / "a", sign_as(OFFICIAL, signed))
+    write_package(workspace / "imports" / "b", unsigned)
     take_in(workspace, attested=True, paths=(workspace / "imports",))
     publish(workspace)
     public = workspace / "public" / "uji"
