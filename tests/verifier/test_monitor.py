@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -330,6 +331,26 @@ def test_a_sample_is_another_one_each_time(places: Places) -> None:
     assert FAILED in codes
     places.cdn["index.html"] = b"<p>lain"
     assert places.look("--sample", 0)[0].exit_code == FAILED
+
+
+def test_a_sample_says_of_how_many(places: Places) -> None:
+    """The line of a place says of how many files its sample was picked, or at least how many where not every list was read; with --all there is none."""
+    words = ["monitor", places.servers[0].url, "--state", places.folder / "state", "--now", f"{NOW:%Y-%m-%dT%H:%M:%SZ}"]
+    words += ["--root", places.folder / "root.json"]
+    (places.folder / "root.json").write_bytes(places.site.tree["metadata/1.root.json"])
+
+    def line(*options: object) -> str:
+        return CliRunner().invoke(main, [str(word) for word in (*words, *options)]).stdout
+
+    files = re.search(r", (\d+) files checked\n", line("--all"))
+    assert files is not None
+    sample = re.search(
+        r", (\d) of (at least )?(\d+) files checked, picked anew each time; all: --all\n", line("--sample", 4)
+    )
+    assert sample is not None
+    assert int(sample[1]) in (4, 5)
+    assert int(sample[3]) < int(files[1]) if sample[2] else int(sample[3]) == int(files[1])
+    assert places.look("--sample", 4)[1]["places"][0]["listed"] <= int(files[1])
 
 
 def test_a_site_without_a_log(tmp_path: Path) -> None:

@@ -711,7 +711,7 @@ def test_init_never_starts_over(tmp_path):
     assert stat.S_IMODE((tmp_path / "witness.key").stat().st_mode) == 0o600
     assert "never overwritten" in run("init", tmp_path, "--name", "saksi.example/1", "--no-passphrase", code=1).stderr
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
-    run("pull", tmp_path)
+    assert "no log has a URL" in run("pull", tmp_path, code=1).stderr
     os.chmod(tmp_path / "witness.key", 0o644)
     assert "chmod 600" in run("pull", tmp_path, code=1).stderr
     run("init", tmp_path / "other", "--name", "saksi.example/2", "--no-passphrase")
@@ -728,6 +728,29 @@ def test_init_refuses(tmp_path):
     run("init", tmp_path / "c", "--name", "a", "--no-passphrase", "--passphrase-file", __file__, code=2)
     assert not (tmp_path / "a").exists()
     assert not (tmp_path / "b" / "witness.key").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "data", "says"),
+    [
+        ("tlog-policy.txt", f"log {LOG.encode()}\n".encode(), "quorum none"),
+        ("tlog-policy.txt", b"#" * 3_000_000 + b"\n", "is longer than"),
+        ("witness.key", b"x" * 100_000, "is longer than"),
+        ("witness.key", b"x", "secret key"),
+        ("passphrase", b"x" * 100_000, "is longer than"),
+    ],
+    ids=["no-quorum", "long-policy", "long-key", "damaged-key", "long-passphrase"],
+)
+def test_a_file_of_ones_own_is_ones_own_to_mend(tmp_path, file, data, says):
+    """What is wrong with key, policy or passphrase is told with the file's name and exit code 1: it says nothing about what was published."""
+    words = tmp_path / "passphrase"
+    words.write_text("kata sandi\n")
+    run("init", tmp_path, "--name", "saksi.example/1", "--passphrase-file", words)
+    (tmp_path / file).write_bytes(data)
+    told = run("pull", tmp_path, "--passphrase-file", words, code=1).stderr
+    assert told.startswith(f"terbit-verify: {tmp_path / file}")
+    assert told.count(file) == 1
+    assert says in told
 
 
 @pytest.mark.parametrize("passphrase", [None, b"kata sandi"], ids=["plain", "encrypted"])

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import click
 
-from verifier.errors import VerificationError, VerifierError
+from verifier.errors import FormatError, VerificationError, VerifierError
 from verifier.printable import say
 
 __all__ = [
@@ -23,17 +23,20 @@ __all__ = [
     "in_words",
     "progress_bar",
     "read_file",
+    "read_own",
     "repeated",
     "reported",
     "told",
     "write_json",
 ]
 
+T = TypeVar("T")
+
 QUIET_SECONDS = 2
 JITTER = 0.2
 
 
-def read_file(file: Path, cap: int) -> bytes:
+def read_file(file: Path, cap: int, too_long: type[VerifierError] = VerificationError) -> bytes:
     """The bytes of a file that the user named, up to `cap`; a pipe is fine here."""
     try:
         with file.open("rb") as stream:
@@ -41,8 +44,17 @@ def read_file(file: Path, cap: int) -> bytes:
     except OSError as error:
         raise VerifierError(f"{file} cannot be read: {error.strerror}") from None
     if len(data) > cap:
-        raise VerificationError(f"{file} is longer than the {cap} bytes that it may have")
+        raise too_long(f"{file} is longer than the {cap} bytes that it may have")
     return data
+
+
+def read_own(file: Path, cap: int, parse: Callable[[bytes], T]) -> T:
+    """A file of the user's own: key, policy, passphrase. What is wrong with it says nothing about what was published."""
+    data = read_file(file, cap, VerifierError)
+    try:
+        return parse(data)
+    except (FormatError, VerificationError) as error:
+        raise VerifierError(f"{file}: {error}") from None
 
 
 def write_json(document: dict[str, object]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from verifier import limits
-from verifier.cli.common import in_words, read_file, reported, write_json
+from verifier.cli.common import in_words, read_file, read_own, reported, write_json
 from verifier.cli.options import FILE, TrustOptions, now_option, trust_options
 from verifier.cli.places import locate
 from verifier.cli.site_report import log_as_json
@@ -71,7 +71,7 @@ def check_file(
         except FormatError as error:
             raise click.UsageError(f"--key: {error}") from None
     with reported(as_json=as_json):
-        public = PublicKey.parse(read_file(key_file, limits.PUBLIC_KEY_FILE) if key_file else key or "")
+        public = read_own(key_file, limits.PUBLIC_KEY_FILE, PublicKey.parse) if key_file else PublicKey.parse(key or "")
         data = read_file(file, limits.RESULTS_FILE)
         parsed, comment = read_signature(
             read_file(signature or file.with_name(file.name + ".minisig"), limits.MINISIGN_FILE)

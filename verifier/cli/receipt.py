@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from verifier import limits
-from verifier.cli.common import in_words, read_file, reported, write_json
+from verifier.cli.common import in_words, read_file, read_own, reported, write_json
 from verifier.cli.options import FILE
 
 __all__ = ["receipt"]
@@ -38,7 +38,7 @@ def receipt(*, file: Path, package: str, policy: Path, as_json: bool) -> None:
         named = re.fullmatch("[0-9a-f]{64}", package)
         name = package if named else hashlib.sha256(read_file(Path(package), limits.COVER_FILE)).hexdigest()
         found = check_receipt(
-            read_file(file, limits.PROOF_FILE), name, Policy.parse(read_file(policy, limits.LOG_POLICY_FILE))
+            read_file(file, limits.PROOF_FILE), name, read_own(policy, limits.LOG_POLICY_FILE, Policy.parse)
         )
     if as_json:
         write_json(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from verifier import limits
-from verifier.cli.common import read_file, reported
+from verifier.cli.common import read_own, reported
 from verifier.cli.options import FILE, FOLDER
 from verifier.errors import FetchError, VerifierError
 from verifier.printable import PrintableGroup, say
@@ -81,7 +81,7 @@ def init(
         from verifier.formats.tlog_policy import Policy
         from verifier.witness_store import WitnessStore
 
-        named = Policy.parse(read_file(policy, limits.LOG_POLICY_FILE) if policy else NO_LOGS)
+        named = read_own(policy, limits.LOG_POLICY_FILE, Policy.parse) if policy else Policy.parse(NO_LOGS)
         VerifierKey(name, COSIGNATURE_V1, bytes(32))  # a name that is wrong is told before anything is made
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / KEY).exists():
@@ -149,7 +149,10 @@ def pull(folder: Path, out: Path | None, post_to: str | None, as_json: bool, pas
         from verifier.witness_store import origin_hash
 
         policy = _policy(folder)
-        for log in (log for log in policy.logs if log.url is not None):
+        logs = [log for log in policy.logs if log.url is not None]
+        if not logs:
+            raise VerifierError(f"{folder / POLICY}: no log has a URL: nothing to pull; write: log <vkey> <url>")
+        for log in logs:
             origin = log.key.name
             target = (out or folder / OUT) / origin_hash(origin) / "checkpoint"
             status, message, code = _pull(log, known_logs(policy), store, target, post_to)
@@ -226,22 +229,25 @@ def _store(folder: Path, passphrase_file: Path | None) -> Iterator[WitnessStore]
 def _policy(folder: Path) -> Policy:
     from verifier.formats.tlog_policy import Policy
 
-    return Policy.parse(read_file(folder / POLICY, limits.LOG_POLICY_FILE))
+    return read_own(folder / POLICY, limits.LOG_POLICY_FILE, Policy.parse)
 
 
 def _secret(folder: Path, passphrase_file: Path | None) -> SecretKey:
     from verifier.formats.minisign_secret import SecretKey, is_encrypted
 
     path = folder / KEY
-    data = read_file(path, limits.SECRET_KEY_FILE)
-    if path.stat().st_mode & 0o077:
-        raise VerifierError(f"{path} may be read by others on this machine; run: chmod 600 '{path}'")
-    return SecretKey.parse(data, _passphrase(passphrase_file) if is_encrypted(data) else None)
+
+    def unlock(data: bytes) -> SecretKey:
+        if path.stat().st_mode & 0o077:
+            raise VerifierError(f"{path} may be read by others on this machine; run: chmod 600 '{path}'")
+        return SecretKey.parse(data, _passphrase(passphrase_file) if is_encrypted(data) else None)
+
+    return read_own(path, limits.SECRET_KEY_FILE, unlock)
 
 
 def _passphrase(file: Path | None, new: bool = False) -> bytes:
     if file is not None:
-        text = read_file(file, limits.SECRET_KEY_FILE).rstrip(b"\r\n")
+        text = read_own(file, limits.SECRET_KEY_FILE, lambda data: data.rstrip(b"\r\n"))
     elif sys.stdin.isatty():
         prompt = "Passphrase of the witness's key"
         text = str(click.prompt(prompt, hide_input=True, confirmation_prompt=new, err=True)).encode()

@@ -73,7 +73,7 @@ class Policy:
                 except FormatError as error:
                     raise FormatError(f"the policy's line {number}: {error}") from None
         if reader.quorum is None:
-            raise FormatError("a policy must have a line “quorum”")
+            raise FormatError("a policy must have a line “quorum”; where no witness is asked for: quorum none")
         quorum = None if reader.quorum == NONE else reader.quorum
         return cls(tuple(reader.logs), tuple(reader.witnesses), tuple(reader.groups), quorum)
 

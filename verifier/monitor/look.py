@@ -50,14 +50,17 @@ class Problem(NamedTuple):
 @dataclass
 class Look:
     """What was seen at `place`: its `release`, `signed` at (Unix seconds, the timestamp's version) and as current until
-    `expires`; how many `files` were checked, or None for each; the log's checkpoints that it shows, `proved` being that of
-    the release's proof; and its problems."""
+    `expires`; how many `files` were checked; for a sample also of how many that are `listed` in the roles that were read,
+    and whether roles were left `unread`; the log's checkpoints that it shows, `proved` being that of the release's proof;
+    and its problems."""
 
     place: str
     release: int | None = None
     signed: int | None = None
     expires: datetime | None = None
     files: int = 0
+    listed: int | None = None
+    unread: bool = False
     heads: list[SignedCheckpoint] = field(default_factory=list)
     proved: SignedCheckpoint | None = None
     serves_log: bool = False
@@ -146,6 +149,7 @@ def _check_some(client: Client, fetcher: Fetcher, seen: Look, *, sample: int, ch
     chosen = chance.sample(names, min(SAMPLED_ROLES, len(names)))
     # A shard's role is named after its group's, which delegates to it.
     only = {"site", *chosen, *(name.partition("-")[0] for name in chosen)}
+    seen.unread = not only.issuperset(names)
     failures: list[Failure] = []
     results: list[SignedFile] = []
     others: list[SignedFile] = []
@@ -159,7 +163,8 @@ def _check_some(client: Client, fetcher: Fetcher, seen: Look, *, sample: int, ch
                 continue
             is_signed = role.name not in ROLES_WITHOUT_RESULTS and is_results(path)
             (results if is_signed else others).append(file)
-    picked = set(chance.sample([*results, *others], min(sample, len(results) + len(others))))
+    seen.listed = len(results) + len(others)
+    picked = set(chance.sample([*results, *others], min(sample, seen.listed)))
     picked |= {file for file in others if file.path == FRONT_PAGE}
     keys = MinisignKeys.parse(client.target(KEYS_PATH))
     packages: set[tuple[bytes, bytes]] = set()

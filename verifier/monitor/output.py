@@ -60,7 +60,15 @@ def _state(report: Report, one: Look) -> str:
     if lag is None:
         return "no release seen"
     behind = f"{lag[0]} seconds and {lag[1]} releases behind" if any(lag) else "the newest"
-    return f"release {one.release} ({behind}), valid until {_time(one.expires)} UTC, {one.files} files checked"
+    return f"release {one.release} ({behind}), valid until {_time(one.expires)} UTC, {_checked(one)}"
+
+
+def _checked(one: Look) -> str:
+    """How many files were checked, and that it is a sample where it is one: an altered file may be among the others."""
+    if one.listed is None or (one.files >= one.listed and not one.unread):
+        return f"{one.files} files checked"
+    of = f"{'at least ' if one.unread else ''}{one.listed}"
+    return f"{one.files} of {of} files checked, picked anew each time; all: --all"
 
 
 def as_json(report: Report, evidence: Sequence[Path]) -> dict[str, object]:
@@ -77,6 +85,7 @@ def as_json(report: Report, evidence: Sequence[Path]) -> dict[str, object]:
             "lag_seconds": lag[0] if lag else None,
             "lag_releases": lag[1] if lag else None,
             "files": one.files,
+            "listed": one.listed,
             "problems": [{"kind": problem.kind, "what": problem.what} for problem in one.problems],
             "checkpoints": sorted({signed.checkpoint.size for signed in one.heads}),
         }
