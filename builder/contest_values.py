@@ -65,7 +65,7 @@ class ContestValues:
         bars, main, heads, rows = self.votes(results)
         invalid, registered, voters = (self._field(main, name) for name in ("invalid", "registered", "voters"))
         valid = sum(vote or 0 for vote in main["votes"])
-        second = recap or below
+        second, nothing = recap or below, wording.words["no_figure"]
         second_fields = map(figure, second["fields"]) if second else repeat(figure(None))
         return {
             "count_status": wording.status(count),
@@ -81,10 +81,15 @@ class ContestValues:
             "listed": "" if stations["listed"] == stations["expected"] else figure(stations["listed"]),
             "withdrawn": stations["withdrawn"] and figure(stations["withdrawn"]),
             "invalid": figure(invalid),
-            "invalid_share": wording.share(invalid, valid + (invalid or 0)) if valid else "",
+            "invalid_share": wording.share(invalid, valid + (invalid or 0))
+            if valid
+            else nothing
+            if invalid is None
+            else "",
             "turnout": wording.share(voters, registered) or wording.words["none"],
-            "voters": figure(voters),
-            "registered": figure(registered),
+            "voters": nothing
+            if voters is None or registered is None
+            else wording.words["part_of"].format(part=figure(voters), whole=figure(registered)),
             "second_series": wording.words["series_below" if below and not recap else "series_recap"],
             "figure_rows": list(zip(self._fields, map(figure, count["fields"]), second_fields, strict=False)),
         }
@@ -108,7 +113,8 @@ class ContestValues:
             cells = [(figure(vote), share(vote, total)) for vote, total in zip(votes, totals, strict=True)]
             cells.append((figure(None) if step is None else signed(step, self._wording.figures), ""))
             main, total = votes[first], totals[first]
-            rows.append((*name, figure(main), bar_width(main, total), cells[first][1], cells))
+            told = words["no_votes"] if main is None else words["votes"].format(votes=figure(main))
+            rows.append((*name, told, bar_width(main, total), cells[first][1], cells))
         return shown[first][0], shown[first][1] or count, [*(head for head, _ in shown), words["difference"]], rows
 
     def findings(self, results: Results) -> dict[str, Any]:

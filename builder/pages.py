@@ -174,7 +174,7 @@ class Pages:
         newest = sorted(elections, key=lambda election: (election.date, election.id), reverse=True)
         wording = self.wording
         values = {
-            **self._places("", "", "", ()),
+            **self._places("", "", f"{self._election.id}/", ()),
             "test": False,
             "contact": None,
             "head_title": wording.texts["page"]["elections"],

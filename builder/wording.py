@@ -141,10 +141,14 @@ class Wording:
         reason: str = self.texts["reasons"].get(revision["reason"], revision["reason"])
         return self.words["reason_note"].format(reason=reason, note=revision["note"]) if revision["note"] else reason
 
-    def authority(self, signed_by: Mapping[str, Any]) -> str:
+    def authority(self, signed_by: Mapping[str, Any], names: Mapping[str, str]) -> str:
+        """Who vouches for figures; an official, told by code and key, by the name of his area first. `names`: areas by code."""
+        by, words = signed_by["by"], self.words
+        code, _, key = by.partition(" ")
+        if signed_by["attestation"] == "official" and code in names:
+            return str(words["official"].format(area=names[code], code=code, key=key))
         attestation = self.texts["attestations"].get(signed_by["attestation"], signed_by["attestation"])
-        authority: str = self.words["authority"].format(by=signed_by["by"], attestation=attestation)
-        return authority
+        return str(words["authority"].format(by=by, attestation=attestation))
 
     def given(self, text: str) -> str:
         """A text of a cover, or the words that there is none."""

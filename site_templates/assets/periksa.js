@@ -18,7 +18,12 @@ const TEXTS = {
     release: "Rilis sekarang",
     expires: "Tanda tangan berlaku sampai",
     signers: "Tanda tangan",
-    witnesses: "Saksi log",
+    witnesses: "Saksi catatan (log)",
+    signed: "{name}: {count} tanda tangan, perlu {threshold}",
+    roles: { root: "Kunci induk", timestamp: "Penanda yang terbaru", snapshot: "Daftar isi rilis", targets: "Pembagian kunci", site: "Isi situs", trust: "Kunci dan log" },
+    results: "Angka hasil",
+    shard: "Angka wilayah {code}",
+    data: "Berkas data",
     of: "{count} dari {total}",
     needed: "diperlukan {needed}",
     unwitnessed: "dicatat di log sebagai satu dari {size} catatan, tanpa saksi",
@@ -39,7 +44,12 @@ const TEXTS = {
     release: "Current release",
     expires: "Signatures count until",
     signers: "Signatures",
-    witnesses: "Log witnesses",
+    witnesses: "Witnesses of the log",
+    signed: "{name}: {count} signatures, {threshold} needed",
+    roles: { root: "Master keys", timestamp: "What is newest", snapshot: "Contents of the release", targets: "Who signs what", site: "The site's pages", trust: "Keys and log" },
+    results: "Results",
+    shard: "Results of area {code}",
+    data: "Data files",
     of: "{count} of {total}",
     needed: "{needed} needed",
     unwitnessed: "in the log, one of {size} entries, without witnesses",
@@ -70,8 +80,14 @@ function sentence(outcome) {
   return fill(texts[outcome.state], { ...outcome, source, expires: outcome.expires && time(outcome.expires), why: texts.why[outcome.code] ?? texts.why.other });
 }
 
+// What a role signs, in plain words. Those of results are a group of contests, its data files, or one of its areas.
+function named(role) {
+  const code = role.split("-")[1]?.replace(/^n/, "-");
+  return texts.roles[role] ?? (code === "data" ? texts.data : code ? fill(texts.shard, { code }) : texts.results);
+}
+
 function details({ release, expires, signers, log }) {
-  const signed = signers.map(({ role, count, threshold }) => `${role} ${fill(texts.of, { count, total: threshold })}`).join(", ");
+  const signed = signers.map((one) => fill(texts.signed, { ...one, name: named(one.role) }));
   const seen = log?.witnesses.filter((one) => one.time !== null).length;
   const needed = log?.needed ? ` (${fill(texts.needed, log)})` : "";
   const witnesses = log?.witnesses.length ? fill(texts.of, { count: seen, total: log.witnesses.length }) + needed : log ? fill(texts.unwitnessed, log) : texts.none;
@@ -91,7 +107,7 @@ function show(outcome) {
   if (list && outcome.signers) {
     const rows = Object.entries(details(outcome)).map(([name, value]) => {
       const row = document.createElement("div");
-      row.append(element("dt", texts[name]), element("dd", value));
+      row.append(element("dt", texts[name]), ...[value].flat().map((one) => element("dd", one)));
       return row;
     });
     list.replaceChildren(...rows);

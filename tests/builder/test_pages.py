@@ -309,6 +309,18 @@ def test_sources_by_name(pages: Pages) -> None:
     assert "Hitungan, Kabupaten <bdi>Rawa Indah</bdi>" in pages.area_page(village()).decode()
 
 
+def test_an_official_is_told_by_his_area(pages: Pages) -> None:
+    """An official stands by the name of his area, with its code and his key's fingerprint behind; an area that is not above the page's stays a code."""
+    for by, told in (
+        ("1101 SHA256:abc", "pejabat Rawa Indah (1101), ditandatangani dengan kunci SHA256:abc"),
+        ("77 SHA256:abc", "77 SHA256:abc (ditandatangani pejabat)"),
+    ):
+        signed = {"attestation": "official", "by": by}
+        results = village()
+        changed = {name: [one | signed for one in results[name]] for name in ("revisions", "sources")}
+        assert pages.area_page(results | changed).decode().count(f"Oleh: <bdi>{told}</bdi>") == 3
+
+
 def test_front_page_leads_to_the_key_and_the_guide(pages: Pages) -> None:
     """The section on checking links the public key, and the page `periksa` where there is one."""
     guide = parse_page(b"# Periksa sendiri", "periksa", "id", "x")
@@ -334,6 +346,10 @@ def test_nothing_in_yet(pages: Pages) -> None:
     page = pages.area_page(village(count=nothing)).decode()
     assert "Belum ada suara masuk" in page
     assert "Calon 1<td>–<td>–<td>–" in page
+    assert "– suara" not in page
+    assert "– dari" not in page
+    assert page.count("<small>belum ada suara</small>") == 2
+    assert "<b>–</b> <small>belum ada angka</small>" in page
 
 
 def test_banner_of_a_rehearsal() -> None:
@@ -351,6 +367,7 @@ def test_portal_lists_newest_first(pages: Pages) -> None:
     page = pages.portal_page([older, election(test=True)]).decode()
     assert page.index("contoh/index.html") < page.index("lama/index.html")
     assert page.count("UJI COBA") == 1
+    assert 'href="contoh/assets/icon.svg"' in page.replace("&#x2f;", "/")
     assert b"Belum ada pemilihan." in pages.portal_page([])
 
 
