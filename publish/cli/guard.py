@@ -92,7 +92,7 @@ def heartbeat(directory: Path, passphrase_file: Path | None, as_json: bool, quie
 @click.command()
 @directory_option
 @passphrase_option
-@click.option("--reason", default="", help="Why; the public is told.")
+@click.option("--reason", default="", help="Why; the public is told. [default: asked for]")
 @click.option("--end", is_flag=True, help="Take things in again.")
 @quiet_option
 def freeze(directory: Path, passphrase_file: Path | None, reason: str, end: bool, quiet: bool) -> None:
@@ -111,6 +111,8 @@ def freeze(directory: Path, passphrase_file: Path | None, reason: str, end: bool
     path = workspace.directory / "frozen.toml"
     if end == (workspace.frozen is None):
         raise PublishError("it is not frozen" if end else "it is frozen already; to go on: terbit freeze --end")
+    if not end:
+        reason = _reason(reason)
     if not reason.isprintable() or len(reason) > 500:
         raise PublishError("the reason is one line of at most 500 characters")
     with workspace.lock():
@@ -129,6 +131,15 @@ def freeze(directory: Path, passphrase_file: Path | None, reason: str, end: bool
         raise PublishError(f"the site {state}; not all of the public could be told: {error}") from error
     if not quiet:
         click.echo(f"The public was told: release {release}; timestamp renewed until {expires}.", err=True)
+
+
+def _reason(given: str) -> str:
+    """Why the site is frozen: as given, or asked for at a terminal; a public that is not told makes up its own."""
+    if not given and sys.stdin.isatty():
+        given = str(click.prompt("Why? The public is told", err=True))
+    if not given.strip():
+        raise click.UsageError("--reason is missing: the public is told why nothing new comes")
+    return given
 
 
 def _renew(directory: Path, passphrase_file: Path | None, quiet: bool, as_json: bool = False) -> tuple[int, str]:

@@ -188,6 +188,24 @@ def test_an_insider_changes_a_figure(site: Published, monkeypatch: pytest.Monkey
     assert "Changes without input: 1" in done.stdout
 
 
+@pytest.mark.parametrize("missing", [False, True])
+def test_a_results_file_that_is_served_altered_is_named(site: Published, missing: bool) -> None:
+    """A results file that whoever serves the site altered or took away is named, with both hashes, and not the pack that has its right signature."""
+    served = site.public / "ppwp/1101/110101.json"
+    right = hashlib.sha256(served.read_bytes()).hexdigest()
+    (stored,) = site.public.glob(f"targets/ppwp/1101/{right}.110101.json")
+    altered = served.read_bytes().replace(b'"votes":[', b'"votes":[9', 1)
+    for path in (served, stored):
+        path.unlink()
+        if not missing:
+            path.write_bytes(altered)
+    (change,) = site.report()["changes"]  # type: ignore[attr-defined]
+    assert change["path"] == "ppwp/1101/110101.json"
+    shown = "" if missing else hashlib.sha256(altered).hexdigest()
+    assert (change["published"], change["rebuilt"]) == (shown, right)
+    assert "CHANGED ppwp/1101/110101.json: " in site.audit().stdout
+
+
 def test_an_insider_adds_and_leaves_out_files(site: Published, monkeypatch: pytest.MonkeyPatch) -> None:
     """THREATS 15: a page that no input asks for is named, and so is one that is left out."""
     honest = Site.site_files
@@ -238,7 +256,9 @@ def test_an_insider_fills_a_pack_with_something_else(
     with monkeypatch.context() as inside:
         inside.setattr("publish.release.make.write_packs", write_packs)
         site.release(NIGHT + minutes(2), fix3=correction(revision=3))
-    assert {change["path"] for change in site.report()["changes"]} == {"packs/3-1.tar"}  # type: ignore[attr-defined]
+    assert {(change["path"], change["published"]) for change in site.report()["changes"]} == {  # type: ignore[attr-defined]
+        ("packs/3-1.tar", hashlib.sha256(pack).hexdigest())
+    }
 
 
 def test_rules_are_asked_again(site: Published, monkeypatch: pytest.MonkeyPatch) -> None:

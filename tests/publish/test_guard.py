@@ -3,7 +3,10 @@
 import hashlib
 import itertools
 import json
+import os
+import pty
 import shutil
+import subprocess
 import sys
 import threading
 import time
@@ -592,6 +595,22 @@ def test_freeze_on_the_command_line(folder: Place) -> None:
     assert isinstance(command(folder.directory, "freeze", "--end").exception, PublishError)
 
 
+def test_a_freeze_has_a_reason(folder: Place) -> None:
+    """Without --reason a freeze asks for it at a terminal, and elsewhere it is wrong usage that freezes nothing: the public is told why."""
+    frozen = folder.directory / "frozen.toml"
+    for words in ([], ["--reason", " "]):
+        done = command(folder.directory, "freeze", *words)
+        assert (done.exit_code, "--reason" in done.stderr, frozen.exists()) == (2, True, False)
+    ours, theirs = pty.openpty()
+    os.write(ours, b"\nsedang diperiksa\n")
+    words = [sys.executable, "-c", "from publish.cli.main import main; main()", "freeze", "-C", str(folder.directory)]
+    subprocess.run(words, stdin=theirs, capture_output=True, check=True)
+    os.close(ours)
+    os.close(theirs)
+    assert json.loads((folder.root / "uji/latest.json").read_bytes())["frozen"]["reason"] == "sedang diperiksa"
+    assert command(folder.directory, "freeze", "--end").exit_code == 0
+
+
 def test_freeze_says_first_that_it_is_frozen(tmp_path: Path) -> None:
     """Where a target is down or its record is lost, it is frozen all the same, which is said first, and then who was not told and what mends it."""
     place = Place(tmp_path, None, "site", '[targets.alpha]\nfolder = "alpha"\n[targets.beta]\nfolder = "beta"\n')
@@ -609,7 +628,7 @@ def test_freeze_says_first_that_it_is_frozen(tmp_path: Path) -> None:
     assert command(place.directory, "freeze", "--end").exit_code == 0
     (place.directory / "beta/uji/metadata").rename(place.directory / "beta/uji/aside")
     (place.directory / "beta/uji/metadata").write_bytes(b"")
-    done = command(place.directory, "freeze", "--quiet")
+    done = command(place.directory, "freeze", "--quiet", "--reason", "diperiksa")
     assert "the site is frozen here: nothing is taken in; " in str(done.exception)
     assert "beta: " in str(done.exception)
     assert (place.directory / "frozen.toml").exists()

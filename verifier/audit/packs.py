@@ -4,11 +4,12 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 
 from builder.recap import Package
-from verifier.audit.rebuild import SITE, Listing
+from verifier import limits
+from verifier.audit.rebuild import SITE, Listing, Rebuilt
 from verifier.audit.report import Change
 from verifier.client import Client
 from verifier.errors import VerifierError
-from verifier.fetcher import MissingError
+from verifier.fetcher import Fetcher, MissingError
 from verifier.files import SignedFile, check_signature, is_pack, is_results, object_path
 from verifier.formats import ustar
 from verifier.results_signature import MinisignKeys
@@ -19,23 +20,39 @@ __all__ = ["pack_changes"]
 SIGNATURE = ".minisig"
 
 
-def pack_changes(client: Client, listed: Mapping[str, Listing], packages: Sequence[Package]) -> Iterator[Change]:
-    """Every pack that has something else in it. One that is missing is none: a pack only repeats, and a copy may do without."""
+def pack_changes(
+    client: Client, fetcher: Fetcher, listed: Mapping[str, Listing], rebuilt: Rebuilt, packages: Sequence[Package]
+) -> Iterator[Change]:
+    """Every pack that has something else in it, and every results file that is not served as the signature in a pack says.
+
+    A pack that is missing is none: a pack only repeats, and a copy may do without.
+    """
     packs = sorted(filter(is_pack, listed.get(SITE, {})))
     known = _Known(client, listed, packages) if packs else None
     for path in packs:
         assert known is not None
+        sha256 = listed[SITE][path][1]
         try:
             data = client.target(path)
             strays = [name for name, file in _members(data) if not known.has(name, file)]
         except MissingError:
             continue
         except VerifierError as error:
-            yield Change(path, f"is no pack: {error}")
+            yield Change(path, f"is no pack: {error}", sha256)
         else:
-            yield from (
-                Change(path, f"has {name} in it, which is not what was published under that name") for name in strays
-            )
+            what = "has {} in it, which is not what was published under that name"
+            yield from (Change(path, what.format(name), sha256) for name in strays)
+    for file, problem in known.not_served.items() if known else ():
+        ours = next((files[file.path][1] for files in rebuilt.roles.values() if file.path in files), "")
+        yield Change(file.path, f"is not served as it was signed: {problem}", _served(fetcher, file), ours)
+
+
+def _served(fetcher: Fetcher, file: SignedFile) -> str:
+    """SHA-256 of what is served as the file's object; empty if nothing is."""
+    try:
+        return hashlib.sha256(fetcher.fetch(object_path(file), limits.TARGET_FILE)).hexdigest()
+    except VerifierError:
+        return ""
 
 
 def _members(pack: bytes) -> Iterator[tuple[str, bytes]]:
@@ -44,10 +61,11 @@ def _members(pack: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 class _Known:
-    """All that a pack may hold, by its place in the public tree."""
+    """All that a pack may hold, by its place in the public tree. `not_served`: results files whose signatures could not be checked for that."""
 
     def __init__(self, client: Client, listed: Mapping[str, Listing], packages: Sequence[Package]) -> None:
         self._client = client
+        self.not_served: dict[SignedFile, str] = {}
         self._keys = MinisignKeys.parse(client.target(KEYS_PATH))
         self._objects = {
             object_path(file): file
@@ -69,7 +87,12 @@ class _Known:
         if file is None or not is_results(file.path):
             return False
         try:
-            check_signature(data, file.path, self._client.target(file.path), self._keys)
+            results = self._client.target(file.path)
+        except VerifierError as error:
+            self.not_served[file] = str(error)
+            return True
+        try:
+            check_signature(data, file.path, results, self._keys)
         except VerifierError:
             return False
         return True

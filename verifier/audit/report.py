@@ -96,7 +96,8 @@ def _told(change: Change) -> str:
     hashes = [
         f"{name} {value}" for name, value in (("published", change.published), ("rebuilt", change.rebuilt)) if value
     ]
-    return f"{change.path}: {change.what} ({', '.join(hashes)})" + (f"; {change.where}" if change.where else "")
+    shown = f" ({', '.join(hashes)})" if hashes else ""
+    return f"{change.path}: {change.what}{shown}" + (f"; {change.where}" if change.where else "")
 
 
 def html_page(report: Report) -> str:

@@ -86,7 +86,7 @@ def audit(
         return report
     rows = _judge(report, history, packages, inputs, fetcher)
     progress("rebuild")
-    _rebuild(report, history, packages, rows, inputs, client, folder, processes)
+    _rebuild(report, history, packages, rows, inputs, client, fetcher, folder, processes)
     report.seconds = monotonic() - start
     return report
 
@@ -209,6 +209,7 @@ def _rebuild(
     rows: dict[str, Rows],
     inputs: Inputs,
     client: Client,
+    fetcher: Fetcher,
     folder: Path,
     processes: int,
 ) -> None:
@@ -226,7 +227,7 @@ def _rebuild(
         return
     listed = published(client, report.changes)
     report.files = sum(map(len, rebuilt.roles.values()))
-    report.changes += pack_changes(client, listed, packages)
+    report.changes += pack_changes(client, fetcher, listed, rebuilt, packages)
     for number, change in enumerate(differences(listed, rebuilt)):
         where = parting(change, client, rebuilt) if number < PARTINGS_SHOWN else ""
         report.changes.append(Change(change.path, change.what, change.published, change.rebuilt, where))
