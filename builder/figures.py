@@ -5,7 +5,7 @@ import zoneinfo
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["Figures", "bar_width", "local_date", "local_time", "share", "signed"]
+__all__ = ["Figures", "bar_width", "local_date", "local_time", "share", "signed", "zone_name"]
 
 _READY = 10_000  # Most figures of a village are smaller; making these strings takes a millisecond, once.
 
@@ -57,6 +57,11 @@ def local_time(utc: str, zone: str, calendar: Mapping[str, Any]) -> str:
     local = moment.astimezone(zoneinfo.ZoneInfo(zone))
     time: str = calendar["time"]
     return time.format(date=local_date(local, calendar), hour=local.hour, minute=local.minute, zone=local.tzname())
+
+
+def zone_name(zone: str, day: datetime.date) -> str:
+    """The zone's own abbreviation, as it is on that day: WIB."""
+    return datetime.datetime.combine(day, datetime.time(12), zoneinfo.ZoneInfo(zone)).strftime("%Z")
 
 
 def local_date(date: datetime.date, calendar: Mapping[str, Any]) -> str:

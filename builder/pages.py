@@ -96,6 +96,7 @@ class Pages:
                 "release": results["release"],
                 "released": results["released"],
                 "released_local": wording.time(results["released"], [*codes, area["code"]]),
+                "zone": wording.zone([*codes, area["code"]]),
                 "map": tile_map(results, self._election, shown.contest, wording, up),
                 "progress": progress_chart(results, shown.contest, wording),
                 **shown.findings(results),
@@ -195,6 +196,7 @@ class Pages:
         """The page's way to its language's folder, to the election's, to the front page, and to itself in the other languages."""
         names, address = self.wording.texts["languages"], self._election.address
         return {
+            "zone": self.wording.zone(),
             "up": up,
             "root": root,
             "home": f"{up if self.language in self._election.languages else root}index.html",

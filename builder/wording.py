@@ -8,7 +8,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 from builder.election import Contest, Election, Title
-from builder.figures import Figures, local_date, local_time, share, signed
+from builder.figures import Figures, local_date, local_time, share, signed, zone_name
 from builder.templates import Texts
 
 __all__ = ["HASH_SHOWN", "SHAPES", "Results", "Wording"]
@@ -37,6 +37,10 @@ class Wording:
         self.figure: Callable[[int | None], str] = self.figures.__getitem__
         self._english = language == "en"
         self._zones = (election.time_zones[0], election.area_time_zones)
+        self._zone_names = {
+            zone: zone_name(zone, election.date)
+            for zone in (election.time_zones[0], *election.area_time_zones.values())
+        }
         self.station = self.title(election.station_title)
         self.levels = {level.id: self.title(level.title) for level in election.levels}
         self._local_time = lru_cache(maxsize=4_096)(partial(local_time, calendar=texts["calendar"]))
@@ -52,11 +56,15 @@ class Wording:
         return local_date(election.date, self.texts["calendar"])
 
     def time(self, utc: str, areas: Sequence[str] = ()) -> str:
-        """A UTC time as the last of `areas` (codes, from the root down) that has a zone of its own writes it, else in the first zone."""
+        """A UTC time as it is written in the zone of `areas`."""
+        return self._local_time(utc, self.zone(areas)[0])
+
+    def zone(self, areas: Sequence[str] = ()) -> tuple[str, str]:
+        """The zone (IANA, abbreviation) of the last of `areas` (codes, from the root down) that has one of its own, else the first zone."""
         zone, of_area = self._zones
         if of_area:
             zone = next((of_area[code] for code in reversed(areas) if code in of_area), zone)
-        return self._local_time(utc, zone)
+        return zone, self._zone_names[zone]
 
     def field(self, field: str) -> str:
         labels, sexes = self.texts["fields"], self.texts["sexes"]

@@ -20,7 +20,7 @@ const TEXTS = {
     signers: "Tanda tangan",
     witnesses: "Saksi catatan (log)",
     signed: "{name}: {count} tanda tangan, perlu {threshold}",
-    roles: { root: "Kunci induk", timestamp: "Penanda yang terbaru", snapshot: "Daftar isi rilis", targets: "Pembagian kunci", site: "Isi situs", trust: "Kunci dan log" },
+    roles: { root: "Kunci induk", timestamp: "Penanda yang terbaru", snapshot: "Daftar isi rilis", targets: "Pembagian kunci", site: "Isi situs" },
     results: "Angka hasil",
     shard: "Angka wilayah {code}",
     data: "Berkas data",
@@ -46,7 +46,7 @@ const TEXTS = {
     signers: "Signatures",
     witnesses: "Witnesses of the log",
     signed: "{name}: {count} signatures, {threshold} needed",
-    roles: { root: "Master keys", timestamp: "What is newest", snapshot: "Contents of the release", targets: "Who signs what", site: "The site's pages", trust: "Keys and log" },
+    roles: { root: "Master keys", timestamp: "What is newest", snapshot: "Contents of the release", targets: "Who signs what", site: "The site's pages" },
     results: "Results",
     shard: "Results of area {code}",
     data: "Data files",
@@ -73,14 +73,19 @@ const policy = globalThis.trustedTypes?.createPolicy("terbit", {
 const address = policy ? policy.createScriptURL(checker) : checker;
 
 const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "?");
-const time = (spelt) => new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "long" }).format(new Date(spelt));
+// As the page writes times.
+const { zone: timeZone = "UTC", zoneName = "UTC" } = document.documentElement.dataset;
+function time(spelt) {
+  const written = (style) => new Date(spelt).toLocaleString(language.replace("en", "en-GB"), { timeZone, ...style });
+  return `${written({ dateStyle: "long" })}${language === "en" ? "," : ""} ${written({ timeStyle: "short" })} ${zoneName}`;
+}
 
 function sentence(outcome) {
   const source = outcome.source ? new URL(outcome.source).host : "";
   return fill(texts[outcome.state], { ...outcome, source, expires: outcome.expires && time(outcome.expires), why: texts.why[outcome.code] ?? texts.why.other });
 }
 
-// What a role signs, in plain words. Those of results are a group of contests, its data files, or one of its areas.
+// What a role signs, in plain words.
 function named(role) {
   const code = role.split("-")[1]?.replace(/^n/, "-");
   return texts.roles[role] ?? (code === "data" ? texts.data : code ? fill(texts.shard, { code }) : texts.results);

@@ -6,9 +6,12 @@
 const place = document.getElementById("latest");
 const texts = place.dataset;
 const ask = (path) => fetch(path, { cache: "no-cache", credentials: "omit" }).then((answer) => (answer.ok ? answer.json() : {}));
-const language = document.documentElement.lang.replace("en", "en-GB");
-const parts = { day: "numeric", month: "long", year: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short" };
-const time = (spelt) => new Intl.DateTimeFormat(language, parts).format(new Date(spelt));
+// As the page itself writes times, in its own zone: two clocks on one page would be read as two times.
+const { lang, dataset: { zone: timeZone, zoneName } } = document.documentElement;
+function time(spelt) {
+  const written = (style) => new Date(spelt).toLocaleString(lang.replace("en", "en-GB"), { timeZone, ...style });
+  return `${written({ dateStyle: "long" })}${lang === "en" ? "," : ""} ${written({ timeStyle: "short" })} ${zoneName}`;
+}
 const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "?");
 
 function say(text, values) {

@@ -107,6 +107,24 @@ def test_search_asks_for_little(site: str, context: BrowserContext) -> None:
     assert [path for path in asked if path.startswith("search/")] == ["search/index.json", "search/0.json"]
 
 
+@pytest.mark.parametrize(
+    ("front", "told"), [("index.html", "1 Januari 2099 21.35 WIB"), ("en/index.html", "1 January 2099, 21:35 WIB")]
+)
+def test_one_clock_on_a_page(site: str, browser: Browser, front: str, told: str) -> None:
+    """Hints tell times as the page does, in the election's zone, wherever the reader's device is."""
+    context = browser.new_context(service_workers="block", timezone_id="America/New_York", locale="en-US")
+    hint = {"release": 1, "expires": "2099-01-01T14:35:00Z", "frozen": {"since": "2099-01-01T14:35:00Z", "reason": "x"}}
+    context.route("**/latest.json", lambda route: route.fulfill(json=hint))
+    page, said = opened(context, site + front)
+    page.locator("#due:not(:empty)").wait_for()
+    assert told in page.locator("#due").inner_text()
+    assert told in page.locator("#latest p").inner_text()
+    zone = told[-3:]
+    assert page.locator("time").first.inner_text().endswith(zone)
+    assert said == []
+    context.close()
+
+
 def test_list_without_script(browser: Browser, site: str) -> None:
     """Without JavaScript the box is not there, and the list from A to Z leads to a village."""
     context = browser.new_context(java_script_enabled=False)

@@ -138,6 +138,9 @@ def test_zone_of_the_area() -> None:
     assert "11 Februari 2026 17.30 WIB" in pages.area_page(nation()).decode()
     assert "11 Februari 2026 19.30 WIT" in pages.area_page(province()).decode()
     assert "11 Februari 2026 18.30 WITA" in pages.area_page(village()).decode()
+    assert 'data-zone="Asia/Makassar" data-zone-name="WITA"' in pages.area_page(village()).decode().replace(
+        "&#x2f;", "/"
+    )
     assert local_time(RELEASED, "Asia/Makassar", TEXTS["en"]["calendar"]) == "11 February 2026, 18:30 WITA"
 
 

@@ -216,7 +216,7 @@ def test_language_of_content_pages(sources: dict[str, str]) -> None:
     how = parse_page(b"# How", "how", "en", "x")
     address = "https://hasil.example.org/contoh/"
     page = Pages(sources, election(address=address), "en").content_page(how, ("id", "en")).decode()
-    assert '<html lang="en">' in page
+    assert '<html lang="en" ' in page
     assert "Skip to content" in page
     assert '<a href="../how.html" hreflang="id" lang="id">' in page.replace("&#x2f;", "/")
     for language, folder in (("id", ""), ("en", "en/")):
