@@ -28,6 +28,7 @@ __all__ = [
     "Definition",
     "Election",
     "Kind",
+    "Level",
     "Tile",
     "load_definition",
     "parse_election",
@@ -220,8 +221,8 @@ def _election_problems(election: Election, parties: list[str]) -> Iterator[tuple
     levels = [level.id for level in election.levels]
     if word := _repeated(levels):
         yield f"level {word!r} stands twice", "levels.id", "duplicate-level", word
-    if election.shard_level not in levels[1:]:
-        problem = f"{election.shard_level!r} is not a level below the first one; levels: {', '.join(levels)}"
+    if election.shard_level not in (levels[1:] or levels):
+        problem = f"{election.shard_level!r} is not a level below the first one, nor the only one; levels: {', '.join(levels)}"
         yield problem, "shard_level", "unknown-level", election.shard_level
     if word := _repeated([contest.id for contest in election.contests]):
         yield f"contest {word!r} stands twice", "contests.id", "duplicate-contest", word

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from builder.election import Contest, Definition
+from builder.areas import path_name
+from builder.election import Contest, Definition, Level
 from builder.tally import Tally
 
 __all__ = [
@@ -58,8 +59,9 @@ def top_row(definition: Definition, contest: Contest) -> int:
 
 
 def data_path(definition: Definition, contest: Contest, row: int) -> str:
-    """Path of an area's data files, without what follows the area."""
-    return f"data/{definition.areas.path(contest.id, row)}"
+    """Path of the data files of one of a contest's areas, without what follows the area: all lie beside those of the contest's own area, whose role signs them."""
+    folder = definition.areas.path(contest.id, top_row(definition, contest)).rpartition("/")[0]
+    return f"data/{folder}/{path_name(definition.areas.codes[row])}"
 
 
 def portions(definition: Definition, contest: Contest) -> list[Portion]:
@@ -82,7 +84,7 @@ def columns(definition: Definition, contest: Contest, table: str) -> list[Column
     if table == "stations":
         levels = [
             Column(f"area_{level.id}", "string", f"Code of the {level.title.en.lower()}")
-            for level in definition.election.levels[1:]
+            for level in _coded_levels(definition)
         ]
         return [
             *levels,
@@ -138,6 +140,11 @@ def portion_paths(portion: Portion) -> dict[str, str]:
     return {f"{portion.path}.{name}.{suffix}": name for name in tables for suffix in ("csv.gz", "parquet")}
 
 
+def _coded_levels(definition: Definition) -> tuple[Level, ...]:
+    """The levels whose codes a station's row has: not the root's, which says nothing, but where it is the only one."""
+    return definition.election.levels[1:] or definition.election.levels
+
+
 def _areas(definition: Definition, tally: Tally, portion: Portion) -> pl.DataFrame:
     part = slice(portion.first, portion.end)
     areas, table = definition.areas, definition.areas.table[part]
@@ -160,7 +167,7 @@ def _stations(definition: Definition, tally: Tally, portion: Portion) -> pl.Data
     first, end = (int(found.search_sorted(row, "left")) for row in (portion.first, portion.end))
     table = tally.stations.slice(first, end - first)
     row, ways = table["area"], {}
-    for level in reversed(definition.election.levels[1:]):
+    for level in reversed(_coded_levels(definition)):
         ways[f"area_{level.id}"] = areas.table["code"].gather(row)
         row = areas.table["parent"].gather(row)
     return table.with_columns(

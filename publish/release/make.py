@@ -176,7 +176,7 @@ def sign_roles(
     roles: dict[str, RoleFile] = {}
     changed = []
     for role, version in role_versions(workspace, site).items():
-        if version <= state.since and base.record:
+        if version <= state.since and base.record and role in base.record.roles:
             roles[role] = base.record.roles[role]
         elif role != SITE:
             listed = base.role_targets(role) if keep else {}
@@ -239,4 +239,5 @@ def role_versions(workspace: Workspace, site: Site) -> dict[str, int]:
     versions = {SITE: cuts[-1].release}
     for part in parts(workspace.definition):
         versions[part.role] = max(versions.get(part.role, floor), site.part_release(part))
-    return versions
+    # A group whose contests all lie within shards has no files, but it delegates to them.
+    return versions | {group: floor for group in workspace.definition.election.groups if group not in versions}

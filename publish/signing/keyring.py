@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tuf.api.metadata import Metadata, Targets
 
-from builder.parts import DATA_FILES
+from builder.parts import parts
 from publish.config import LOG_KEY, OFFLINE_ROLES, Role
 from publish.errors import SigningError
 from publish.officials import trust_files
@@ -103,7 +103,7 @@ class Keyring:
         expires, keys = signed + self.validity(role), self._signers(role)
         if role not in self.workspace.definition.election.groups:
             return repository.shard_metadata(version, expires, targets, keys)
-        shards = {shard: self._role_keys(self.config.role(f"{role}-{shard}")) for shard in (DATA_FILES, *self._shards)}
+        shards = {shard: self._role_keys(self.config.role(f"{role}-{shard}")) for shard in self._shards[role]}
         return repository.group_metadata(role, version, expires, targets, shards=shards, keys=keys)
 
     def snapshot(self, release: int, signed: datetime, roles: Mapping[str, RoleFile]) -> bytes:
@@ -134,8 +134,14 @@ class Keyring:
                 self._signers(role)
 
     @cached_property
-    def _shards(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(shard for shard in self.workspace.definition.areas.shards if shard))
+    def _shards(self) -> dict[str, set[str]]:
+        """What each group delegates to: the shards in which its contests have areas, and its data files; a role without metadata would be nobody's."""
+        found: dict[str, set[str]] = {group: set() for group in self.workspace.definition.election.groups}
+        for part in parts(self.workspace.definition):
+            group, _, shard = part.role.partition("-")
+            if shard:
+                found[group].add(shard)
+        return found
 
     def _role_keys(self, role: Role) -> RoleKeys:
         return RoleKeys(tuple(self._public(name) for name in role.keys), role.threshold)
