@@ -59,8 +59,11 @@ def examine(workspace: Workspace, passphrase: bytes | None, now: datetime) -> It
         return
     yield Finding("ok", str(workspace.config.content), f"{election.id}, {len(election.contests)} contests")
     yield from _folders(workspace)
-    yield from _keys(workspace, passphrase)
-    yield from _offline(workspace, now)
+    if _has_keys(workspace):
+        yield from _keys(workspace, passphrase)
+        yield from _offline(workspace, now)
+    else:
+        yield Finding("fail", str(workspace.config.keys), "there are no keys yet", "next: terbit keys init")
     yield from log.examine(workspace)
     for name in workspace.config.targets:
         yield from _record(workspace, name, now)
@@ -156,18 +159,32 @@ def _links(root: Path, where: str) -> Finding:
     return Finding("ok", where, "files can be written and linked there")
 
 
+def _has_keys(workspace: Workspace) -> bool:
+    store = KeyStore(workspace.keys, workspace.config)
+    return any(path.exists() for name in store.names() for path in (store.public_path(name), store.secret_path(name)))
+
+
+def _failure(where: str, error: PublishError, otherwise: str) -> Finding:
+    """What an error says, whose own remedy, after its last semicolon, is the fix; a second one beside it would contradict it."""
+    what, _, remedy = str(error).rpartition("; ")
+    return Finding("fail", where, what or remedy, remedy if what else otherwise)
+
+
 def _keys(workspace: Workspace, passphrase: bytes | None) -> Iterator[Finding]:
     config, store = workspace.config, KeyStore(workspace.keys, workspace.config)
-    usable = set()
+    usable, told = set(), set()
     for name in config.online_keys:
         finding = _key(store, name, passphrase)
         if finding.level != "fail":
             usable.add(name)
-        if store.secret_path(name).exists() or not store.public_path(name).exists():
+        elif store.secret_path(name).exists() or not store.public_path(name).exists():
+            told.add(name)
+        if name in told or store.secret_path(name).exists():
             yield finding
     for role, entry in config.roles.items():
         here = usable & {*entry.keys}
-        if role not in OFFLINE_ROLES and len(here) < entry.threshold:
+        # Whoever mends a key that is told of above mends its roles.
+        if role not in OFFLINE_ROLES and len(here) < entry.threshold and not told & {*entry.keys}:
             what = f"role {role} needs {entry.threshold} of {', '.join(entry.keys)}; {len(here)} can be used here"
             yield Finding("fail", str(config.keys), what, "restore them from a backup, or: terbit keys rotate")
     lying = [name for name in config.offline_keys if store.secret_path(name).exists()]
@@ -186,7 +203,7 @@ def _key(store: KeyStore, name: str, passphrase: bytes | None) -> Finding:
             fix = f"move the wrong one away, or finish: terbit keys rotate {name}"
             return Finding("fail", where, f"it is not the secret half of {store.public_path(name)}", fix)
     except KeyFileError as error:
-        return Finding("fail", where, str(error), "restore it from a backup, or: terbit keys init")
+        return _failure(where, error, f"restore it from a backup, or: terbit keys rotate {name}")
     return Finding("ok", where, "it opens")
 
 
@@ -196,7 +213,7 @@ def _offline(workspace: Workspace, now: datetime) -> Iterator[Finding]:
         chain = offline.chain()
         keyring.check()
     except PublishError as error:
-        yield Finding("fail", where, str(error), "terbit keys refresh, then terbit sign")
+        yield _failure(where, error, "terbit keys refresh, then terbit sign")
         return
     yield Finding("ok", where, "the offline keys have signed this definition and these keys")
     if waiting := [file.name for file in offline.pending()]:

@@ -211,6 +211,25 @@ def test_what_is_wrong_here_is_seen(made: Path, name: str) -> None:
     assert code == (1 if level == "fail" else 0)
 
 
+def test_a_key_that_others_may_read_has_one_remedy(made: Path) -> None:
+    """A key with the wrong mode is one finding, whose fix is chmod: no backup and no new key is asked for."""
+    path = made / "keys/online/site.key"
+    path.chmod(0o644)
+    bad = [one for one in doctor(made, "--offline")[1] if one["level"] != "ok"]
+    assert [(one["where"], one["fix"]) for one in bad] == [("key site", f"run: chmod 600 '{path}'")]
+    assert "chmod" not in bad[0]["what"]
+
+
+@pytest.mark.parametrize("words", [[], ["--offline"]], ids=["online", "offline"])
+def test_a_workspace_without_keys_has_one_failure(tmp_path: Path, words: list[str]) -> None:
+    """Before `terbit keys init` that is the one thing to mend."""
+    done = CliRunner().invoke(terbit, ["init", str(tmp_path / "new")])
+    assert done.exit_code == 0
+    code, findings = doctor(tmp_path / "new", *words)
+    failures = [(one["what"], one["fix"]) for one in findings if one["level"] == "fail"]
+    assert (code, failures) == (1, [("there are no keys yet", "next: terbit keys init")])
+
+
 def test_an_old_release_is_stale(tmp_path: Path) -> None:
     """Where no run has succeeded for days, timestamp and snapshot have ended."""
     made = make_workspace(tmp_path)
