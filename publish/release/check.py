@@ -11,16 +11,17 @@ from pathlib import Path
 
 from builder.pack import pack_names, read_index
 from builder.parts import DATA_FILES
-from publish.errors import SigningError
+from publish.errors import SigningError, TargetError
 from publish.release.draft import Draft
 from publish.release.jobs import Runner
-from publish.targets import TIMESTAMP
+from publish.targets import TIMESTAMP, Target
 from verifier.client import Client
+from verifier.errors import FetchError, VerifierError
 from verifier.fetcher import DirectoryFetcher, Fetcher, MissingError, OverlayFetcher, too_long
 from verifier.files import BESIDE_RESULTS, Failure, object_path
 from verifier.site import check_site
 
-__all__ = ["DraftFetcher", "check_draft", "role_of"]
+__all__ = ["DraftFetcher", "check_draft", "client_refusal", "role_of"]
 
 SIGNATURES_CHECKED = 5_000
 
@@ -82,6 +83,39 @@ def _places(directory: Path, role: str, changed: int) -> dict[str, tuple[bytes, 
         found[path] = (data, offset, entry.length)
         offset += entry.length
     return found
+
+
+@dataclass(frozen=True)
+class TargetFetcher:
+    """What stands at a target, read with the publisher's own access: no cache lies between."""
+
+    target: Target
+
+    def fetch(self, path: str, max_length: int) -> bytes:
+        """See verifier.fetcher.Fetcher."""
+        try:
+            seen = self.target.read(path)
+        except TargetError as error:
+            raise FetchError(str(error)) from error
+        if seen is None:
+            raise MissingError(f"{path} is not at {self.target.name}")
+        if len(seen.data) > max_length:
+            raise too_long(path, max_length)
+        return seen.data
+
+    def fetch_linked(self, path: str, other: str, max_length: int) -> tuple[bytes, bool]:
+        """See verifier.fetcher.Fetcher: a target tells nothing of links."""
+        return self.fetch(path, max_length), False
+
+
+def client_refusal(target: Target, timestamp: bytes, root: bytes, now: datetime) -> VerifierError | None:
+    """Why a client that begins with `root` refuses the metadata that stands at a target, under `timestamp`; None if it takes it."""
+    with tempfile.TemporaryDirectory() as state:
+        try:
+            Client(OverlayFetcher({TIMESTAMP: timestamp}, TargetFetcher(target)), Path(state), now, root).refresh()
+        except VerifierError as error:
+            return error
+    return None
 
 
 def check_draft(

@@ -8,14 +8,16 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 
 import msgspec
 
 from builder.pack import pack_names, read_pack
 from publish.cdn.purger import Purger
-from publish.errors import RaceError
+from publish.errors import RaceError, TargetError
 from publish.progress import Stages
 from publish.redaction import orders, public_files
+from publish.release.check import client_refusal
 from publish.release.draft import Draft, DraftState, timestamp_expires, timestamp_version
 from publish.release.gone import gone_aliases, gone_paths
 from publish.release.hints import DOMAIN_HINTS, latest_hint
@@ -77,16 +79,35 @@ class Push:
             more += [alias.path for group in gone_aliases(replaced, draft) for alias in group]
             self.purger.release(draft, more, timestamp_version(self.timestamp))
 
-    def renew(self) -> None:
-        """The recorded release is still the newest: show its new timestamp."""
-        record = self.base.record
+    def renew(self, now: datetime) -> None:
+        """The recorded release is still the newest: show its new timestamp.
+
+        Raises:
+            TargetError: a client would take the old one and not the new one, which was not shown; or it takes neither, and the new one was shown.
+        """
+        record, seen = self.base.record, self.base.seen
         assert record is not None
+        assert seen is not None
+        root, refusal = self.keyring.trust.metadata["1.root.json"], None
+        if not self._shows_trust(record.release):  # else nothing has come that a client could lack
+            refusal = client_refusal(self.target, self.timestamp, root, now)
+        if refusal and client_refusal(self.target, seen.data, root, now) is None:
+            raise TargetError(
+                f"clients would refuse the renewed timestamp ({refusal}), so the old one was left; publish a release now, which brings the newer root"
+            )
         with self.target.exclusive():
             self.target.commit(self.timestamp, self.base.seen)
             self._put_hints(record.release)
         self._record(record.release, record.packages, record.roles, {}, record.gone)
         if self.purger:
             self.purger.renew(timestamp_version(self.timestamp))
+        if refusal:
+            raise TargetError(f"clients refuse what stands there ({refusal}); the timestamp was renewed all the same")
+
+    def _shows_trust(self, release: int) -> bool:
+        """True if `release` has shown the public the offline-signed metadata that is in force here."""
+        cuts = self.workspace.ledger.cuts[:release]
+        return len(cuts) == release and cuts[-1].trust == self.keyring.trust.sha256
 
     def log_alone(self) -> None:
         """Show the log as it is now, beside whichever release stands."""

@@ -1,6 +1,6 @@
 """All targets at once: the log is shown behind none of them, a release is committed, the timestamp renewed; one that fails does not stop the others."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import cached_property
@@ -107,13 +107,18 @@ class Pushes:
         current = {name: base for name, base in self._held.bases.items() if base.record and base.release == number}
         if current:
             snapshot = next(iter(current.values())).store.role(SNAPSHOT)
-            self.each(current, self.timestamp(snapshot, number, now), Push.renew)
+            standing = [base.seen.data for base in current.values() if base.seen]
+            timestamp = self.timestamp(snapshot, number, now, standing=standing)
+            self.each(current, timestamp, lambda push: push.renew(now))
 
-    def timestamp(self, snapshot: bytes, number: int, now: datetime, kept: int = 0) -> bytes:
-        """A timestamp for release `number`, newer than those at the targets and than version `kept`."""
+    def timestamp(
+        self, snapshot: bytes, number: int, now: datetime, kept: int = 0, standing: Sequence[bytes] = ()
+    ) -> bytes:
+        """A timestamp for release `number`, newer than those at the targets and than version `kept`; it renews those `standing`."""
         # Unix time needs no state that could be lost; the versions before it guard against two in one second.
         records = [base.record.timestamp_version for base in self._held.bases.values() if base.record]
-        return self._keyring.timestamp(max(int(now.timestamp()), max([kept, *records]) + 1), now, snapshot, number)
+        version = max(int(now.timestamp()), max([kept, *records]) + 1)
+        return self._keyring.timestamp(version, now, snapshot, number, standing)
 
     def each(self, bases: dict[str, Base], timestamp: bytes, push: Callable[[Push], None]) -> None:
         """Push to each of some targets, all at once, under `timestamp`; none is left where the only one was left out of this run."""

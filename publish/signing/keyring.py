@@ -1,6 +1,6 @@
 """The keys of one run: who signs which online role and for how long, on the trust that was signed offline."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from publish.signing import repository
 from publish.signing.keys import SecretKey
 from publish.signing.keystore import KeyStore
 from publish.signing.offline import Offline, Trust
-from publish.signing.repository import RoleFile, RoleKeys, role_file
+from publish.signing.repository import RoleFile, RoleKeys, role_file, tuf_key
 from publish.workspace import Workspace
 from verifier.formats.minisign import PublicKey
 from verifier.formats.note import VerifierKey
@@ -112,9 +112,19 @@ class Keyring:
             release, signed + self.validity("snapshot"), every, self._signers("snapshot")
         )
 
-    def timestamp(self, version: int, now: datetime, snapshot: bytes, release: int) -> bytes:
+    def timestamp(
+        self, version: int, now: datetime, snapshot: bytes, release: int, standing: Iterable[bytes] = ()
+    ) -> bytes:
+        """A timestamp signed by the keys in force, and by those of the timestamps `standing` that it is to replace, as far as they are here still.
+
+        A client asks for the old keys until a release has shown it the newer root.
+        """
+        keys = {tuf_key(key.public).keyid: key for key in self._signers("timestamp")}
+        for keyid in {keyid for data in standing for keyid in repository.signatures_of(data)} - keys.keys():
+            if (key := self.store.secret_of(keyid, self.passphrase)) is not None:
+                keys[keyid] = key
         return repository.timestamp_metadata(
-            version, now + self.validity("timestamp"), release, snapshot, self._signers("timestamp")
+            version, now + self.validity("timestamp"), release, snapshot, list(keys.values())
         )
 
     def signed_snapshot(self, data: bytes, release: int) -> bool:
@@ -160,7 +170,7 @@ class Keyring:
         """The keyids of the keys that sign releases and are here, or of those that are not."""
         roles = [role for name, role in self.config.roles.items() if name not in OFFLINE_ROLES]
         names = {key for role in roles for key in role.keys if self.store.secret_path(key).exists() == ours}
-        return sorted(repository.tuf_key(self._public(name)).keyid for name in names)
+        return sorted(tuf_key(self._public(name)).keyid for name in names)
 
     def with_signatures(self, role: str, data: bytes, signatures: Mapping[str, str]) -> bytes:
         """Metadata of an online role with other signers' signatures. SigningError while they are too few."""

@@ -16,7 +16,7 @@ from builder import durable
 from publish.config import LOG_KEY, MINISIGN_KEY, Config, Role
 from publish.errors import KeyFileError, SigningError
 from publish.signing.keys import OFFLINE_COST, ONLINE_COST, SecretKey, read_secret_key, write_secret_key
-from publish.signing.repository import RoleKeys
+from publish.signing.repository import RoleKeys, tuf_key
 from verifier import limits
 from verifier.errors import FormatError
 from verifier.formats.minisign import PublicKey
@@ -164,6 +164,14 @@ class KeyStore:
             if path.exists() and (key := read_secret_key(path, passphrase)).public == public:
                 return key
         raise KeyFileError(f"the secret half of {name} (key {public.name}) is not in {current.parent}")
+
+    def secret_of(self, keyid: str, passphrase: bytes | None) -> SecretKey | None:
+        """The secret half of the key with this TUF keyid, replaced or not; None if it is not here."""
+        for path in sorted(self._public.glob("*.pub")):
+            public = _read_public(path)
+            if tuf_key(public).keyid == keyid and self.secret_path(path.stem).exists():
+                return self.secret(path.stem, public, passphrase)
+        return None
 
     def minisign_secrets(self, keys: MinisignKeys, passphrase: bytes | None) -> list[tuple[int, SecretKey]]:
         """Each appointed minisign key with the first release that it signs, the oldest first."""

@@ -1,6 +1,7 @@
 """Keys replaced as an operator does it, from the first release to a site that clients of the first root accept."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -8,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from publish.cli.main import terbit
-from publish.errors import SigningError
+from publish.errors import PendingError, SigningError, TargetError
 from publish.signing.repository import tuf_key
 from tests.election import correction, write_definition
 from tests.publish.workspace import deliver
@@ -127,3 +128,61 @@ def test_minisign_key_signed_for_too_late(operator: Operator) -> None:
     assert signers == [["minisign.1"], ["minisign.1"], ["minisign"]]
     ranges = json.loads((operator.directory / "public" / "uji" / "trust" / "minisign.json").read_bytes())["keys"]
     assert [(key["from"], key["to"]) for key in ranges] == [(1, 2), (3, None)]
+
+
+@pytest.fixture
+def rotated(operator: Operator) -> Operator:
+    """The timestamp's new key is in force here, and no release has shown its root to the public yet."""
+    operator.rotate("timestamp")
+    operator.sign()
+    return operator
+
+
+def heartbeat(operator: Operator) -> None:
+    operator.terbit("heartbeat", "--quiet")
+
+
+def frozen(operator: Operator) -> None:
+    operator.terbit("freeze", "--reason", "uji")
+    operator.terbit("publish", "--quiet")
+    operator.verify()
+    operator.terbit("freeze", "--end")
+
+
+def waiting(operator: Operator) -> None:
+    deliver(operator.directory, {"correction": correction()})
+    with pytest.raises(PendingError, match="waits for a yes"):
+        operator.terbit("publish", "--quiet")
+
+
+@pytest.mark.parametrize("renew", [heartbeat, frozen, waiting])
+def test_renewal_before_the_new_root_is_public(rotated: Operator, renew: Callable[[Operator], None]) -> None:
+    """Until a release brings the new root, a renewal has the signatures of the old timestamp key and the new one: no client refuses it."""
+    old, new = (tuf_key(rotated.public_key(name)).keyid for name in ("timestamp.1", "timestamp"))
+    for _ in range(2):
+        renew(rotated)
+        rotated.verify()
+    assert rotated.signed_by("timestamp") == {old, new}
+    rotated.publish()
+    assert rotated.signed_by("timestamp") == {new}
+
+
+def test_renewal_without_the_old_key(rotated: Operator) -> None:
+    """Where the old timestamp key is gone, no renewal replaces a timestamp that clients take by one that they refuse; a release mends it."""
+    (rotated.keys / "online" / "timestamp.1.key").unlink()
+    with pytest.raises(TargetError, match=r"clients would refuse the renewed timestamp .* publish a release now"):
+        heartbeat(rotated)
+    rotated.verify()
+    assert rotated.publish() == 2
+    heartbeat(rotated)
+    rotated.verify()
+
+
+def test_a_renewal_tells_what_clients_refuse(rotated: Operator) -> None:
+    """While a new root is not public, a renewal of a site that clients refuse anyway is shown, and fails aloud."""
+    metadata = rotated.directory / "public" / "uji" / "metadata"
+    (metadata / "1.snapshot.json").unlink()
+    before = (metadata / "timestamp.json").read_bytes()
+    with pytest.raises(TargetError, match=r"clients refuse what stands there .*1\.snapshot\.json"):
+        heartbeat(rotated)
+    assert (metadata / "timestamp.json").read_bytes() != before
