@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
@@ -39,6 +40,7 @@ BALLOT_COUNTS = frozenset(
     [f"{name}{sex}" for name in _BY_SEX for sex in ("", "_male", "_female")]
     + ["ballots_received", "ballots_returned", "ballots_unused", "valid", "invalid", "total"]
 )
+TIME_ZONES = "Asia/Jakarta and Asia/Pontianak (WIB), Asia/Makassar (WITA), Asia/Jayapura (WIT)"
 RESERVED_NAMES = frozenset(
     [
         "root",
@@ -232,9 +234,11 @@ def _election_problems(election: Election, parties: list[str]) -> Iterator[tuple
         yield "the languages of the pages are id, or id and en", "languages", "languages", ""
     if word := _repeated([f"column = {tile.column}, row = {tile.row}" for tile in election.tiles]):
         yield f"two tiles stand at {word}", "tiles", "duplicate-tile", word
-    for zone in (*election.time_zones, *election.area_time_zones.values()):
-        if not re.fullmatch(r"[A-Za-z_]+(/[A-Za-z_-]+){0,2}", zone):
-            yield f"{zone!r} is not a time zone such as Asia/Jakarta", "time_zones", "time-zone", zone
+    zones = [("time_zones", zone) for zone in election.time_zones]
+    zones += [(f"area_time_zones.{area}", zone) for area, zone in election.area_time_zones.items()]
+    for field, zone in zones:
+        if not _is_time_zone(zone):
+            yield f"{zone!r} is not the name of a time zone; Indonesia's are {TIME_ZONES}", field, "time-zone", zone
 
 
 def _contest_problems(contest: Contest, parties: list[str]) -> Iterator[tuple[str, str, str, str]]:
@@ -266,6 +270,14 @@ def _check_named_areas(election: Election, areas: Areas, file: Path) -> None:
         if area not in areas.index:
             problem = f"{what}: area {area!r} is not in {areas.file}"
             raise DefinitionError(problem, file=file, field=field, rule="unknown-area")
+
+
+def _is_time_zone(name: str) -> bool:
+    """True for a name of the tz database, by which the pages' times are made."""
+    try:
+        return re.fullmatch(r"[A-Za-z_]+(/[A-Za-z_-]+){0,2}", name) is not None and bool(ZoneInfo(name))
+    except (ZoneInfoNotFoundError, OSError, ValueError):  # "Asia" is a folder there
+        return False
 
 
 def _repeated(values: list[str]) -> str | None:
