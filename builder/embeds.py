@@ -18,7 +18,7 @@ from builder.results import View
 __all__ = ["WIDTH", "embed_page", "embed_path", "embedded_rows", "height", "oembed"]
 
 WIDTH = 480  # CSS pixels
-_FRAME_HEIGHT, _CANDIDATE_HEIGHT, CANDIDATES_SHOWN = 160, 44, 8
+_FRAME_HEIGHT, _CANDIDATE_HEIGHT, CANDIDATES_SHOWN = 204, 44, 8
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 

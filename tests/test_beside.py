@@ -196,7 +196,7 @@ def test_embeds(site: Path) -> None:
         name = path.relative_to(site.parent).as_posix()
         assert headers_for(name)["Content-Security-Policy"] == EMBED_POLICY
         told = json.loads(path.with_suffix(".json").read_bytes())
-        assert (told["version"], told["type"], told["height"]) == ("1.0", "rich", 160 + 2 * 44)
+        assert (told["version"], told["type"], told["height"]) == ("1.0", "rich", 204 + 2 * 44)
         assert f'src="{ADDRESS}{path.relative_to(site).as_posix()}"' in told["html"]
     framed = [path for path in site.rglob("*.html") if "frame-ancestors *" in headers_for(path.relative_to(site.parent).as_posix())["Content-Security-Policy"]]  # fmt: skip
     assert sorted(framed) == embeds

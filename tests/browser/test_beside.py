@@ -1,5 +1,6 @@
 """Search, pages for frames and the page of what is not there, in Debian's Chromium over the site as it is served."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -32,16 +33,32 @@ def another_site(folder: Path) -> Iterator[str]:
         yield f"http://localhost:{server.server_port}/"
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The site's address. The checker needs a clock of that night: these tests do without it."""
-    workspace = tmp_path_factory.mktemp("search")
-    write_definition(workspace / "content", ELECTION.replace("date = ", 'languages = ["id", "en"]\ndate = '))
+def published(workspace: Path, **changes: str) -> Path:
+    """The public tree of an election in both languages with these `changes` of its definition."""
+    definition = ELECTION.replace("date = ", 'languages = ["id", "en"]\ndate = ')
+    for old, new in changes.items():
+        definition = definition.replace(old, new)
+    write_definition(workspace / "content", definition)
     (workspace / "terbit.toml").write_text("workers = 1\n")
     create_keys(Workspace(workspace), NIGHT)
     deliver(workspace)
     publish(workspace)
-    with served(workspace / "public") as url:
+    return workspace / "public"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The site's address. The checker needs a clock of that night: these tests do without it."""
+    with served(published(tmp_path_factory.mktemp("search"))) as url:
+        yield f"{url}uji/"
+
+
+@pytest.fixture(scope="module")
+def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a test election whose titles are long."""
+    changes = {"shard_level = ": "test = true\nshard_level = ", '"Presiden"': '"Presiden dan Wakil Presiden"'}
+    changes |= {'"President"': '"President and Vice President"', "Satu": "Rana Melati – Bagas Kenanga"}
+    with served(published(tmp_path_factory.mktemp("rehearsal"), **changes)) as url:
         yield f"{url}uji/"
 
 
@@ -159,6 +176,33 @@ def test_embed_on_another_site(site: str, context: BrowserContext, tmp_path: Pat
     other = page.frame("page")
     assert other is not None
     assert other.url.startswith("chrome-error:")
+
+
+@pytest.mark.parametrize("path", ["embed/ppwp/11.html", "embed/ppwp/11.en.html"])
+def test_nothing_of_an_embed_is_cut(path: str, rehearsal: str, context: BrowserContext) -> None:
+    """At a width of 320 pixels and with a long title, the mark of a test comes first and every line ends within the told height."""
+    page, _ = opened(context, rehearsal + path)
+    page.set_viewport_size({"width": 320, "height": 204 + 2 * 44})
+    assert re.match("UJI COBA|TEST", page.locator("p").first.inner_text())
+    assert page.evaluate("document.documentElement.scrollHeight") <= 204 + 2 * 44
+    hidden = "all => all.filter((one) => one.scrollHeight > one.clientHeight + 1).map((one) => one.textContent)"
+    assert page.locator("p, caption").evaluate_all(hidden) == []
+
+
+def test_stations_are_printed_whole(site: str, context: BrowserContext) -> None:
+    """On paper every form is open, nobody is told to open it, and no row is smaller than its table's head."""
+    page, _ = opened(context, f"{site}ppwp/1101/110101.html")
+    form = page.locator(".stations details div").first
+    assert not form.is_visible()
+    page.set_viewport_size({"width": 703, "height": 1000})  # A4 within its margins
+    page.emulate_media(media="print")
+    shown = "one => one.checkVisibility({ contentVisibilityAuto: true })"
+    assert form.evaluate(shown)
+    assert not page.locator(".stations > .quiet").is_visible()
+    sizes = (
+        "all => all.map((one) => ['thead th', 'td'].map((cell) => getComputedStyle(one.querySelector(cell)).fontSize))"
+    )
+    assert all(head == cell for head, cell in page.locator("table").evaluate_all(sizes))
 
 
 def test_what_is_not_there(site: str, context: BrowserContext) -> None:
