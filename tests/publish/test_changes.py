@@ -58,6 +58,7 @@ def test_a_correction() -> None:
     assert [(level.level, level.touched, level.leaders) for level in contest.levels] == [
         ("negara", 1, 1), ("provinsi", 1, 1), ("kabupaten", 1, 1), ("desa", 1, 1),
     ]  # fmt: skip
+    assert [level.changed for level in contest.levels] == [1, 1, 1, 1]
     assert (changes.packages, changes.rows, changes.reasons) == (1, 1, {"transcription": 1})
 
 
@@ -93,11 +94,15 @@ def test_recaps_by_level() -> None:
 
 
 def test_questions() -> None:
-    """A person is asked for falls, leaders and many areas, never for an election's first release or for growth alone."""
+    """A person is asked for falls, leaders and many areas, never for an election's first release or where an area's first figures come in."""
     before = [count("111", "1", 10, 5)]
-    grown = changes_of(before, [count("-911", "1", 1, 0)])
+    first = changes_of(before, [count("-911", "1", 1, 0), recap("111", 10, 5)])
+    assert questions(first, 0) == []
+    grown = changes_of(before, [count("111", "2", 1, 0)])
     assert questions(grown, 100) == []
     assert [text.partition(" ")[0] for text in questions(grown, 10)] == ["30.8"]
+    raised = changes_of([recap("111", 10, 5)], [recap("111", 11, 5, 2), count("112", "1", 1, 0)])
+    assert [text.partition(" ")[0] for text in questions(raised, 10)] == ["30.8"]
     fallen = changes_of(before, [count("111", "1", 4, 5, 2)])
     assert questions(fallen, 100) == ["figures fall: 1", "areas where the leader changes: 4"]
     assert questions(msgspec.structs.replace(fallen, first=True), 0) == []
