@@ -84,17 +84,53 @@ def test_a_key_from_the_same_source_is_pointed_out(page: Page, election: Path) -
     assert page.locator("#unpinned").is_visible()
 
 
-@pytest.mark.parametrize("what", ["figure", "other-signature", "other-key"])
-def test_what_does_not_hold_is_refused(what: str, page: Page, election: Path, tmp_path: Path) -> None:
-    """An altered figure, another file's signature and another key are refused."""
+@pytest.mark.parametrize(
+    ("what", "reason"),
+    [
+        ("figure", "Berkasnya telah diubah"),
+        ("other-signature", "Tanda tangan ini milik berkas lain"),
+        ("other-key", "atau kunci yang diketik keliru"),
+        ("other-key-id", "ditandatangani dengan kunci lain"),
+    ],
+)
+def test_what_does_not_hold_is_refused(what: str, reason: str, page: Page, election: Path, tmp_path: Path) -> None:
+    """An altered figure, another file's signature and another key are refused, with the reason in Indonesian."""
     data = tmp_path / "110101.json"
     text = (election / VILLAGE).read_text()
     data.write_text(text.replace("100", "900") if what == "figure" else text)
     key = public_key(election)
-    page.fill("#key", key[:20] + key[20:].swapcase() if what == "other-key" else key)
+    other = {"other-key": key[:20] + key[20:].swapcase(), "other-key-id": key[:4] + key[4:10].swapcase() + key[10:]}
+    page.fill("#key", other.get(what, key))
     drop(page, data, election / f"{OTHER if what == 'other-signature' else VILLAGE}.minisig")
     assert outcome(page) == "bad"
+    assert reason in page.locator("#reason").inner_text()
     assert not page.locator("#ok").is_visible()
+
+
+@pytest.mark.parametrize("unfinished", ["RW", "0" * 30, "kunci", "whole key but its end"])
+def test_half_a_key_says_nothing_about_the_file(unfinished: str, page: Page, election: Path) -> None:
+    """While the key is unfinished or mistyped, the page says so of the key in both languages, and nothing against the file."""
+    drop(page, election / VILLAGE, election / f"{VILLAGE}.minisig")
+    page.fill("#key", public_key(election)[:-1] if unfinished == "whole key but its end" else unfinished)
+    assert outcome(page) == "waiting"
+    told = page.locator("#outcome").inner_text()
+    assert "Kuncinya belum utuh" in told
+    assert "The key is unfinished" in told
+    assert "belum ada" not in told
+
+
+def test_what_is_missing_is_named(page: Page, election: Path) -> None:
+    """What the page waits for is told by name: results file, signature, key, and the key's file for a fingerprint."""
+
+    def missing() -> list[str | None]:
+        assert outcome(page) == "waiting"
+        return [one.get_attribute("data-missing") for one in page.locator("[data-missing]:visible").all()]
+
+    assert missing() == ["data", "signature", "key"]
+    drop(page, election / VILLAGE)
+    assert missing() == ["signature", "key"]
+    page.fill("#key", "0" * 64)
+    assert missing() == ["signature", "fingerprinted"]
 
 
 def test_the_key_is_photographed_from_paper(
