@@ -109,6 +109,18 @@ def test_a_renamed_download_can_be_checked(site: SiteSimulator, downloaded: Path
     assert f"Checked: {B}" in result.stdout
 
 
+@pytest.mark.parametrize("words", [["--key", "{key}"], ["--proof", "{site}"]], ids=["signature", "proof"])
+def test_a_page_has_no_signature_of_its_own(site: SiteSimulator, tmp_path: Path, words: list[str]) -> None:
+    """A page is wrong usage of `file`, which says who checks it, and never that it was not published."""
+    page = tmp_path / "0.html"
+    page.write_bytes(site.tree["index.html"])
+    place = {"key": site.public_key().encode(), "site": str(site.write(tmp_path / "site"))}
+    result = run("file", page, *(word.format(**place) for word in words))
+    assert result.exit_code == USAGE
+    assert "terbit-verify site" in result.stderr
+    assert "not what was published" not in result.stderr
+
+
 def test_wrong_usage_of_file(downloaded: Path) -> None:
     """No key, two, or one that is none, is wrong usage; a missing signature could not be checked."""
     assert run("file", downloaded).exit_code == USAGE

@@ -324,6 +324,18 @@ def test_tampered_bundles(site: SiteSimulator, bundle: Path, tmp_path: Path) -> 
     assert check_whole(Folder(folder)) == 1
 
 
+def test_a_tampered_file_of_a_bundle_is_named(site: SiteSimulator, bundle: Path, tmp_path: Path) -> None:
+    """The message about a flipped bit says in which of the bundle's files it is."""
+    path = site.object_of(B)
+    offset, _ = ArchiveFetcher(bundle, in_folder=True)._places[f"{ELECTION}/{path}"]
+    data = bytearray(bundle.read_bytes())
+    data[offset + 5] ^= 1
+    bundle.write_bytes(data)
+    told = imported(site, bundle, tmp_path / "other")
+    assert told.exit_code == FAILED
+    assert f"{path}: its SHA-256 is" in told.stderr
+
+
 def test_import_needs_a_root(bundle: Path, tmp_path: Path) -> None:
     """Nobody trusts a stick for its own sake: without a root from elsewhere, or with another one, nothing is made."""
     assert command("import", bundle, "--into", tmp_path / "other").exit_code == USAGE

@@ -72,7 +72,7 @@ def check_file(
             raise click.UsageError(f"--key: {error}") from None
     with reported(as_json=as_json):
         public = read_own(key_file, limits.PUBLIC_KEY_FILE, PublicKey.parse) if key_file else PublicKey.parse(key or "")
-        data = read_file(file, limits.RESULTS_FILE)
+        data = _read_results(file)
         parsed, comment = read_signature(
             read_file(signature or file.with_name(file.name + ".minisig"), limits.MINISIGN_FILE)
         )
@@ -90,6 +90,15 @@ def check_file(
         click.echo("Not checked: whether a newer release has changed it (--proof, or terbit-verify site)")
 
 
+def _read_results(file: Path) -> bytes:
+    data = read_file(file, limits.RESULTS_FILE)
+    if file.suffix != ".json" and not data.lstrip().startswith(b"{"):
+        raise click.UsageError(
+            f"{file.name} is not a results file (JSON): only these are checked one by one. Pages are checked with the whole site: terbit-verify site"
+        )
+    return data
+
+
 def _check_proof(file: Path, place: str, trust: TrustOptions, now: datetime | None, *, as_json: bool) -> None:
     """The whole client algorithm for one file."""
     place, fetcher, _ = locate(place)
@@ -97,7 +106,7 @@ def _check_proof(file: Path, place: str, trust: TrustOptions, now: datetime | No
         from verifier.log import check_log
         from verifier.results_signature import results_path
 
-        data = read_file(file, limits.RESULTS_FILE)
+        data = _read_results(file)
         client = trust.client(place, fetcher, now)
         logged = check_log(client, fetcher)
         path = results_path(data)

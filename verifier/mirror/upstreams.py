@@ -88,15 +88,16 @@ class Upstreams:
                 errors.append(error)
             except VerifierError as error:
                 upstream.failed()
-                errors.append(_from(upstream, error))
+                errors.append(_from(upstream, path, error))
             else:
                 return data
         raise worst(errors)
 
 
-def _from(upstream: Upstream, error: VerifierError) -> VerifierError:
-    """The same error, with the place that caused it."""
-    return error if upstream.place in str(error) else type(error)(f"{error} (from {upstream.place})")
+def _from(upstream: Upstream, path: str, error: VerifierError) -> VerifierError:
+    """The same error, with the file and the place that caused it."""
+    told = str(error) if path in str(error) else f"{path}: {error}"
+    return type(error)(told if upstream.place in told else f"{told} (from {upstream.place})")
 
 
 def worst(errors: Sequence[VerifierError]) -> VerifierError:
