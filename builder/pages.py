@@ -146,7 +146,7 @@ class Pages:
         paths = [results["path"].removesuffix("json") for _, results in contests]
         names = ("releases", "corrections")
         return {
-            "search": texts["search"],
+            "search": texts["search"] | {"levels": "\n".join(self.wording.levels.values()), "title": self.wording.words["area_title"]},
             "letters": f"{paths[0].rpartition('/')[0]}/a-z.html" if paths else None,
             "feeds": [(f"feeds/{name}.{suffix}atom", f"{title(self._election.title)}: {texts['feeds'][name]}") for name in names],
             "data": [(f"data/{path}{suffix}html", title(contest.title)) for path, (contest, _) in zip(paths, contests, strict=True)],

@@ -23,8 +23,8 @@ SHARD_LENGTH = 40_000  # bytes, about: some 12 kB on the wire
 _WORD = re.compile(r"[a-z0-9]+")
 _encode = msgspec.json.Encoder(order="sorted").encode
 
-# Code, name, name of the area above (empty where that is in `index.json`), place of the shard's area in `index.json`.
-Entry = tuple[str, str, str, int]
+# Code, name, name of the area above (empty where that is in `index.json`), place of the shard's area in `index.json`, level's number.
+Entry = tuple[str, str, str, int, int]
 Key = tuple[str, Entry]
 
 
@@ -50,6 +50,7 @@ def search_files(definition: Definition) -> Iterator[tuple[str, bytes]]:
         "contests": [(contest.id, places[top]) for contest in election.contests if (top := top_row(definition, contest)) in places],
         "areas": [(areas.codes[row], areas.names[row], places.get(areas.parents[row], -1), areas.shards[row] != "") for row in tops],
         "shards": ["", *starts] if shards else [],
+        "words": sorted({word for level in election.levels for name in (level.id, level.title.id, level.title.en) for word in fold(name).split(" ")}),
     })  # fmt: skip
     for number, keys in enumerate(shards):
         # An area once in a shard, by whichever of its words.
@@ -66,7 +67,7 @@ def _keys(definition: Definition, depth: int, places: dict[int, int]) -> Iterato
         behind[row] = f"{folded} {behind[up]}" if up > 0 else folded
         if level <= depth:
             continue
-        entry = (code, name, areas.names[up] if level > depth + 1 else "", shards[areas.shards[row]])
+        entry = (code, name, areas.names[up] if level > depth + 1 else "", shards[areas.shards[row]], level)
         yield fold(code), entry
         words = folded.split(" ")
         for first, word in enumerate(words):
@@ -81,7 +82,7 @@ def _cut(keys: Sequence[Key]) -> Iterator[list[Key]]:
     length = 0
     for key, entry in keys:
         shard.append((key, entry))
-        length += len(entry[0]) + len(entry[1]) + len(entry[2]) + len("['','','',999],")
+        length += len(entry[0]) + len(entry[1]) + len(entry[2]) + len("['','','',999,9],")
         if length >= SHARD_LENGTH:
             yield shard
             shard, length = [], 0

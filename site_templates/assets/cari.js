@@ -7,7 +7,8 @@ const SHARDS = 4;
 const form = document.querySelector("form[data-cari]");
 if (!form) return;
 const [input, status, list] = ["input", "p", "ul"].map((name) => form.querySelector(name));
-const { cari, pages, none, more, found, failed } = form.dataset;
+const { cari, pages, none, more, found, failed, title } = form.dataset;
+const levels = form.dataset.levels.split("\n");
 const scope = new URL("../", document.currentScript.src).href;
 const asked = new Map();
 
@@ -35,16 +36,16 @@ function way({ areas }, place) {
 }
 
 // An area as it is shown: `place` is its own or its shard's, `parent` a name between the two. It leads to the page of the first contest that covers it.
-function shown(index, code, name, parent, place, path) {
+function shown(index, code, name, parent, place, path, level) {
   const places = way(index, place);
   const contest = index.contests.find(([, top]) => places.includes(top))?.[0];
   const names = places.filter((at) => at > 0 && index.areas[at][0] !== code).map((at) => index.areas[at][1]);
-  return { code, name, beside: parent ? [parent, ...names] : names, contest, path };
+  return { code, name, beside: parent ? [parent, ...names] : names, contest, path, level: levels[level ?? places.length - 1] };
 }
 
 function hits(index, words, entries) {
   const tops = index.areas.map(([code, name, , isShard], place) => shown(index, code, name, "", place, `${isShard ? `${named(code)}/` : ""}${named(code)}`));
-  const below = entries.map(([code, name, parent, place]) => shown(index, code, name, parent, place, `${named(index.areas[place][0])}/${named(code)}`));
+  const below = entries.map(([code, name, parent, place, level]) => shown(index, code, name, parent, place, `${named(index.areas[place][0])}/${named(code)}`, level));
   const fits = ({ code, name, beside }) => {
     const text = ` ${fold([name, ...beside].join(" "))}`;
     return words.every((word) => text.includes(` ${word}`)) || fold(code).startsWith(words.join(" "));
@@ -61,18 +62,26 @@ function shardsOf({ shards }, text) {
   return end - first > SHARDS ? null : Array.from({ length: end - first }, (_, at) => String(first + at));
 }
 
+// By all words; if nothing has them all, without those that tell a level, which stand in headings but in no name.
 async function search(text) {
+  const all = await searchWords(text.split(" "));
+  const { words } = await ask("index");
+  const names = text.split(" ").filter((word) => !words.includes(word));
+  return all.every.length || !names.length || names.join(" ") === text ? all : searchWords(names);
+}
+
+async function searchWords(words) {
   const index = await ask("index");
-  const words = text.split(" ");
-  const names = shardsOf(index, words[0]) ?? shardsOf(index, text);
+  const names = shardsOf(index, words[0]) ?? shardsOf(index, words.join(" "));
   const shards = await Promise.all((names ?? []).map(ask));
   const entries = new Map(shards.flatMap((shard) => shard.entries).map((entry) => [entry[0], entry]));
   return { every: hits(index, words, [...entries.values()]), isNarrow: names !== null };
 }
 
 function show({ every, isNarrow }) {
-  list.replaceChildren(...every.slice(0, SHOWN).map(({ code, name, beside, contest, path }) => {
-    const link = Object.assign(document.createElement("a"), { textContent: name, href: `${pages}${contest}/${path}.html` });
+  list.replaceChildren(...every.slice(0, SHOWN).map(({ code, name, beside, contest, path, level }) => {
+    const textContent = title.replace(/\{(\w+)\}/g, (_, key) => ({ area: name, level })[key]);
+    const link = Object.assign(document.createElement("a"), { textContent, href: `${pages}${contest}/${path}.html` });
     const item = document.createElement("li");
     item.append(link, ` ${beside.join(", ")} (${code})`);
     return item;
@@ -82,6 +91,7 @@ function show({ every, isNarrow }) {
 }
 
 let last = "";
+let telling = Promise.resolve();
 async function changed() {
   const text = fold(input.value);
   if (text === last) return;
@@ -100,10 +110,19 @@ async function changed() {
 }
 
 form.hidden = false;
-input.addEventListener("input", changed);
+input.addEventListener("input", () => (telling = changed()));
 input.addEventListener("focus", () => ask("index").catch(() => {}), { once: true });
-form.addEventListener("submit", (event) => {
+form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  list.querySelector("a")?.focus();
+  await telling;
+  list.querySelector("a")?.click();
+});
+form.addEventListener("keydown", (event) => {
+  const stops = [input, ...list.querySelectorAll("a")];
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  const next = step && stops[stops.indexOf(document.activeElement) + step];
+  if (!next) return;
+  event.preventDefault();
+  next.focus();
 });
 })();

@@ -94,11 +94,16 @@ def opened(context: BrowserContext, url: str) -> tuple[Page, list[str]]:
         ("jauh", ["ppwp/n991/n991.html", "ppwp/n991/n9911.html"]),
         ("-9911", ["ppwp/n991/n9911.html"]),
         ("utara", ["ppwp/11.html"]),
+        ("Provinsi Utara", ["ppwp/11.html"]),
+        ("Kabupaten Dua", ["ppwp/1102/1102.html"]),
+        ("Cempaka, village", ["ppwp/1102/110201.html"]),
+        ("desa kota jauh", ["ppwp/n991/n9911.html"]),
+        ("desa", []),
         ("tidak ada", []),
     ],
 )
 def test_search(site: str, context: BrowserContext, front: str, pages: str, text: str, found: list[str]) -> None:
-    """An area is found by the beginning of any of its words, those of the areas above it, or its code; the link leads to its page."""
+    """An area is found by the beginning of any of its words, those of the areas above it, or its code, with or without its level; Enter leads to the first one's page."""
     page, said = opened(context, site + front)
     page.locator("#cari").fill(text)
     page.locator("[role=search] p:not(:empty)").wait_for()
@@ -106,11 +111,24 @@ def test_search(site: str, context: BrowserContext, front: str, pages: str, text
     assert [f"{site}{pages}{path}" for path in found] == links[: len(found)]
     assert bool(links) == bool(found)
     if links:
-        page.keyboard.press("Enter")
+        heading = page.locator("[role=search] li a").first.inner_text()
         page.keyboard.press("Enter")
         page.wait_for_url(links[0])
-        assert page.locator("h1").count() == 1
+        assert page.locator("h1").inner_text() == heading
     assert said == []
+
+
+def test_arrows_move_through_what_was_found(site: str, context: BrowserContext) -> None:
+    """ArrowDown goes from the box to the first area and to the next, ArrowUp back to the box."""
+    page, _ = opened(context, f"{site}index.html")
+    page.locator("#cari").fill("jauh")
+    page.locator("[role=search] li a").first.wait_for()
+    focused = []
+    for key in ("ArrowDown", "ArrowDown", "ArrowDown", "ArrowUp", "ArrowUp"):
+        page.keyboard.press(key)
+        focused.append(page.evaluate("document.activeElement.id || document.activeElement.textContent"))
+    first, second = page.locator("[role=search] li a").all_inner_texts()
+    assert focused == [first, second, second, first, "cari"]
 
 
 def test_search_asks_for_little(site: str, context: BrowserContext) -> None:
