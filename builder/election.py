@@ -64,6 +64,13 @@ RESERVED_NAMES = frozenset(
         "en",
     ]
 )
+# What the patterns of these keys ask for.
+FORMS = {
+    "id": 'must be small letters and digits, with single "-" between them, like "pemilu-2029"',
+    "group": 'must be small letters and digits alone, like "ppwp"',
+    "contact": 'must begin with "mailto:" or "https://", without spaces, like "mailto:halo@example.org"',
+    "address": 'must begin with "https://" and end with "/", without spaces, like "https://hasil.example.org/pemilu-2029/"',
+}
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.NAME_CHARACTERS)]
 Identifier = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*\Z", max_length=64)]
@@ -205,7 +212,7 @@ def load_definition(directory: Path) -> Definition:
 def parse_election(data: bytes, file: str | Path) -> Election:
     """`election.toml`'s bytes to a checked `Election`."""
     tree = parse_toml(data, file=file, error=DefinitionError)
-    election = convert_toml(tree, Election, data, file=file, error=DefinitionError)
+    election = convert_toml(tree, Election, data, file=file, error=DefinitionError, forms=FORMS)
     _check_election(election, data, file)
     return election
 

@@ -64,6 +64,12 @@ Line = Annotated[
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 # A package is published file by file as it came: nothing in it may be a page or a script.
 FileName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,93}\.(?i:csv|jpe?g|pdf|png|webp)\Z")]
+# What the patterns of these keys ask for.
+FORMS = {
+    **dict.fromkeys(["by", "note", "form", "document"], "must be one line, without control characters and marks that turn the order of reading"),
+    "sha256": "must be a SHA-256 of 64 digits and small letters a to f, as sha256sum writes it",
+    "file": 'must be a name of letters, digits, ".", "_" and "-" that ends with .csv, .jpg, .jpeg, .pdf, .png or .webp',
+}  # fmt: skip
 
 
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -235,7 +241,7 @@ def parse_rows(package: Package, contest: Contest) -> pl.DataFrame:
 def parse_cover(data: bytes, file: str) -> Cover:
     """`recap.toml`'s bytes to a checked cover."""
     tree = parse_toml(data, file=file, error=PackageError)
-    cover = convert_toml(tree, Cover, data, file=file, error=PackageError, rule="cover")
+    cover = convert_toml(tree, Cover, data, file=file, error=PackageError, rule="cover", forms=FORMS)
     if cover.revision is not None and cover.revision.reason not in REASONS:
         raise PackageError(
             f"unknown reason {cover.revision.reason!r}; known: {', '.join(sorted(REASONS))}",

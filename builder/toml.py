@@ -2,16 +2,21 @@
 
 import re
 import tomllib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import msgspec
 
 from builder.errors import BuilderError
+from builder.toml_words import plain
 
 __all__ = ["convert_toml", "line_of", "parse_toml"]
 
 T = TypeVar("T")
+_NAME = re.compile(r"""[\w-]+|"[^"]*"|'[^']*'""")
+_SETTING = re.compile(rf"\s*(\[\[?)?\s*((?:{_NAME.pattern})(?:\s*\.\s*(?:{_NAME.pattern}))*)\s*(?(1)\]|=)")
 
 
 def parse_toml(data: bytes, *, file: str | Path, error: type[BuilderError]) -> dict[str, Any]:
@@ -38,22 +43,67 @@ def convert_toml(
     error: type[BuilderError],
     where: str = "",
     rule: str | None = None,
+    forms: Mapping[str, str] = MappingProxyType({}),
 ) -> T:
     """The tree, or its part at `where`, as a `kind`; `data` are the file's bytes, to find the line of what is wrong.
 
-    Without `rule` an error has the rule `unknown-key` or `type`.
+    Without `rule` an error has the rule `unknown-key` or `type`. `forms` says in words, by key, what a text's pattern asks for.
     """
     try:
         return msgspec.convert(tree, kind)
     except msgspec.ValidationError as failure:
         problem, _, path = str(failure).partition(" - at ")
         inner = path.strip("`").removeprefix("$").removeprefix(".")
-        unknown = re.search(r"unknown field `(.+)`", problem)
-        word = "" if unknown else _word_at(tree, inner)
-        field = ".".join(filter(None, (where, inner, unknown and unknown.group(1))))
-        line = line_of(data, re.sub(r"\[[^\]]*\]$", "", field).rsplit(".", 1)[-1], word)
-        code = rule or ("unknown-key" if unknown else "type")
-        raise error(problem, file=file, line=line, field=field or None, rule=code) from None
+        named = re.search(r"(unknown|required) field `(.+)`", problem)
+        place = ".".join(filter(None, (where, inner)))
+        field = ".".join(filter(None, (place, named and named[2])))
+        missing = named is not None and named[1] == "required"
+        line = _line_at(data, place if missing else field, _word_at(tree, inner))
+        code = rule or ("unknown-key" if named and not missing else "type")
+        said = plain(problem, forms, re.sub(r"\[[^\]]*\]$", "", inner).rpartition(".")[2])
+        raise error(said, file=file, line=line, field=field or None, rule=code) from None
+
+
+def _line_at(data: bytes, path: str, word: str) -> int | None:
+    """The line of what stands at `path`, like `contests[0].title.en`, or of the nearest table or key around it that has a line of its own.
+
+    `word`: a value that stands there, to find the line within a list that goes over several.
+    """
+    lines, settings = data.decode("utf-8", "replace").splitlines(), list(_settings(data))
+    key = re.sub(r"\[[^\]]*\]$", "", path).rpartition(".")[2]
+    if "[...]" in path and (line := line_of(data, key, word)):  # msgspec does not say under which key of a table
+        return line
+    around = path
+    while around:
+        for at, (number, found) in enumerate(settings):
+            if found not in (around, f"{around}[0]"):
+                continue
+            if around == path:
+                return number
+            end = settings[at + 1][0] - 1 if at + 1 < len(settings) else len(lines)
+            holding = re.compile(rf"(?<!\w){re.escape(word)}(?!\w)")
+            return next((at for at in range(number, end + 1) if word and holding.search(lines[at - 1])), number)
+        around = re.sub(r"(\[[^\]]*\]|\.?[^.\[\]]+)$", "", around)
+    return None
+
+
+def _settings(data: bytes) -> Iterator[tuple[int, str]]:
+    """Each line that begins a table or sets a key, with its path: TOML readers keep no positions."""
+    table = ""
+    counts: dict[str, int] = {}
+    for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
+        if not (found := _SETTING.match(line)):
+            continue
+        bracket, name = found.groups()
+        path, names = "" if bracket else table, _NAME.findall(name)
+        for place, one in enumerate(names, 1):
+            path = ".".join(filter(None, (path, one.strip("\"'"))))
+            if bracket == "[[" and place == len(names):
+                counts[path] = counts.get(path, -1) + 1
+            if path in counts:
+                path += f"[{counts[path]}]"
+        table = path if bracket else table
+        yield number, path
 
 
 def line_of(data: bytes, key: str, word: str = "") -> int | None:
@@ -66,10 +116,12 @@ def line_of(data: bytes, key: str, word: str = "") -> int | None:
 
 
 def _word_at(tree: object, field: str) -> str:
-    """The value at `contests[0].id` as it may stand in the file, to tell its line from others that set the same key."""
+    """The value at `contests[0].id`, or the first one within it, as it may stand in the file: it tells its line from others."""
     for part in re.findall(r"[^.\[\]]+", field):
         if isinstance(tree, list) and part.isdecimal():
             tree = tree[int(part)]
         elif isinstance(tree, dict):
             tree = tree.get(part)
+    while isinstance(tree, dict | list) and tree and field:
+        tree = next(iter(tree.values() if isinstance(tree, dict) else tree))
     return str(tree) if isinstance(tree, str | int) and not isinstance(tree, bool) else ""

@@ -222,17 +222,21 @@ def parse_config(data: bytes, file: str, processors: int) -> Config:
         raise ConfigError(f"{file}: more than {limits.CONFIG_FILE} bytes [size]")
     try:
         tree = parse_toml(data, file=file, error=BuilderError)
-        read = convert_toml(tree, _File, data, file=file, error=BuilderError)
+        read = convert_toml(tree, _File, data, file=file, error=BuilderError, forms=FORMS)
         tables = {
-            name: convert_toml(table, _RoleTable, data, file=file, error=BuilderError, where=f"roles.{name}")
+            name: convert_toml(
+                table, _RoleTable, data, file=file, error=BuilderError, where=f"roles.{name}", forms=FORMS
+            )
             for name, table in read.roles.items()
         }
         targets = {
-            name: convert_toml(table, TargetConfig, data, file=file, error=BuilderError, where=f"targets.{name}")
+            name: convert_toml(
+                table, TargetConfig, data, file=file, error=BuilderError, where=f"targets.{name}", forms=FORMS
+            )
             for name, table in read.targets.items()
         }
     except BuilderError as error:
-        raise ConfigError(_in_words(error)) from None
+        raise ConfigError(str(error)) from None
     places = _targets(targets, file) or {"public": TargetConfig(folder=read.public)}
     return Config(
         content=Path(read.content),
@@ -253,20 +257,15 @@ def parse_config(data: bytes, file: str, processors: int) -> Config:
 
 
 # What the patterns of these fields ask for.
-WORDS = {
+FORMS = {
     "bucket": 'a bucket\'s name has 3 to 63 small letters, digits, "." and "-"',
     "endpoint": 'give the server\'s address alone, like "https://s3.example.id": the bucket and its folder are bucket and prefix',
     "region": 'a region has small letters, digits and "-", like "ap-southeast-3"',
     "prefix": 'a prefix ends with "/", does not begin with one, and has letters, digits, ".", "_" and "-", like "2029/"',
     "urls": 'an address begins with "https://" or "http://" and ends with "/"',
+    "keys": 'a key\'s name has small letters and digits, with single "-" between them',
     "currency": 'a currency is three capital letters, like "IDR"',
 }
-
-
-def _in_words(error: BuilderError) -> str:
-    key = re.sub(r"\[[^\]]*\]\Z", "", (error.field or "").rpartition(".")[2])
-    asked = WORDS.get(key) if "matching regex" in error.problem else None
-    return str(error).replace(error.problem, asked) if asked else str(error)
 
 
 def _targets(targets: dict[str, TargetConfig], file: str) -> dict[str, TargetConfig]:

@@ -1,6 +1,7 @@
 """A broken definition is refused with file, line, field and rule."""
 
 import gzip
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -85,6 +86,25 @@ BROKEN_TOML = {
         "unknown-field",
     ),
     "area of a contest": ('area = "11"', 'area = "99"', None, "contests.area", "unknown-area"),
+    "title without English": ('en = "Small"\n', "", "[title]", "title.en", "type"),
+    "level without English": (',  en = "Province"', "", '"Provinsi"', "levels[1].title.en", "type"),
+    "level without a title": (
+        ',  title = { id = "Provinsi",  en = "Province" }',
+        "",
+        '"provinsi"',
+        "levels[1].title",
+        "type",
+    ),
+    "contest without candidates' names": (
+        'name = "A"\n',
+        "",
+        "[[contests.candidates]]",
+        "contests[0].candidates[0].name",
+        "type",
+    ),
+    "contest's title without English": (', en = "President"', "", '"Presiden"', "contests[0].title.en", "type"),
+    "unknown language": ("date =", 'languages = [\n  "id",\n  "fr",\n]\ndate =', '"fr"', "languages[1]", "type"),
+    "date in words": ("date = 2029-02-14", 'date = "14 Februari 2029"', "Februari", "date", "type"),
     "time zone": ('"Asia/Jakarta"', '"../../etc/passwd"', "time_zones", "time_zones", "time-zone"),
     "time zone by its short name": ('"Asia/Jakarta"', '"WIB"', "time_zones", "time_zones", "time-zone"),
     "time zone mistyped": ('"Asia/Jakarta"', '"Asia/Jakatra"', "time_zones", "time_zones", "time-zone"),
@@ -145,6 +165,32 @@ def test_broken_election(name: str, tmp_path: Path) -> None:
     if blamed is not None:
         assert error.line is not None
         assert blamed in toml.splitlines()[error.line - 1]
+
+
+SAID = {
+    "date": ("date = 2029-02-14", 'date = "besok"', "must be a date like 2029-02-14 [type]"),
+    "title": ('en = "Small"\n', "", "line 12, field title.en: 'en' is missing; add it [type]"),
+    "identifier": ('id = "small-2029"', 'id = "Small 2029"', 'small letters and digits, with single "-" between them'),
+    "whole number": (
+        "spare_percent = 2",
+        'spare_percent = "2"',
+        "must be a whole number, not a text in quotation marks",
+    ),
+    "language": ("date =", 'languages = ["fr"]\ndate =', "'fr' is not one of the words that may stand here"),
+    "table": ("[title]", "[titles]", "there is no key 'titles' here"),
+    "time zone": ('"Asia/Jakarta"', '"WIB"', "'WIB' is not the name of a time zone; Indonesia's are Asia/Jakarta"),
+    "contact": ("date =", 'contact = "x"\ndate =', 'must begin with "mailto:" or "https://"'),
+}
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_errors_are_told_in_plain_words(name: str, tmp_path: Path) -> None:
+    """What is wrong with election.toml is told by what to write, without words of the library that reads it."""
+    before, after, said = SAID[name]
+    assert before in SMALL_TOML
+    error = refused(write(tmp_path, SMALL_TOML.replace(before, after, 1).encode(), SMALL_AREAS.encode()))
+    assert said in str(error)
+    assert not re.search(r"Expected|regex|RFC|`", str(error))
 
 
 def changed(before: str, after: str) -> Callable[[bytes], bytes]:

@@ -463,7 +463,7 @@ def test_misspelt_vote_column(tmp_path: Path) -> None:
             "columns[...].begin",
             "unknown-key",
         ),
-        ('contest = "ppwp"\nby = "x"\n', None, None, "type"),
+        ('contest = "ppwp"\nby = "x"\n', None, "series", "type"),
         ('contest = "ppwp"\nseries = count\n', 2, None, "syntax"),
         ('contest = "\udcff"', 1, None, "encoding"),
     ],

@@ -366,7 +366,7 @@ UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda place: zipped(
             place, [("recap.toml", b"\ncolour = 1\n" + GOOD.files["recap.toml"]), ("rows.csv", GOOD.rows)]
         ),
-        "recap.toml, line 2, field colour: Object contains unknown field `colour` [cover]",
+        "recap.toml, line 2, field colour: there is no key 'colour' here; is it misspelt, or does it belong to another table? [cover]",
     ),
     "other rows": (
         lambda place: zipped(place, [("recap.toml", GOOD.files["recap.toml"]), ("rows.csv", GOOD.rows[:-1] + b"8")]),
