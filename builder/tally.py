@@ -25,6 +25,7 @@ __all__ = [
     "judged_stations",
     "package_releases",
     "read_tallies",
+    "station_findings",
     "tally",
     "write_tallies",
 ]
@@ -106,7 +107,7 @@ def tally(rows: Rows, definition: Definition, cuts: Sequence[Cut]) -> Tally:
     table = table.with_columns(pl.col("release").fill_null(0).clip(lower_bound=definition_cut(cuts)))
     table, found = area_findings(table, recaps, contest, areas)
     table = _summed_up(table, contest, [*rules, "recap-below", "reported-expected"], areas)
-    findings = pl.concat([_station_findings(stations, contest), found]).sort("area", "recap", "station", "rule")
+    findings = pl.concat([station_findings(stations, contest), found]).sort("area", "recap", "station", "rule")
     shown = stations.select("area", "station", "revision", "state", *contest.figures, "rules")
     return Tally(contest, table, shown, findings, _history(rows, contest), progress(rows, releases, areas))
 
@@ -217,7 +218,8 @@ def area_findings(
     return table, pl.concat([recap, over])
 
 
-def _station_findings(stations: pl.DataFrame, contest: Contest) -> pl.DataFrame:
+def station_findings(stations: pl.DataFrame, contest: Contest) -> pl.DataFrame:
+    """Each rule that a row of `judged_stations` breaks: `area, station, recap, rule, left, right`."""
     found = stations.filter(pl.col("rules") != "")
     parts = [
         found.filter(rule.broken & pl.col("reported")).select(

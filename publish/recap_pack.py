@@ -34,12 +34,15 @@ from builder.recap import (
     parse_cover,
     read_package,
 )
-from builder.rows import Rows
+from builder.rows import Rows, package_text, typed_rows
+from builder.site import packaged_templates
+from builder.tally import judged_stations, station_findings
+from builder.templates import read_templates, read_texts
 from publish.errors import PublishError
 from verifier.formats.sshsig import SshSignature
 from verifier.officials import check_signature, namespace, parse_allowed_signers
 
-__all__ = ["HandIn", "make_package", "mapped_rows", "sign_package", "zip_package"]
+__all__ = ["HandIn", "findings", "make_package", "mapped_rows", "sign_package", "zip_package"]
 
 ROWS = "rows.csv"
 # What only the ledger can tell, which an official does not have.
@@ -86,6 +89,20 @@ def make_package(rows: bytes, hand_in: HandIn, definition: Definition) -> Packag
     return package
 
 
+def findings(package: Package, definition: Definition) -> list[str]:
+    """What the public would see beside the rows of a package that `make_package` made, in words: intake takes it, and somebody may have mistyped."""
+    contest = definition.election.contest(package.cover.contest)
+    if contest is None or package.cover.series != "count":
+        return []
+    rows = typed_rows(package_text([(1, package)], contest), contest, definition)
+    found = station_findings(judged_stations(rows, contest, definition), contest).sort("area", "station", "rule")
+    words = read_texts(read_templates(packaged_templates()), "en")["rules"]
+    return [
+        f"{definition.areas.codes[area]}, station {station}: {words[rule]['sentence'].format(left=left, right=right)} [{rule}]"
+        for area, station, rule, left, right in found.select("area", "station", "rule", "left", "right").iter_rows()
+    ]
+
+
 def mapped_rows(path: Path, map_: ResultsMap, hand_in: HandIn, definition: Definition) -> bytes:
     """`rows.csv` of what a map reads in somebody's CSV, as first revisions.
 
@@ -120,7 +137,7 @@ def sign_package(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / COVER
         path.write_bytes(cover)
-        command = ["ssh-keygen", "-Y", "sign", "-n", namespace(election), "-f", str(key), str(path)]
+        command = ["ssh-keygen", "-q", "-Y", "sign", "-n", namespace(election), "-f", str(key), str(path)]
         try:
             done = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)  # noqa: S603
         except OSError as error:

@@ -13,6 +13,7 @@ from verifier.printable import say
 
 __all__ = ["recap"]
 
+SHOWN = 20  # findings named one by one
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -81,7 +82,7 @@ def pack(
     from builder.errors import PackageError
     from builder.importers.csv import CsvMap
     from builder.importers.source import load_map
-    from publish.recap_pack import HandIn, make_package, mapped_rows, sign_package, zip_package
+    from publish.recap_pack import HandIn, findings, make_package, mapped_rows, sign_package, zip_package
 
     definition = load_definition(content)
     named = {path.name: _read(path, limits.SCAN_FILE) for path in scans}
@@ -93,6 +94,7 @@ def pack(
     package = make_package(rows, hand_in, definition)
     if tier is not None and tier != package.cover.tier:
         raise PackageError(f"area {area!r} is of level {package.cover.tier!r}, not {tier!r}", rule="tier")
+    _warn(findings(package, definition))
     signers = content / "allowed_signers"
     allowed = signers.read_bytes() if signers.exists() else None
     files = sign_package(package, key, definition, allowed, datetime.now(UTC))
@@ -129,6 +131,18 @@ def receipt(*, package: Path, directory: Path, output: Path) -> None:
     proof = make_receipt(Log(workspace.log, Keyring(workspace).log_key), hand_in.name)
     durable.write_file(output, proof.encode())
     say(f"{output}: entry {proof.index} of the log", err=True)
+
+
+def _warn(found: list[str]) -> None:
+    """Tell, before anything is signed, what the public would see as findings."""
+    if not found:
+        return
+    what = "1 finding" if len(found) == 1 else f"{len(found)} findings"
+    say(f"{what} that the public would see; intake takes them, mend the rows if they are mistakes:", err=True)
+    for line in found[:SHOWN]:
+        say(f"  {line}", err=True)
+    if len(found) > SHOWN:
+        say(f"  and {len(found) - SHOWN} more", err=True)
 
 
 def _read(path: Path, cap: int) -> bytes:

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -317,6 +318,26 @@ def test_what_recap_pack_makes_intake_takes(office: Path, key: Path) -> None:
     workspace = make_workspace(office)
     report = take_in(workspace, paths=(office / "out.zip",))
     assert list(report.accepted.values()) == done.stdout.split()
+
+
+def test_recap_pack_warns_of_what_the_public_would_see(office: Path, key: Path) -> None:
+    """Mistakes in the form, which intake takes and pages show as findings, are told before the signing, in words; ssh-keygen's own chatter is not."""
+    rows = [row("110101", 1, 100, 10, valid=999, voters=1001), row("110101", 9, 100, 90), row("110101", 2, 100, 90)]
+    (office / "rows.csv").write_text("\n".join([COLUMNS, *rows, ""]))
+    words = ["recap", "pack", f"{office}/rows.csv", "--contest", "ppwp", "--area", "1101", "--series", "count"]
+    words += ["--key", str(key), "--content", f"{office}/content", "-o", f"{office}/out.zip"]
+    program = [sys.executable, "-c", "from publish.cli.main import main; main()"]
+    done = subprocess.run([*program, *words], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines() == [
+        "3 findings that the public would see; intake takes them, mend the rows if they are mistakes:",
+        "  110101, station 1: the candidates' votes add up to 110, valid votes are 999 [candidates-valid]",
+        "  110101, station 1: 1001 voted, the list with its spare ballots has 306 [voters-list]",
+        "  110101, station 9: number 9 is beyond the expected 3 polling stations [station-range]",
+        f"{office}/out.zip: hand it in as it is",
+    ]
+    (office / "rows.csv").write_text("\n".join([COLUMNS, *ROWS, ""]))
+    done = subprocess.run([*program, *words], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines() == [f"{office}/out.zip: hand it in as it is"]
 
 
 def test_recap_pack_reads_another_table_by_a_map(office: Path, key: Path) -> None:
