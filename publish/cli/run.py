@@ -46,6 +46,7 @@ def take_in(flow: Flow, paths: tuple[Path, ...], *, attested: bool = False) -> b
     """Take packages in and say what is wrong with them; True if one was refused."""
     from publish.release.intake import take_in_packages
 
+    flow.check_before_intake()
     report = take_in_packages(flow.workspace, paths, flow.stages, flow.now, flow.workers, attested=attested)
     _tell_problems(report)
     tell_strays(flow.workspace)

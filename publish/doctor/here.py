@@ -22,11 +22,13 @@ from publish.doctor import judge, log
 from publish.doctor.judge import Finding, Size
 from publish.errors import KeyFileError, LogError, PublishError
 from publish.guard.expected import Expected, expect, recorded
+from publish.release.lineage import old_copy
 from publish.release.record import RecordStore, open_record
 from publish.signing.keyring import Keyring
 from publish.signing.keys import is_encrypted, read_secret_key
 from publish.signing.keystore import KeyStore
 from publish.signing.offline import Offline
+from publish.translog.log import RECOVER
 from publish.workspace import Workspace
 
 __all__ = ["examine", "expected_at", "size_of"]
@@ -232,7 +234,9 @@ def _record(workspace: Workspace, name: str, now: datetime) -> Iterator[Finding]
         fix = f"terbit reconcile {name} if something is there, else terbit publish"
         yield Finding("warn", where, "there is no record of what it holds", fix)
         return
-    if cuts and found.record.release != cuts[-1].release:
+    if (problem := old_copy(workspace.ledger, found.record.release)) is not None:
+        yield Finding("fail", where, problem, RECOVER)
+    elif found.record.release != cuts[-1].release:
         what = f"it holds release {found.record.release}, and {cuts[-1].release} is the last one"
         yield Finding("warn", where, what, "terbit publish")
     keyring = Keyring(workspace)

@@ -9,6 +9,8 @@ from publish.officials import admission
 from publish.progress import Stages
 from publish.release.draft import Draft
 from publish.release.jobs import FEW_ROLES, Workers
+from publish.release.lineage import check_ledger
+from publish.release.record import open_record
 from publish.workspace import Workspace
 
 __all__ = ["take_in_packages", "waiting_release"]
@@ -26,7 +28,12 @@ def take_in_packages(
     """Take what lies at `paths` (default: the inbox) into the ledger, and keep the fold for the next run.
 
     `workers` are started meanwhile if what comes in will give them work. `attested`: the operator vouches for what is unsigned at `paths`.
+
+    Raises:
+        PublishError: the ledger is an old copy: a target on record here shows a later release.
     """
+    records = (open_record(workspace, name).read() for name in workspace.config.targets)
+    check_ledger(workspace.ledger, max((record.release for record in records if record), default=0))
     if frozen := workspace.frozen:
         stages.say(
             f"Frozen since {frozen['since']} ({frozen['reason']}): nothing is taken in. To go on: terbit freeze --end"

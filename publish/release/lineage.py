@@ -8,8 +8,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from builder import durable
+from builder.ledger import Ledger
+from publish.errors import PublishError
+from publish.translog.log import RECOVER
 
-__all__ = ["Lineage"]
+__all__ = ["Lineage", "check_ledger", "old_copy"]
+
+
+def old_copy(ledger: Ledger, shown: int) -> str | None:
+    """What is wrong with a ledger that ends before release `shown`, which is public; None if it does not."""
+    last = len(ledger.cuts)
+    return f"release {shown} is public, but the ledger here ends with {last}: an old copy" if shown > last else None
+
+
+def check_ledger(ledger: Ledger, shown: int) -> None:
+    """PublishError if release `shown` is public, and the ledger ends before it: what were written into an old copy would be another history."""
+    if (problem := old_copy(ledger, shown)) is not None:
+        raise PublishError(f"{problem}; {RECOVER} (docs/operations.md)")
 
 
 class Lineage:

@@ -34,6 +34,7 @@ from verifier.officials import SIGNERS_PATH
 __all__ = [
     "TIME_FORMAT",
     "build",
+    "check_frozen",
     "cosign",
     "cut_inputs",
     "make_cut",
@@ -59,10 +60,7 @@ def make_cut(workspace: Workspace, trust: Trust, now: datetime, renew_after: tim
     if last is not None and last.release == spent:
         reasons = reasons or ["log"]
     if reasons not in (["time"], ["log"]) and reasons and (frozen := workspace.frozen):
-        raise FrozenError(
-            f"frozen since {frozen['since']} ({frozen['reason']}), and something has changed since the last release; "
-            "it stays public. To go on: terbit freeze --end"
-        )
+        raise _frozen(frozen, "something has changed since the last release")
     if last is not None and not reasons:
         return last
     signers = trust.files.get(SIGNERS_PATH)
@@ -78,6 +76,22 @@ def make_cut(workspace: Workspace, trust: Trust, now: datetime, renew_after: tim
         ledger.add(_new_roots(ledger, trust))
         ledger.add_cut(cut)
     return cut
+
+
+def check_frozen(workspace: Workspace, shown: int) -> None:
+    """FrozenError while frozen, if the last cut brings something new and none of the targets shows it yet; they show release `shown`, 0 for none."""
+    cuts, frozen = workspace.ledger.cuts, workspace.frozen
+    if not frozen or shown >= cuts[-1].release:
+        return
+    before = msgspec.structs.replace(cuts[shown - 1], release=cuts[-1].release, time=cuts[-1].time) if shown else None
+    orders = [first for files in workspace.ledger.redacted.values() for _, first in files.values()]
+    if before != cuts[-1] or any(first > shown for first in orders):
+        raise _frozen(frozen, f"release {cuts[-1].release} was cut before")
+
+
+def _frozen(frozen: Mapping[str, str], what: str) -> FrozenError:
+    stays = "the last release stays public. To go on: terbit freeze --end"
+    return FrozenError(f"frozen since {frozen['since']} ({frozen['reason']}), and {what}; {stays}")
 
 
 def _new_roots(ledger: Ledger, trust: Trust) -> list[RootRecord]:

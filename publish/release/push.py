@@ -192,7 +192,9 @@ class Push:
         )
 
     def _put_hints(self, release: int) -> None:
-        """`latest.json` is a hint that nobody signs."""
+        """`latest.json` is a hint that nobody signs; without the ledger, which has the release's time, it stays as it is."""
+        if release > len(self.workspace.ledger.cuts):
+            return
         cut = self.workspace.ledger.cuts[release - 1]
         hint = latest_hint(release, cut.time, timestamp_expires(self.timestamp), self.workspace.frozen)
         self.target.put_hint("latest.json", hint)

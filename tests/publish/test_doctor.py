@@ -3,6 +3,7 @@
 import http.server
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -190,6 +191,7 @@ SPOILT: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "waiting": (hand_in, "warn", "packages wait"),
     "records not logged": (refuse, "warn", "it lacks the ledger's last 1 records"),
     "ledger behind the log": (lambda made: cut_off(made / "ledger/records.jsonl"), "fail", "which is an old copy"),
+    "ledger lost": (lambda made: shutil.rmtree(made / "ledger"), "fail", "the ledger here ends with 0: an old copy"),
     "log damaged": (lambda made: (made / "ledger/log/state.json").write_bytes(b"{"), "fail", "cannot be read"),
     "origin of this machine": (
         lambda made: (made / "terbit.toml").write_text(f'{LOCAL}urls = ["https://hasil.example.id/"]\n'),

@@ -24,7 +24,7 @@ from bench.guard_drill import drill
 from publish import limits
 from publish.cli.main import terbit
 from publish.config import GuardConfig
-from publish.errors import PublishError
+from publish.errors import FrozenError, PendingError, PublishError, TargetError
 from publish.guard.alerts import Alerts
 from publish.guard.judge import Finding, exit_code
 from publish.guard.patrol import Patrol
@@ -582,6 +582,36 @@ def test_freeze_keeps_the_release_and_its_heartbeat(folder: Place) -> None:
     frozen.unlink()
     assert publish(folder.directory, NIGHT + minutes(10))[1]["release"] == 2
     assert "frozen" not in json.loads(folder.files()["uji/latest.json"])
+
+
+def test_a_release_cut_before_the_freeze_waits_for_its_end(folder: Place) -> None:
+    """What was cut and waited for a yes when the site was frozen is not published under the freeze, with --yes or without; at its end it is."""
+    deliver(folder.directory, {"one": correction()})
+    assert isinstance(command(folder.directory, "publish", "-q").exception, PendingError)
+    assert command(folder.directory, "freeze", "--reason", "diperiksa", "-q").exit_code == 0
+    for words in ([], ["--yes"]):
+        done = command(folder.directory, "publish", "--json", *words)
+        assert (done.exit_code, json.loads(done.stdout)["release"]) == (0, 1)
+        assert "frozen since" in done.stderr
+        assert "--yes" not in done.stderr
+    assert isinstance(command(folder.directory, "plan", "-q").exception, FrozenError)
+    assert command(folder.directory, "freeze", "--end", "-q").exit_code == 0
+    assert json.loads(command(folder.directory, "publish", "--yes", "--json", "-q").stdout)["release"] == 2
+
+
+def test_a_release_that_is_public_somewhere_goes_on_under_a_freeze(tmp_path: Path) -> None:
+    """A release that one target shows already is brought to the others, frozen or not: the public must not see two states."""
+    place = Place(tmp_path, None, "site", '[targets.alpha]\nfolder = "alpha"\n[targets.beta]\nfolder = "beta"\n')
+    deliver(place.directory, {"one": correction()})
+    (place.directory / "beta").rename(place.directory / "away")
+    (place.directory / "beta").write_bytes(b"")
+    with pytest.raises(TargetError):
+        publish(place.directory, NIGHT + minutes(5))
+    (place.directory / "beta").unlink()
+    (place.directory / "away").rename(place.directory / "beta")
+    (place.directory / "frozen.toml").write_text('since = "x"\nreason = "y"\n')
+    told = publish(place.directory, NIGHT + minutes(10))[1]["targets"]
+    assert told == {name: {"release": 2, "error": None} for name in ("alpha", "beta")}
 
 
 def test_freeze_on_the_command_line(folder: Place) -> None:

@@ -15,6 +15,8 @@ from builder import durable
 from builder.ledger import Ledger, RefusedRecord
 from publish.cli.main import terbit
 from publish.errors import LogError, PendingError, PublishError, RaceError, TargetError
+from publish.progress import Stages
+from publish.release.flow import Flow
 from publish.signing.keyring import Keyring
 from publish.signing.repository import RoleFile
 from publish.translog.log import Log
@@ -230,6 +232,32 @@ def test_an_old_backup_is_refused(workspace: Path, tmp_path: Path) -> None:
     with pytest.raises(Exception, match="old copy"):
         publish(old, NIGHT + minutes(10))
     assert tree(election(old) / "log") == before
+
+
+@pytest.mark.parametrize(
+    "words", [["publish", "--yes"], ["plan"], ["build"], ["push"], ["intake"]], ids=lambda words: words[0]
+)
+def test_a_lost_ledger_is_refused_before_anything_is_written(workspace: Path, words: list[str]) -> None:
+    """Where the ledger is gone, the commands say so and how to mend it, and write nothing in its place."""
+    shutil.rmtree(workspace / "ledger")
+    deliver(workspace, {"one": correction()})
+    done = CliRunner().invoke(terbit, [*words, "-q", "-C", str(workspace)])
+    assert isinstance(done.exception, PublishError)
+    assert "release 1 is public, but the ledger here ends with 0: an old copy" in str(done.exception)
+    assert "terbit recover" in str(done.exception)
+    assert not (workspace / "ledger").exists()
+    assert (workspace / "inbox" / "one").is_dir()
+
+
+def test_without_its_ledger_the_heartbeat_goes_on(workspace: Path) -> None:
+    """The last release is still the newest, whatever was lost here: its timestamp is renewed."""
+    shutil.rmtree(workspace / "ledger")
+    timestamp = election(workspace) / "metadata" / "timestamp.json"
+    before = timestamp.read_bytes()
+    with Flow(Workspace(workspace), Stages(quiet=True), NIGHT + minutes(5)) as flow:
+        assert flow.pushes.heartbeat(flow.now) == 1
+        flow.held.check_failed()
+    assert timestamp.read_bytes() != before
 
 
 def test_another_log_with_our_key_is_refused(workspace: Path) -> None:
