@@ -20,6 +20,8 @@ __all__ = ["SHARD_LENGTH", "fold", "search_files"]
 
 FORMAT = "terbit-search-1"
 SHARD_LENGTH = 40_000  # bytes, about: some 12 kB on the wire
+# What people write before a name in Indonesia, whatever an election calls its levels.
+_LEVEL_WORDS = frozenset(["desa", "kab", "kabupaten", "kec", "kecamatan", "kel", "kelurahan", "prov", "provinsi"])
 _WORD = re.compile(r"[a-z0-9]+")
 _encode = msgspec.json.Encoder(order="sorted").encode
 
@@ -50,7 +52,7 @@ def search_files(definition: Definition) -> Iterator[tuple[str, bytes]]:
         "contests": [(contest.id, places[top]) for contest in election.contests if (top := top_row(definition, contest)) in places],
         "areas": [(areas.codes[row], areas.names[row], places.get(areas.parents[row], -1), areas.shards[row] != "") for row in tops],
         "shards": ["", *starts] if shards else [],
-        "words": sorted({word for level in election.levels for name in (level.id, level.title.id, level.title.en) for word in fold(name).split(" ")}),
+        "words": sorted({word for level in election.levels for name in (level.id, level.title.id, level.title.en) for word in fold(name).split()} | _LEVEL_WORDS),
     })  # fmt: skip
     for number, keys in enumerate(shards):
         # An area once in a shard, by whichever of its words.

@@ -98,6 +98,7 @@ def opened(context: BrowserContext, url: str) -> tuple[Page, list[str]]:
         ("Kabupaten Dua", ["ppwp/1102/1102.html"]),
         ("Cempaka, village", ["ppwp/1102/110201.html"]),
         ("desa kota jauh", ["ppwp/n991/n9911.html"]),
+        ("kel. cempaka", ["ppwp/1102/110201.html"]),
         ("desa", []),
         ("tidak ada", []),
     ],
