@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from builder import durable
+from builder.errors import BuilderError
 from publish import limits
 from publish.errors import PublishError
 from publish.guard.expected import Expected, expect, recorded
@@ -30,7 +31,7 @@ from publish.guard.purge import purged
 from publish.guard.sources import Sources
 from publish.guard.wrong import Wrong, hash_of, told_time
 from publish.release.check import role_of
-from publish.release.draft import timestamp_version
+from publish.release.draft import Draft, timestamp_version
 from publish.release.lineage import Lineage
 from publish.release.packs import PACK_LENGTH
 from publish.release.record import open_record
@@ -202,8 +203,11 @@ class TargetWatch:
             self._verified[path] = (found.tag, sha256)
 
     def _judge_superseded(self, objects: Mapping[str, tuple[tuple[str, str], Found, int]]) -> Iterator[Wrong]:
-        """Objects named by their own hash: anyone can make such a name, only we list it in signed metadata."""
-        proven = self._proven({claim for claim, _, _ in objects.values()})
+        """Objects named by their own hash: anyone can make such a name, only we list it in signed metadata or in a draft."""
+        claims = {claim for claim, _, _ in objects.values()}
+        proven = self._proven(claims)
+        if claims - proven:
+            proven |= self._drafted()
         for path, (claim, there, length) in objects.items():
             if claim in proven and there.fault:
                 yield Wrong(path, _as_it_is(path, claim[1], length), there)
@@ -230,6 +234,14 @@ class TargetWatch:
                     listed = {claim for claim in wanted if signed and signed.files.get(claim[0]) == claim[1]}
                     proven, wanted = proven | listed, wanted - listed
         return proven
+
+    def _drafted(self) -> set[tuple[str, str]]:
+        """What the drafts here list: a release under way, stopped, or refused by our own check, may have put objects already."""
+        found: set[tuple[str, str]] = set()
+        for folder in self.workspace.build.glob("draft/*"):
+            with contextlib.suppress(BuilderError, OSError):  # a publisher is just beginning another one
+                found |= Draft(folder).listed()
+        return found
 
     def _handle(self, wrong: Sequence[Wrong]) -> list[Finding]:
         """Put right what is wrong, and tell."""

@@ -120,6 +120,12 @@ class Draft:
                 group.append(Alias(f"{entry.path}.minisig", f"{source}.minisig", signature))
             yield group
 
+    def listed(self) -> set[tuple[str, str]]:
+        """Path and SHA-256 of each TUF target that was made so far."""
+        packs = {(path, place.name.partition(".")[0]) for path, place in self.pack_paths.items()}
+        indexes = (read_index(self.files, pack) for pack in pack_names(self.files))
+        return packs | {(entry.path, entry.sha256) for index in indexes for entry in index}
+
     def count(self, packs: Iterable[str]) -> int:
         """Number of files and signatures in some packs."""
         return sum(

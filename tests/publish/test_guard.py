@@ -24,10 +24,13 @@ from bench.guard_drill import drill
 from publish import limits
 from publish.cli.main import terbit
 from publish.config import GuardConfig
-from publish.errors import FrozenError, PendingError, PublishError, TargetError
+from publish.errors import FrozenError, PendingError, PublishError, SigningError, TargetError
 from publish.guard.alerts import Alerts
 from publish.guard.judge import Finding, exit_code
 from publish.guard.patrol import Patrol
+from publish.progress import Stages
+from publish.release.flow import Flow
+from publish.release.intake import take_in_packages
 from publish.targets import TIMESTAMP
 from publish.workspace import Workspace
 from tests.election import NIGHT, correction, minutes
@@ -582,6 +585,27 @@ def test_freeze_keeps_the_release_and_its_heartbeat(folder: Place) -> None:
     frozen.unlink()
     assert publish(folder.directory, NIGHT + minutes(10))[1]["release"] == 2
     assert "frozen" not in json.loads(folder.files()["uji/latest.json"])
+
+
+def test_objects_of_a_draft_are_no_alarm(folder: Place) -> None:
+    """What a release put there before our own check refused it is known by its draft, and from then on; a stranger's object beside it is not."""
+    deliver(folder.directory, {"one": correction()})
+    workspace, stages, before = Workspace(folder.directory), Stages(quiet=True), folder.files()
+    with workspace.lock(), Flow(workspace, stages, NIGHT + minutes(5)) as flow:
+        take_in_packages(workspace, (), stages, NIGHT + minutes(5))
+        flow.sign()
+        damaged = flow.draft.directory / "metadata" / "2.ppwp-1101.json"
+        damaged.write_bytes(damaged.read_bytes()[:-1])
+        with pytest.raises(SigningError, match="our own check refuses"):
+            flow.publish()
+    drafted = folder.files().keys() - before.keys()
+    assert any(path.endswith(".json") for path in drafted)
+    strange = f"uji/targets/ppwp/1101/{hashlib.sha256(b'x').hexdigest()}.110101.json"
+    folder.write(strange, b"x")
+    assert [(one.what, f"uji/{one.path}") for one in folder.guard()] == [("added", strange)]
+    shutil.rmtree(folder.directory / "build" / "draft")  # as the next release begins its own
+    assert folder.guard() == []
+    assert drafted <= folder.files().keys()
 
 
 def test_a_release_cut_before_the_freeze_waits_for_its_end(folder: Place) -> None:
