@@ -94,6 +94,9 @@ SPECIAL = {
         instead="terbit-verify witness serve saksi --behind-proxy --passphrase-file passphrase --port $PORT & "
         "until (: > /dev/tcp/127.0.0.1/$PORT) 2> /dev/null; do sleep 0.05; done; kill $!",
     ),
+    "terbit-verify witness pull saksi --passphrase-file passphrase": Special(
+        "says that the log has no URL here: tests/verifier/test_witness.py pulls from one", code=1
+    ),
     "terbit-verify compare tallies.csv ADDRESS-OF-THE-SITE --root-sha256 ROOT-FINGERPRINT": Special(
         "needs what the text says to have", first=r"printf 'area,station,valid\n11010101,1,204\n' > tallies.csv"
     ),
