@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ DOCUMENTS = [
     *(PROJECT / name for name in ("SECURITY.md", "CHANGELOG.md")),
 ]
 # Where the reader of a document stands; elsewhere in the workspace that the README makes.
-FOLDERS = {"README.md": ".", "docs/operations.md": "srv/hasil"}
+FOLDERS = {"README.md": ".", "docs/first-election.md": "first", "docs/operations.md": "srv/hasil"}
 # What stands in a document for something of the reader's own, and what it is here.
 OWN = {
     "/srv/hasil": "../../srv/hasil",
@@ -129,12 +130,17 @@ SPECIAL = {
 
 
 def shell_lines(document: Path) -> Iterator[tuple[str, str]]:
-    """Place and text of each command in the document's blocks; a block that hides one is an error."""
+    """Place and text of each command in the document's blocks; a block that hides one is an error. A block with a file's name is that file."""
     fence: str | None = None
+    shown: list[str] = []
     for number, line in enumerate(document.read_text().splitlines(), 1):
         text, place = line.strip(), f"{document.relative_to(PROJECT)}:{number}"
         if text.startswith("```"):
-            fence = None if fence is not None else text[3:]
+            if fence and " " in fence:
+                yield place, "\n".join([f"cat > {fence.split()[1]} << 'END'", *shown, "END"])
+            fence, shown = None if fence is not None else text[3:], []
+        elif fence and " " in fence:
+            shown.append(line)
         elif fence == "sh" and text:
             yield place, re.split(r"\s+#", text)[0]
         elif fence == "cron":
@@ -192,12 +198,14 @@ def test_commands_of_the_documents(tmp_path: Path, environment: dict[str, str]) 
 def serve_one_page(command: str, folder: Path, environment: dict[str, str]) -> None:
     """Start the server, ask it for the front page, and stop it."""
     words = shlex.split(command.replace("$PORT", environment["PORT"]))
+    definition = (folder / "content/election.toml").read_text() if (folder / "content").is_dir() else ""
+    election = tomllib.loads(definition).get("id", "contoh-2029")
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with subprocess.Popen(words, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as server:
         try:
             while server.poll() is None:
                 try:
-                    page = direct.open(f"http://127.0.0.1:{environment['PORT']}/contoh-2029/", timeout=10)
+                    page = direct.open(f"http://127.0.0.1:{environment['PORT']}/{election}/", timeout=10)
                 except urllib.error.URLError:
                     time.sleep(0.05)
                     continue
