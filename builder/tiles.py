@@ -14,6 +14,8 @@ __all__ = ["TileMap", "colour", "tile_map"]
 COLOURS = 8
 PATTERNS = 4
 WIDTH, HEIGHT = 44, 62
+# A map fills its place on the page: with few columns its tiles would grow larger than the figures.
+NARROWEST = 10 * WIDTH
 
 
 def colour(place: int) -> int:
@@ -65,7 +67,7 @@ def tile_map(results: Results, election: Election, contest: Contest, wording: Wo
         tiles.append(
             Tile(f"{up}{path}.html", tile.column * WIDTH, tile.row * HEIGHT, tile.label, title, number, *place)
         )
-    return TileMap(max(tile.x for tile in tiles) + WIDTH, max(tile.y for tile in tiles) + HEIGHT, tiles)
+    return TileMap(max(NARROWEST, *(tile.x + WIDTH for tile in tiles)), max(tile.y for tile in tiles) + HEIGHT, tiles)
 
 
 def _leader(votes: Sequence[Any]) -> int | None:

@@ -161,5 +161,6 @@ def test_tiles_tell_who_leads(votes: list[int | None], told: str) -> None:
     }
     tiles = (Tile(area="-99", column=0, row=0, label="XX"),)
     page = Pages(SOURCES, election(tiles=tiles)).area_page(nation(children=below)).decode()
+    assert '<svg class="map" viewBox="0 0 440 62"' in page  # one tile does not fill the page
     assert f'aria-label="{told}, TPS' in page.replace("&#x2f;", "/") or f'aria-label="{told}' in page
     assert '<svg class="map"' not in Pages(SOURCES, election(tiles=tiles)).area_page(province()).decode()
