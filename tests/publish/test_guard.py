@@ -587,7 +587,7 @@ def test_freeze_keeps_the_release_and_its_heartbeat(folder: Place) -> None:
     assert "frozen" not in json.loads(folder.files()["uji/latest.json"])
 
 
-def test_objects_of_a_draft_are_no_alarm(folder: Place) -> None:
+def test_objects_of_a_draft_are_no_alarm(folder: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a release put there before our own check refused it is known by its draft, and from then on; a stranger's object beside it is not."""
     deliver(folder.directory, {"one": correction()})
     workspace, stages, before = Workspace(folder.directory), Stages(quiet=True), folder.files()
@@ -602,6 +602,7 @@ def test_objects_of_a_draft_are_no_alarm(folder: Place) -> None:
     assert any(path.endswith(".json") for path in drafted)
     strange = f"uji/targets/ppwp/1101/{hashlib.sha256(b'x').hexdigest()}.110101.json"
     folder.write(strange, b"x")
+    monkeypatch.setattr("publish.guard.inventory.SETTLES_SECONDS", 0)  # so that it need not look twice to remember
     assert [(one.what, f"uji/{one.path}") for one in folder.guard()] == [("added", strange)]
     shutil.rmtree(folder.directory / "build" / "draft")  # as the next release begins its own
     assert folder.guard() == []
