@@ -95,7 +95,7 @@ class Feeds:
             *changes,
             f"{words['reason']}: {wording.reason(told)}",
             f"{words['document']}: {wording.given(cover.document)}",
-            f"{words['by']}: {cover.attestation.by}",
+            f"{words['by']}: {self._authority(cover)}",
             f"{words['package']}: {record.package}",
         ]
         return _Entry(
@@ -105,6 +105,12 @@ class Feeds:
             f"{areas.path(contest.id, area)}.html",
             "\n".join(lines),
         )
+
+    def _authority(self, cover: Cover) -> str:
+        """Who vouches for a package: an official is told by the name of his area."""
+        areas, by = self.definition.areas, cover.attestation.by
+        is_official = cover.attestation.kind == "official" and by in areas.index
+        return f"{areas.names[areas.index[by]]} ({by})" if is_official else by
 
     def _labels(self, contest: Contest) -> dict[str, str]:
         candidate = self.wording.words["candidate"]

@@ -28,7 +28,7 @@ from publish.release.intake import take_in_packages
 from publish.release.record import open_record
 from publish.signing.keyring import Keyring
 from publish.workspace import Workspace
-from tests.election import COLUMNS, NIGHT, package, row, write_definition, write_package
+from tests.election import COLUMNS, NIGHT, correction, package, row, write_definition, write_package
 from tests.officials import Official
 from tests.programs import require
 from tests.publish.test_mirror import mirroring
@@ -93,10 +93,22 @@ def test_a_signed_package_is_public_with_its_signature(workspace: Path, tmp_path
     place = public / "packages" / source["package"] / SIGNATURE
     assert place.read_bytes() == files[SIGNATURE]
     assert source["by"] == f"1101 {OFFICIAL.key.fingerprint}"
-    assert f"{source['by']} (ditandatangani pejabat)" in (public / "ppwp/1101/110101.html").read_text()
+    assert (
+        f"pejabat Satu (1101), ditandatangani dengan kunci {OFFICIAL.key.fingerprint}"
+        in (public / "ppwp/1101/110101.html").read_text()
+    )
     assert "Penguji (dimasukkan operator, tanpa tanda tangan pejabat)" in (public / "ppwp/1201/120101.html").read_text()
     assert (public / "trust" / "allowed_signers").read_text() == OFFICIAL.line("1101", "uji")
     assert verify(public / "packages", tmp_path)[0] == 0
+
+
+def test_a_feed_names_an_official_by_his_area(workspace: Path) -> None:
+    """The feed of corrections tells an official by the name of his area, the code behind."""
+    for name, files in (("a", package("1101", ROWS)), ("b", correction())):
+        write_package(workspace / "inbox" / name, sign_as(OFFICIAL, files))
+        take_in(workspace)
+        publish(workspace)
+    assert "Oleh: Satu (1101)\n" in (workspace / "public/uji/feeds/corrections.atom").read_text()
 
 
 def test_a_signed_package_with_a_scan_is_published(workspace: Path, tmp_path: Path) -> None:
