@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from markupsafe import Markup
@@ -19,6 +20,7 @@ from builder.contest_values import ContestValues
 from builder.election import Contest, Election
 from builder.navigation import NOWHERE, Link, Surroundings
 from builder.origins import revision_rows, source_rows
+from builder.stations import Withheld
 from builder.templates import FastTemplates, Templates, read_templates, read_texts
 from builder.tiles import tile_map
 from builder.wording import Results, Wording
@@ -65,8 +67,13 @@ class Pages:
             for one in election.contests
         }
 
-    def area_page(self, results: Results, around: Surroundings = NOWHERE) -> bytes:
-        """The page of one results file: docs/formats.md, "Results", before encoding, its tables' rows as sequences."""
+    def area_page(
+        self, results: Results, around: Surroundings = NOWHERE, withheld: Withheld = MappingProxyType({})
+    ) -> bytes:
+        """The page of one results file: docs/formats.md, "Results", before encoding, its tables' rows as sequences.
+
+        `withheld`: scans, by package and hash, that are shown as withheld, each with its order and the release since which.
+        """
         shown, wording = self._contests[results["contest"]], self.wording
         area, path, children = results["area"], results["path"].removesuffix(".json"), results["children"]["rows"]
         up = "../" * path.count("/")
@@ -101,10 +108,10 @@ class Pages:
                 "progress": progress_chart(results, shown.contest, wording),
                 **shown.findings(results),
                 **shown.children(children, up, area["level"]),
-                "station_rows": shown.stations.rows(results, root),
+                "station_rows": shown.stations.rows(results, root, withheld),
                 "revision_rows": revision_rows(results, shown.labels, wording, root),
                 "source_rows": source_rows(results, wording, root),
-                "scan_rows": shown.stations.scans(results, root),
+                "scan_rows": shown.stations.scans(results, root, withheld),
                 "check_command": wording.words["check_command"].format(file=f"{name}.json"),
                 "code": self._code(results, area["level"]),
             },

@@ -34,6 +34,12 @@ def encode_view(view: View) -> bytes:
     return _encode(view) + b"\n"
 
 
+def scan_subject(file: str) -> tuple[str, str]:
+    """The area, as in paths, and the station (empty: the area itself) that a scan is named after: `<area>[_<station>[_…]].<suffix>`."""
+    area, station, *_ = [*file.rpartition(".")[0].split("_"), ""]
+    return area, station
+
+
 class Views:
     """Views of one contest's areas at one cut.
 
@@ -192,7 +198,7 @@ class Views:
         record, cover = self.covers(number)
         by_area: dict[str, list[View]] = {}
         for scan in cover.scans:
-            area, station, *_ = [*scan.file.rpartition(".")[0].split("_"), ""]
+            area, station = scan_subject(scan.file)
             by_area.setdefault(area, []).append(
                 {
                     "station": station,

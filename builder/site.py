@@ -11,6 +11,7 @@ from functools import cached_property, lru_cache, partial
 from itertools import chain, starmap
 from pathlib import Path
 
+from builder.areas import path_name
 from builder.content import LANGUAGES, read_pages
 from builder.election import Contest, Definition, load_definition
 from builder.errors import ContentError
@@ -25,7 +26,7 @@ from builder.pack import Entry
 from builder.pages import GONE_DATA, GONE_PAGES, Pages, language_folder
 from builder.parts import Part, parts
 from builder.recap import Cover
-from builder.results import View, Views, encode_view
+from builder.results import View, Views, encode_view, scan_subject
 from builder.rows import Rows
 from builder.scripts import join_modules, standalone_checker
 from builder.tally import Tally, definition_cut, package_releases, tally
@@ -111,7 +112,34 @@ class Site:
     def part_release(self, part: Part) -> int:
         """The latest cut at which a file of this part changed."""
         latest = self.tallies[part.contest].areas["release"].gather(list(part.rows)).max()
-        return max(int(latest), self.pages_release)  # type: ignore[arg-type]
+        told = [
+            release for row, release in self._orders_told[part.contest].items() if part.results and row in part.rows
+        ]
+        return max(int(latest), self.pages_release, *told)  # type: ignore[arg-type]
+
+    @cached_property
+    def _withheld(self) -> dict[tuple[str, str], tuple[str, int]]:
+        """The scans, by package and hash, that the cuts tell to be withheld: by which order, and since which release."""
+        return {
+            (package, file): (order, first)
+            for package, files in self.ledger.redacted.items()
+            for file, (order, first) in files.items()
+            if first <= len(self.cuts)
+        }
+
+    @cached_property
+    def _orders_told(self) -> dict[str, dict[int, int]]:
+        """By contest, the areas whose pages show a withheld scan, with the latest release that changed them so. No results file changes."""
+        told: dict[str, dict[int, int]] = {contest: {} for contest in self.tallies}
+        withheld = {package for package, _ in self._withheld}
+        rows = {path_name(code): row for row, code in enumerate(self.definition.areas.codes)} if withheld else {}
+        for record in self.ledger.packages if withheld else ():
+            for scan in self.ledger.read_cover(record).scans if record.package in withheld else ():
+                _, first = self._withheld.get((record.package, scan.sha256), ("", 0))
+                row = rows.get(scan_subject(scan.file)[0])
+                if first and row is not None:
+                    told[record.contest][row] = max(first, told[record.contest].get(row, 0))
+        return told
 
     def area_files(
         self, part: Part, since: int, listed: Mapping[str, tuple[int, str]] | None = None
@@ -129,7 +157,9 @@ class Site:
         """JSON and page of every area."""
         releases = self.tallies[part.contest].areas["release"].gather(list(part.rows)).to_list()
         all_pages = self.pages_release > since
-        rows = [row for row, release in zip(part.rows, releases, strict=True) if all_pages or release > since]
+        told = self._orders_told[part.contest]
+        changed = zip(part.rows, releases, strict=True)
+        rows = [row for row, release in changed if all_pages or max(release, told.get(row, 0)) > since]
         for row, view in zip(rows, self.views(part.contest, rows), strict=True):
             if view["release"] > since:
                 yield entry_of(view["path"], encode_view(view))
@@ -140,7 +170,7 @@ class Site:
         """An area's page in one language, with its path."""
         around = self._navigation.around(self.tallies[view["contest"]].contest, row)
         path = f"{language_folder(language)}{view['path'].removesuffix('json')}html"
-        return path, self._pages(language).area_page(view, around)
+        return path, self._pages(language).area_page(view, around, self._withheld)
 
     def views(self, contest: str, rows: Sequence[int]) -> Iterable[View]:
         def time_of(release: int) -> str:

@@ -5,28 +5,33 @@ mark for each figure; others of its kind are that with their own figures put in,
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 from markupsafe import Markup, escape
 
 from builder.election import Contest
+from builder.recap import ORDER_SUFFIX
 from builder.templates import Templates
 from builder.tiles import colour
 from builder.wording import HASH_SHOWN, Results, Wording
 
-__all__ = ["StationRows"]
+__all__ = ["StationRows", "Withheld"]
 
 # With more candidates than this a line has the sums alone.
 _IN_LINE = 4
 _MARK = "%s"
+# Package and hash of a scan: the order that withholds it, and the first release that tells so.
+Withheld = Mapping[tuple[str, str], tuple[str, int]]
+# A scan as (href, name, size, hash, False); of one that is withheld, the href is its order's, and the last is True.
+Scan = tuple[str, str, str, str, bool]
 
 
 class _More(NamedTuple):
-    """What few stations have: scans (href, name, size, hash), findings as sentences, revisions (place in the history, title, reason)."""
+    """What few stations have: scans, findings as sentences, revisions (place in the history, title, reason)."""
 
-    scans: list[tuple[str, str, str, str]]
+    scans: list[Scan]
     findings: list[str]
     revisions: list[tuple[int, str, str]]
 
@@ -54,10 +59,10 @@ class StationRows:
         places = [figures.index(name) for name in shown]
         self._pick = itemgetter(*places) if len(places) > 1 else lambda cells: tuple(cells[place] for place in places)
 
-    def rows(self, results: Results, root: str) -> list[tuple[Any, ...]]:
+    def rows(self, results: Results, root: str, withheld: Withheld) -> list[tuple[Any, ...]]:
         """What the page shows one after another: (plain stations, …), or ("", state, number, line, form, note, more) of one that has a state, a note, or more (else None)."""
         figure, note, pick, plain = self._wording.figure, self._wording.station_note, self._pick, self._plain
-        more = self._more(results, root)
+        more = self._more(results, root, withheld)
         rows: list[tuple[Any, ...]] = []
         ready: list[str] = []
         for station, revision, state, *figures, findings in results["polling_stations"]["rows"]:
@@ -74,23 +79,23 @@ class StationRows:
             rows.append(("", state, station, line, form, told, more.get(station)))
         return [*rows, _ready(ready)] if ready else rows
 
-    def scans(self, results: Results, root: str, station: str = "") -> list[tuple[str, str, str, str]]:
-        """Scans of one station's form, or of the area's own, as (href, name, size, hash)."""
-        return [
-            (
-                f"{root}packages/{one['package']}/{one['file']}",
-                one["file"],
-                self._wording.size(one["length"]),
-                one["sha256"][:HASH_SHOWN],
+    def scans(self, results: Results, root: str, withheld: Withheld, station: str = "") -> list[Scan]:
+        """Scans of one station's form, or of the area's own."""
+        found = []
+        for one in results.get("scans", ()):
+            if one["station"] != station:
+                continue
+            order, _ = withheld.get((one["package"], one["sha256"]), ("", 0))
+            href = f"{root}packages/{one['package']}/{f'{order}{ORDER_SUFFIX}' if order else one['file']}"
+            found.append(
+                (href, one["file"], self._wording.size(one["length"]), one["sha256"][:HASH_SHOWN], bool(order))
             )
-            for one in results.get("scans", ())
-            if one["station"] == station
-        ]
+        return found
 
-    def _more(self, results: Results, root: str) -> dict[str, _More]:
+    def _more(self, results: Results, root: str, withheld: Withheld) -> dict[str, _More]:
         found: defaultdict[str, _More] = defaultdict(lambda: _More([], [], []))
         for station in dict.fromkeys(one["station"] for one in results.get("scans", ())):
-            found[station].scans.extend(self.scans(results, root, station))
+            found[station].scans.extend(self.scans(results, root, withheld, station))
         for finding in results["findings"]:
             found[finding["station"]].findings.append(self._wording.finding(finding))
         for place, revision in enumerate(results["revisions"], 1):

@@ -95,8 +95,11 @@ def _package_sizes(workspace: Workspace, base: Base, state: DraftState) -> Itera
     """Length of each file of the packages that the target lacks."""
     ledger = workspace.ledger
     for record in ledger.packages[base.packages : ledger.cuts[state.release - 1].through]:
+        withheld = ledger.withheld(record.package)
+        scans = ledger.read_cover(record).scans if withheld else ()
+        hidden = {scan.file for scan in scans if scan.sha256 in withheld}
         with os.scandir(ledger.directory / "packages" / record.package) as files:
-            yield from (file.stat().st_size for file in files)
+            yield from (file.stat().st_size for file in files if file.name not in hidden)
 
 
 def _metadata_sizes(flow: Flow, base: Base, state: DraftState, listed: Mapping[str, Sequence[object]]) -> Iterator[int]:

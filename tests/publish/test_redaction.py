@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -33,25 +34,27 @@ LATER = NIGHT + minutes(10)
 class Site:
     """A workspace with one package that has two scans; release 1 shows them."""
 
-    def __init__(self, folder: Path, config: str = "workers = 1\n") -> None:
-        self.folder = make_workspace(folder, config)
+    def __init__(
+        self, folder: Path, config: str = "workers = 1\n", names: tuple[str, str] = ("c1.png", "d.pdf")
+    ) -> None:
+        self.folder, self.name = make_workspace(folder, config), names[0]
         self.public = folder / "public" / "uji"
         deliver(self.folder)
         files = correction()
-        for name, data in (("c1.png", SCAN), ("d.pdf", OTHER)):
+        for name, data in zip(names, (SCAN, OTHER), strict=True):
             sha256 = hashlib.sha256(data).hexdigest()
             files[COVER] += f'[[scans]]\nfile = "{name}"\nsha256 = "{sha256}"\nlength = {len(data)}\n'.encode()
             files[name] = data
         deliver(self.folder, {"scanned": files})
         publish(self.folder)
         self.package = hashlib.sha256(files[COVER]).hexdigest()
-        self.scan = self.public / "packages" / self.package / "c1.png"
+        self.scan = self.public / "packages" / self.package / self.name
         self.order = self.scan.with_name(f"{hashlib.sha256(ORDER).hexdigest()}.order.txt")
 
     def redact(self, *arguments: str, order: bytes = ORDER) -> Result:
         text = self.folder / "order.txt"
         text.write_bytes(order)
-        words = arguments or (self.package, "c1.png")
+        words = arguments or (self.package, self.name)
         return CliRunner().invoke(terbit, ["redact", *words, f"--order={text}", "-C", str(self.folder)])
 
     def withhold(self) -> None:
@@ -93,6 +96,27 @@ def test_an_order_withholds_a_scan(site: Site) -> None:
         ]
     assert site.redact().exit_code == 0  # again: nothing to do
     assert publish(site.folder, LATER)[1]["release"] == 2
+
+
+@pytest.mark.parametrize("name", ["110101_2.png", "110101.png"], ids=["of a station", "of the village"])
+def test_a_page_says_that_a_scan_is_withheld(tmp_path: Path, name: str) -> None:
+    """From the release that tells of the order, the area's page links the order instead of the scan; every other page and results file stays as it was."""
+    site = Site(tmp_path / "work", names=(name, "110101_3.pdf"))
+    page, before = site.public / "ppwp" / "1101" / "110101.html", pages(site)
+    link = f'<a href="../../packages/{site.package}/'
+    assert f'{link}{name}">{name}</a>' in unescape(page.read_text())
+    site.withhold()
+    shown = unescape(page.read_text())
+    assert f'{link}{name}"' not in shown
+    assert f'{link}{site.order.name}">ditahan menurut putusan' in shown
+    assert f'{link}110101_3.pdf">110101_3.pdf</a>' in shown
+    assert [path for path, data in pages(site).items() if before[path] != data] == ["ppwp/1101/110101.html"]
+    for command in ("site", "audit"):
+        assert site.verify(command)["verified"], site.verify(command)
+
+
+def pages(site: Site) -> dict[str, bytes]:
+    return {path.relative_to(site.public).as_posix(): path.read_bytes() for path in site.public.glob("ppwp/**/*") if path.is_file()}  # fmt: skip
 
 
 def test_a_scan_that_is_removed_without_an_order_is_a_failure(site: Site) -> None:

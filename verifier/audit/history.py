@@ -25,6 +25,7 @@ class History:
     releases: list[leaves.Release] = field(default_factory=list)
     roots: list[leaves.Root] = field(default_factory=list)
     redacted: list[leaves.Redacted] = field(default_factory=list)
+    told_by: list[int] = field(default_factory=list)  # of each of these, the first release that tells of it
     problems: list[str] = field(default_factory=list)
     _names: set[str] = field(default_factory=set)
     _snapshots: dict[str, leaves.Release] = field(default_factory=dict)
@@ -71,6 +72,7 @@ def _take(history: History, leaf: Leaf) -> Iterator[str]:
             history.roots.append(leaf)
         case leaves.Redacted():
             history.redacted.append(leaf)
+            history.told_by.append(len(history.cuts) + 1)
 
 
 def _take_cut(history: History, leaf: leaves.Inputs) -> Iterator[str]:

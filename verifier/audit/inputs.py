@@ -10,7 +10,7 @@ from pathlib import Path
 from builder.errors import BuilderError
 from builder.hashing import input_hash
 from builder.inputs import archive_names, keep_archive, read_archive
-from builder.ledger import Cut, Ledger, Record
+from builder.ledger import Cut, Ledger, Record, RedactedRecord
 from builder.recap import COVER, Package
 from builder.site import Inputs
 from verifier import limits
@@ -65,7 +65,7 @@ def _unpack(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def lay_out_ledger(folder: Path, history: History, packages: Sequence[Package]) -> Ledger:
-    """The ledger that follows from the log: packages and cuts in its order; of each package its cover."""
+    """The ledger that follows from the log: packages, orders and cuts in its order; of each package its cover."""
     records: list[Record] = []
     for leaf, package in zip(history.packages, packages, strict=True):
         place = folder / "ledger" / "packages" / package.name
@@ -73,7 +73,9 @@ def lay_out_ledger(folder: Path, history: History, packages: Sequence[Package]) 
         (place / COVER).write_bytes(package.files[COVER])
         records.append(package_record(leaf, package))
     for cut in reversed(history.cuts):
-        records.insert(cut.through, cut)
+        told = zip(history.redacted, history.told_by, strict=True)
+        orders = [RedactedRecord(one.package, one.file, one.authority) for one, by in told if by == cut.release]
+        records[cut.through : cut.through] = [*orders, cut]
     ledger = Ledger(folder / "ledger")
     ledger.follow(records, ())
     return ledger
