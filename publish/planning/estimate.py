@@ -55,11 +55,12 @@ def estimate(flow: Flow, name: str, base: Base, draft: Draft) -> Load:
     replaced, _ = gone_paths(base.store, draft, state, workspace.ledger.cuts)
     gone = [*replaced, *(f"{path}.minisig" for path in replaced if is_results(path))]
     size = sum(entry.length for entry in files) + len(signed) * MINISIGN_BYTES
-    packages, metadata = [*_package_sizes(workspace, base, state)], [*_metadata_sizes(flow, base, state, listed)]
+    handed_in, metadata = [*_package_sizes(workspace, base, state)], [*_metadata_sizes(flow, base, state, listed)]
+    packages, scans = ([size for size, is_scan in handed_in if is_scan == kind] for kind in (False, True))
     sizes = [*(entry.length for entry in files), *[MINISIGN_BYTES] * len(signed), *packages, *metadata]
     packed = sum(ustar.size_of("", size) for size in sizes)
-    # All of it lies in packs, too: publish/release/packs.py.
-    once = [*packages, *metadata, *[PACK_LENGTH] * (packed // PACK_LENGTH), packed % PACK_LENGTH]
+    # All of it but scans lies in packs, too: publish/release/packs.py.
+    once = [*packages, *scans, *metadata, *[PACK_LENGTH] * (packed // PACK_LENGTH), packed % PACK_LENGTH]
     target, aliases = workspace.config.targets[name], [*(entry.path for entry in files), *signed, *gone]
     hints = [DOMAIN_HINTS[entry.path] for entry in files if entry.path in DOMAIN_HINTS]
     # Aliases on a disk are links; each object, alias, pointer and hint of a bucket is one PUT. Timestamp, checkpoint and proof are read first.
@@ -91,15 +92,14 @@ def _purges(purge: Purge, paths: Sequence[str], place: Place) -> int:
     return sum(len(request.items) if isinstance(request, Invalidation) else 1 for request in found)
 
 
-def _package_sizes(workspace: Workspace, base: Base, state: DraftState) -> Iterator[int]:
-    """Length of each file of the packages that the target lacks."""
+def _package_sizes(workspace: Workspace, base: Base, state: DraftState) -> Iterator[tuple[int, bool]]:
+    """Length of each file of the packages that the target lacks, but for withheld scans; and whether it is a scan."""
     ledger = workspace.ledger
     for record in ledger.packages[base.packages : ledger.cuts[state.release - 1].through]:
         withheld = ledger.withheld(record.package)
-        scans = ledger.read_cover(record).scans if withheld else ()
-        hidden = {scan.file for scan in scans if scan.sha256 in withheld}
+        scans = {scan.file: scan.sha256 in withheld for scan in ledger.read_cover(record).scans}
         with os.scandir(ledger.directory / "packages" / record.package) as files:
-            yield from (file.stat().st_size for file in files if file.name not in hidden)
+            yield from ((file.stat().st_size, file.name in scans) for file in files if not scans.get(file.name))
 
 
 def _metadata_sizes(flow: Flow, base: Base, state: DraftState, listed: Mapping[str, Sequence[object]]) -> Iterator[int]:

@@ -13,7 +13,9 @@ from builder.ledger import Ledger, RedactedRecord
 from builder.recap import COVER
 from publish.cli.main import terbit
 from publish.errors import PublishError
+from publish.progress import Stages
 from publish.redaction import redact
+from publish.release.intake import take_in_packages
 from publish.workspace import Workspace
 from tests.election import NIGHT, correction, minutes
 from tests.publish.test_guard import look
@@ -113,6 +115,30 @@ def test_a_page_says_that_a_scan_is_withheld(tmp_path: Path, name: str) -> None:
     assert [path for path, data in pages(site).items() if before[path] != data] == ["ppwp/1101/110101.html"]
     for command in ("site", "audit"):
         assert site.verify(command)["verified"], site.verify(command)
+
+
+def test_the_estimate_leaves_withheld_scans_out(tmp_path: Path) -> None:
+    """What a package's release will send is estimated without the scan that an order withholds before it."""
+    deliver(make_workspace(tmp_path / "work"))
+    publish(tmp_path / "work")
+    files, scan = correction(), bytes(1_000_000)
+    sha256 = hashlib.sha256(scan).hexdigest()
+    files[COVER] += f'[[scans]]\nfile = "110101_2.png"\nsha256 = "{sha256}"\nlength = {len(scan)}\n'.encode()
+    deliver(tmp_path / "work", {"scanned": {**files, "110101_2.png": scan}})
+    workspace = Workspace(tmp_path / "work")
+    with workspace.lock():
+        take_in_packages(workspace, (), Stages(quiet=True), NIGHT)
+    shown = planned(tmp_path / "work")
+    with workspace.ledger.lock():
+        redact(workspace.ledger, hashlib.sha256(files[COVER]).hexdigest(), "110101_2.png", ORDER)
+    assert len(scan) * 0.99 < shown - planned(tmp_path / "work") < len(scan)
+
+
+def planned(folder: Path) -> int:
+    """How many bytes `terbit plan` says that a release sends."""
+    told = CliRunner().invoke(terbit, ["plan", "--quiet", "--json", "-C", str(folder)])
+    (load,) = json.loads(told.stdout)["targets"].values()
+    return int(load["bytes"])
 
 
 def pages(site: Site) -> dict[str, bytes]:
