@@ -236,7 +236,7 @@ def _record(workspace: Workspace, name: str, now: datetime) -> Iterator[Finding]
         return
     if (problem := old_copy(workspace.ledger, found.record.release)) is not None:
         yield Finding("fail", where, problem, RECOVER)
-    elif found.record.release != cuts[-1].release:
+    elif cuts and found.record.release != cuts[-1].release:
         what = f"it holds release {found.record.release}, and {cuts[-1].release} is the last one"
         yield Finding("warn", where, what, "terbit publish")
     keyring = Keyring(workspace)
