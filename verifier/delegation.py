@@ -26,11 +26,11 @@ class Delegation:
     def __init__(self, role: DelegatedRole) -> None:
         self.role = role
         patterns = role.paths or []
-        # `X/*` covers everything in the folders that match `X/`; other patterns need the whole path.
-        folders = [
-            re.escape(pattern[:-1]).replace(r"\*", "[^/]*") for pattern in patterns if _OF_FOLDERS.fullmatch(pattern)
-        ]
-        self._folders = re.compile("|".join(folders)) if folders else None
+        # `X/*` covers everything in the folder `X/`, or in those that match it; other patterns need the whole path.
+        folders = [pattern[:-1] for pattern in patterns if _OF_FOLDERS.fullmatch(pattern)]
+        self._folders = frozenset(folders)
+        globs = [re.escape(folder).replace(r"\*", "[^/]*") for folder in folders if "*" in folder]
+        self._globs = re.compile("|".join(globs)) if globs else None
         self._by_folder_only = role.paths is not None and len(folders) == len(patterns)
 
     def covers(self, path: str) -> bool:
@@ -39,7 +39,7 @@ class Delegation:
 
     def covers_folder(self, folder: str) -> bool | None:
         """The same for all names in `folder`, which ends with `/` or is empty."""
-        if self._folders and self._folders.fullmatch(folder):
+        if folder in self._folders or (self._globs and self._globs.fullmatch(folder)):
             return True
         return False if self._by_folder_only else None
 
