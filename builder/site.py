@@ -111,11 +111,15 @@ class Site:
 
     def part_release(self, part: Part) -> int:
         """The latest cut at which a file of this part changed."""
-        latest = self.tallies[part.contest].areas["release"].gather(list(part.rows)).max()
+        latest = max(map(self._area_releases[part.contest].__getitem__, part.rows))
         told = [
             release for row, release in self._orders_told[part.contest].items() if part.results and row in part.rows
         ]
-        return max(int(latest), self.pages_release, *told)  # type: ignore[arg-type]
+        return max(latest, self.pages_release, *told)
+
+    @cached_property
+    def _area_releases(self) -> dict[str, list[int]]:
+        return {name: tally.areas["release"].to_list() for name, tally in self.tallies.items()}
 
     @cached_property
     def _withheld(self) -> dict[tuple[str, str], tuple[str, int]]:
@@ -155,11 +159,9 @@ class Site:
 
     def _results_files(self, part: Part, since: int) -> Iterator[tuple[Entry, bytes]]:
         """JSON and page of every area."""
-        releases = self.tallies[part.contest].areas["release"].gather(list(part.rows)).to_list()
+        releases, told = self._area_releases[part.contest], self._orders_told[part.contest]
         all_pages = self.pages_release > since
-        told = self._orders_told[part.contest]
-        changed = zip(part.rows, releases, strict=True)
-        rows = [row for row, release in changed if all_pages or max(release, told.get(row, 0)) > since]
+        rows = [row for row in part.rows if all_pages or max(releases[row], told.get(row, 0)) > since]
         for row, view in zip(rows, self.views(part.contest, rows), strict=True):
             if view["release"] > since:
                 yield entry_of(view["path"], encode_view(view))
