@@ -3,7 +3,8 @@
 One packed file costs a tenth of the time of as many small ones; nothing but this program reads it.
 """
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,12 +46,17 @@ def read_index(directory: Path, name: str) -> list[Entry]:
         ) from error
 
 
-def read_pack(directory: Path, name: str) -> Iterator[tuple[Entry, bytes]]:
-    """The files of a pack in their order."""
+def read_pack(
+    directory: Path, name: str, wanted: Callable[[str], bool] = lambda path: True
+) -> Iterator[tuple[Entry, bytes]]:
+    """The files of a pack in their order, of those whose path is `wanted`."""
     entries = read_index(directory, name)
     with (directory / f"{name}.pack").open("rb", buffering=1 << 20) as pack:
         for entry in entries:
-            yield entry, pack.read(entry.length)
+            if wanted(entry.path):
+                yield entry, pack.read(entry.length)
+            else:
+                pack.seek(entry.length, os.SEEK_CUR)
 
 
 def pack_names(directory: Path) -> list[str]:

@@ -124,9 +124,7 @@ class Jobs:
 
     def _signatures(self, role: str) -> Iterator[tuple[Entry, bytes]]:
         head = msgspec.json.Decoder(_Head)
-        for entry, data in read_pack(self.draft.files, role):
-            if not is_results(entry.path):
-                continue
+        for entry, data in read_pack(self.draft.files, role, is_results):
             told = head.decode(data)
             seconds = _seconds(self.workspace.ledger.cuts[told.release - 1].time)
             comment = TrustedComment(seconds, told.path, told.election, told.release, entry.sha256).encode()

@@ -285,4 +285,4 @@ def _listed(signed: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
 def _file(folder: Path, role: str, path: str) -> bytes | None:
     if not (folder / f"{role}.index").exists():
         return None
-    return next((data for entry, data in read_pack(folder, role) if entry.path == path), None)
+    return next((data for _, data in read_pack(folder, role, path.__eq__)), None)
