@@ -59,11 +59,11 @@ class StationRows:
         places = [figures.index(name) for name in shown]
         self._pick = itemgetter(*places) if len(places) > 1 else lambda cells: tuple(cells[place] for place in places)
 
-    def rows(self, results: Results, root: str, withheld: Withheld) -> list[tuple[Any, ...]]:
-        """What the page shows one after another: (plain stations, …), or ("", state, number, line, form, note, more) of one that has a state, a note, or more (else None)."""
+    def rows(self, results: Results, root: str, withheld: Withheld) -> list[tuple[Markup, tuple[Any, ...] | None]]:
+        """Plain stations ready to show, and the one after them of which there is more to say: (state, number, line, form, note, more or None)."""
         figure, note, pick, plain = self._wording.figure, self._wording.station_note, self._pick, self._plain
         more = self._more(results, root, withheld)
-        rows: list[tuple[Any, ...]] = []
+        rows: list[tuple[Markup, tuple[Any, ...] | None]] = []
         ready: list[str] = []
         for station, revision, state, *figures, findings in results["polling_stations"]["rows"]:
             cells = tuple(map(figure, figures))
@@ -72,12 +72,10 @@ class StationRows:
                 number = escape(station)
                 ready.append(plain % (number, *pick(cells), number, *cells))
                 continue
-            if ready:
-                rows.append(_ready(ready))
-                ready = []
             line, form = Markup(self._line % pick(cells)), Markup(self._form % cells)  # noqa: S704  # rendered with autoescape; our own digits go in
-            rows.append(("", state, station, line, form, told, more.get(station)))
-        return [*rows, _ready(ready)] if ready else rows
+            rows.append((Markup("".join(ready)), (state, station, line, form, told, more.get(station))))  # noqa: S704
+            ready = []
+        return [*rows, (Markup("".join(ready)), None)] if ready else rows  # noqa: S704
 
     def scans(self, results: Results, root: str, withheld: Withheld, station: str = "") -> list[Scan]:
         """Scans of one station's form, or of the area's own."""
@@ -102,7 +100,3 @@ class StationRows:
             told = (place, self._wording.revision_title(revision), self._wording.reason(revision))
             found[revision["station"]].revisions.append(told)
         return found
-
-
-def _ready(stations: list[str]) -> tuple[Any, ...]:
-    return Markup("".join(stations)), "", "", "", "", "", None  # noqa: S704  # rendered with autoescape
