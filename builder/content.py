@@ -14,11 +14,11 @@ import nh3
 from builder import limits
 from builder.errors import ContentError
 
-__all__ = ["LANGUAGES", "ContentPage", "parse_page", "read_pages"]
+__all__ = ["LANGUAGES", "RESERVED_SLUGS", "ContentPage", "parse_page", "read_pages"]
 
 LANGUAGES = ("id", "en")
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
-_RESERVED_SLUGS = frozenset(["index", "portal", "gone", "gone-1", "gone-2", "gone-3"])
+RESERVED_SLUGS = frozenset(["404", "index", "portal", "gone", "gone-1", "gone-2", "gone-3"])
 _ATTRIBUTES = {
     "a": {"href", "title", "hreflang"},
     "img": {"src", "alt", "title", "width", "height"},
@@ -72,9 +72,9 @@ def parse_page(data: bytes, slug: str, language: str, file: str | Path) -> Conte
     Raises:
         ContentError: bad slug, not UTF-8, too large, or the first line is not a title.
     """
-    if not _SLUG.match(slug) or slug in _RESERVED_SLUGS:
+    if not _SLUG.match(slug) or slug in RESERVED_SLUGS:
         raise ContentError(
-            f"{slug!r} cannot be a page's name; use a-z, 0-9 and inner hyphens, and none of {', '.join(sorted(_RESERVED_SLUGS))}",
+            f"{slug!r} cannot be a page's name; use a-z, 0-9 and inner hyphens, and none of {', '.join(sorted(RESERVED_SLUGS))}",
             file=file,
             rule="slug",
         )

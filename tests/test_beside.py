@@ -18,7 +18,7 @@ from publish.cli.keys import create_keys
 from publish.workspace import Workspace
 from tests.election import ELECTION, NIGHT, correction, minutes, write_definition
 from tests.publish.workspace import deliver, publish
-from verifier.headers import EMBED_POLICY, headers_for
+from verifier.headers import EMBED_POLICY, content_type, headers_for
 
 ADDRESS = "https://hasil.example.org/uji/"
 MORE = f'date = 2026-11-03\naddress = "{ADDRESS}"\ncontact = "mailto:halo@example.org"\nlanguages = ["id", "en"]'
@@ -110,14 +110,58 @@ def test_feeds(site: Path) -> None:
 
 
 def test_openapi(site: Path) -> None:
-    """The description of the GETs is valid OpenAPI 3.1, and each path in it has files in the site."""
+    """The description of the GETs is valid OpenAPI 3.1; every published file is described by one path of it, with its content type."""
     told = read(site, "openapi.json")
     validator = pytest.importorskip("openapi_spec_validator")
     validator.OpenAPIV31SpecValidator(told, base_uri=f"{site.as_uri()}/openapi.json").validate()
-    names = {path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file()}
-    for path in told["paths"]:
-        pattern = re.sub(r"\\{\w+\\}", "[a-z0-9-]+", re.escape(path.removeprefix("/")))
-        assert any(re.fullmatch(pattern, name) for name in names), path
+    described = {name: types for name in sorted(_names(site)) for types in [_described(told, name)] if types != {content_type(f"uji/{name}").partition(";")[0]}}  # fmt: skip
+    assert described == {}
+    domain = {path.relative_to(site.parent).as_posix() for path in site.parent.rglob("*") if path.is_file()}
+    assert domain - {f"uji/{name}" for name in _names(site)} == {"index.html", ".well-known/security.txt"}
+
+
+def test_openapi_describes_nothing_else(site: Path) -> None:
+    """Each path of the description has files in the site, but for what this election has none of; a path that the format does not know has no description."""
+    told = read(site, "openapi.json")
+    names, patterns = _names(site), _patterns(told)
+    idle = {path for path, pattern in patterns.items() if not any(map(pattern.fullmatch, names))}
+    aliases = {path for path in idle if not path.startswith("/targets/")}
+    assert aliases == {
+        *(f"/data/{{contest}}/{{shard}}/{{area}}.{end}" for end in ("areas.csv.gz", "areas.parquet", "stations.csv.gz", "stations.parquet")),
+        *(f"/data/{{contest}}/{{shard}}/{{area}}.{end}" for end in ("cdf.json", "datapackage.json", "dataset.jsonld", "html", "en.html")),
+        "/en/{page}.html", "/trust/areas.csv.gz", "/trust/allowed_signers",
+        *(f"/packages/{{package}}/{name}" for name in ("recap.toml.sig", "{scan}", "{authority}.order.txt")),
+        *(f"/log/tile/{kind}/{tile}" for kind in ("{level}", "entries") for tile in ("{tile}", "x{thousands}/{tile}", "x{thousands}/{tile}.p/{width}")),
+    }  # fmt: skip
+    objects = {
+        f"/targets/{folder}/{{sha256}}.{name}" for folder, _, name in (path[1:].rpartition("/") for path in aliases)
+    }
+    assert idle - aliases == {path for path in objects if path.split("/")[2] in {"data", "en", "trust"}}
+    package = f"packages/{'a' * 64}"
+    assert _described(told, f"{package}/Scan-1.JPG") == {"image/jpeg", "image/png", "image/webp", "application/pdf"}
+    assert _described(told, f"{package}/recap.toml.sig") == {"text/plain"}
+    for name in ("ppwp/11/1101/110101.json", "private.json", "pegawai/11.json", "ppwp/-99.json", f"{package}/rows.csv.html"):  # fmt: skip
+        assert _described(told, name) == set()
+
+
+def _names(site: Path) -> set[str]:
+    return {path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file()}
+
+
+def _patterns(told: dict[str, Any]) -> dict[str, re.Pattern[str]]:
+    parameters = told["components"]["parameters"]
+    parts = {path: re.split(r"{(\w+)}", path.removeprefix("/")) for path in told["paths"]}
+    return {
+        path: re.compile("".join(parameters[part]["schema"]["pattern"][1:-1] if place % 2 else re.escape(part) for place, part in enumerate(some)))
+        for path, some in parts.items()
+    }  # fmt: skip
+
+
+def _described(told: dict[str, Any], name: str) -> set[str]:
+    """The content types of the one path that describes a file; as OpenAPI says, one without parameters goes before."""
+    fitting = [f"/{name}"] if f"/{name}" in told["paths"] else [path for path, pattern in _patterns(told).items() if pattern.fullmatch(name)]  # fmt: skip
+    assert len(fitting) < 2, fitting
+    return {kind for path in fitting for kind in told["paths"][path]["get"]["responses"]["200"]["content"]}
 
 
 class _Links(HTMLParser):

@@ -67,6 +67,7 @@ _TYPES = {
     ".png": "image/png",
     ".jpg": "image/jpeg",
     ".jpeg": "image/jpeg",
+    ".webp": "image/webp",
     ".pdf": "application/pdf",
     **dict.fromkeys([".txt", ".toml", ".minisig", ".pub", ".sig", ".tlog-proof"], "text/plain; charset=utf-8"),
 }
@@ -103,8 +104,8 @@ def _policy(path: str) -> str:
 
 
 def content_type(path: str) -> str:
-    """By the file's ending alone. A page within a package is not shown as one; an unknown ending is bytes."""
-    suffix = splitext(path)[1]
+    """By the file's ending alone, which of a scan may be in capitals. A page within a package is not shown as one; an unknown ending is bytes."""
+    suffix = splitext(path)[1].lower()
     if suffix in _PAGES and _in_package(path):
         return "text/plain; charset=utf-8"
     if path.endswith("/log/checkpoint"):

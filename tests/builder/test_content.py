@@ -84,6 +84,7 @@ def test_attacks_are_dropped(attack: str) -> None:
         (b"# Judul\n", "a--b", None, "slug"),
         (b"# Judul\n", "..", None, "slug"),
         (b"# Judul\n", "index", None, "slug"),
+        (b"# Judul\n", "404", None, "slug"),
         (b"# Judul\n", "a\n", None, "slug"),
     ],
 )

@@ -188,6 +188,8 @@ SERVED = {
     (POINTER, "text/plain; charset=utf-8", True): ["contoh/log/checkpoint"],
     (IMMUTABLE, "application/octet-stream", True): ["contoh/log/tile/0/000"],
     (IMMUTABLE, "text/csv; charset=utf-8", True): [f"contoh/packages/{SHA}/rows.csv"],
+    (IMMUTABLE, "image/jpeg", True): [f"contoh/packages/{SHA}/Scan-0001.JPG", f"contoh/packages/{SHA}/110101_4.jpg"],
+    (IMMUTABLE, "image/webp", True): [f"contoh/packages/{SHA}/110101_4.webp"],
     (ALIAS, "application/octet-stream", True): ["contoh/unknown.bin"],
     (ALIAS, "application/gzip", True): ["contoh/data/ppwp/0.areas.csv.gz"],
     (ALIAS, "application/vnd.apache.parquet", True): ["contoh/data/ppwp/0.areas.parquet"],
