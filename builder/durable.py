@@ -21,7 +21,7 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_file(path: Path, data: bytes, mode: int = 0o644) -> None:
+def write_file(path: Path, data: bytes | memoryview, mode: int = 0o644) -> None:
     """Replace `path` by `data` as a whole: readers see the old or the new bytes, never a part."""
     # One name for each file: what a killed write left is taken over by the next one.
     temporary = path.with_name(f".{path.name}.new")

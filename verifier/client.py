@@ -33,6 +33,7 @@ from verifier.fetcher import Fetcher, MissingError, check_path, too_long
 from verifier.files import is_pack
 from verifier.formats import canonical_json, strict_json
 from verifier.formats.keyid import misnamed_keys
+from verifier.receiver import Receiver, receive
 
 __all__ = ["Client"]
 
@@ -244,15 +245,26 @@ class Client:
 
     def fetch_target(self, target: TargetFile) -> bytes:
         """The verified bytes of a TUF target that `find` returned."""
+        data = self._fetcher.fetch(self._object(target), target.length)
+        with _explained():
+            target.verify_length_and_hashes(data)
+        return data
+
+    def receive_target(self, path: str, receiver: Receiver) -> None:
+        """Hand the bytes of a TUF target on; what `receiver` has is verified after this and not before."""
+        target = self.find(path)
+        receive(self._fetcher, self._object(target), target.length, receiver)
+        if receiver.length != target.length:
+            raise VerificationError(f"{path} has {receiver.length} bytes, signed are {target.length}")
+        receiver.check(target.hashes.get("sha256", ""))
+
+    def _object(self, target: TargetFile) -> str:
         if target.length > limits.TARGET_FILE:
             raise too_long(target.path, limits.TARGET_FILE)
         directory, slash, name = check_path(target.path).rpartition("/")
         if self.root.consistent_snapshot:
             name = f"{next(iter(target.hashes.values()))}.{name}"
-        data = self._fetcher.fetch(f"targets/{directory}{slash}{name}", target.length)
-        with _explained():
-            target.verify_length_and_hashes(data)
-        return data
+        return f"targets/{directory}{slash}{name}"
 
     def check_roots(self, failed: Callable[[str, VerifierError], None]) -> None:
         """Check that the place has every root that this client has followed, with signatures that lead from one to the

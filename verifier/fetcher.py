@@ -1,17 +1,23 @@
 """Where a site's bytes come from. Nothing a fetcher returns is trusted: whoever asked for it checks it."""
 
+from __future__ import annotations
+
 import os
 import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from verifier.errors import FetchError, VerificationError
 
+if TYPE_CHECKING:
+    from verifier.receiver import Receiver
+
 __all__ = ["DirectoryFetcher", "Fetcher", "GaveUpError", "MissingError", "OverlayFetcher", "StalledError", "check_path"]
 
+PART = 1 << 20  # bytes of a file on its way that are held
 # No empty, `.` or `..` segment, no backslash (a separator elsewhere), no control character, no URL query or fragment.
 _SEGMENT = r"(?!\.{1,2}(?:/|\Z))[^/\\?#\x00-\x1f\x7f]+"
 _PATH = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*")
@@ -72,27 +78,48 @@ class DirectoryFetcher:
             return data, False
         return data, status.st_ino == other_status.st_ino and status.st_dev == other_status.st_dev
 
+    def receive(self, path: str, length: int, receiver: Receiver) -> None:
+        """See verifier.receiver.Streaming."""
+        descriptor, _ = self._open(path, length)
+        try:
+            # A file that grows meanwhile is read one byte too far.
+            while part := os.read(descriptor, min(PART, length + 1 - receiver.length)):
+                if receiver.length + len(part) > length:
+                    raise too_long(path, length)
+                receiver.take(part)
+        except OSError as error:
+            raise FetchError(f"{path} could not be copied: {error.strerror}") from None
+        finally:
+            os.close(descriptor)
+
     def _read(self, path: str, max_length: int) -> tuple[bytes, os.stat_result]:
+        descriptor, status = self._open(path, max_length)
+        try:
+            data = os.read(descriptor, status.st_size)
+            while len(data) < status.st_size and (more := os.read(descriptor, status.st_size - len(data))):
+                data += more  # one read gives at most 2 GiB
+        except OSError as error:
+            raise FetchError(f"{path} cannot be read: {error.strerror}") from None
+        finally:
+            os.close(descriptor)
+        return data, status
+
+    def _open(self, path: str, max_length: int) -> tuple[int, os.stat_result]:
         """Only regular files are read: a pipe or device could block or never end."""
         name = self._locate(path)
         try:
             descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-            try:
-                status = os.fstat(descriptor)
-                if not stat.S_ISREG(status.st_mode):
-                    raise FetchError(f"{path} is not a regular file")
-                if status.st_size > max_length:
-                    raise too_long(path, max_length)
-                data = os.read(descriptor, status.st_size)
-                while len(data) < status.st_size and (more := os.read(descriptor, status.st_size - len(data))):
-                    data += more  # one read gives at most 2 GiB
-            finally:
-                os.close(descriptor)
         except (FileNotFoundError, NotADirectoryError):
             raise MissingError(f"{path} is not in {self.root}") from None
         except OSError as error:
             raise FetchError(f"{path} cannot be read: {error.strerror}") from None
-        return data, status
+        status = os.fstat(descriptor)
+        if stat.S_ISREG(status.st_mode) and status.st_size <= max_length:
+            return descriptor, status
+        os.close(descriptor)
+        if stat.S_ISREG(status.st_mode):
+            raise too_long(path, max_length)
+        raise FetchError(f"{path} is not a regular file")
 
     def _locate(self, path: str) -> str:
         """The file's name on disk. A folder's links are resolved once: a site has far fewer folders than files."""

@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol, Self
 from verifier import limits
 from verifier.errors import FetchError, StaleError, VerificationError, VerifierError
 from verifier.fetcher import Fetcher, GaveUpError, MissingError, StalledError
+from verifier.receiver import Receiver, receive
 from verifier.results_signature import MinisignKeys, check_results, read_signature
 
 __all__ = [
@@ -133,6 +134,9 @@ def check_batch(batch: Batch) -> BatchReport:
     packages: set[tuple[bytes, bytes]] = set()
     for number, file in enumerate(batch.files):
         try:
+            if is_pack(file.path):
+                length += _check_pack(batch, file, failures)
+                continue
             data = _check_file(batch, file, failures)
         except GaveUpError as error:
             left = len(batch.files) - number - 1
@@ -191,28 +195,42 @@ def is_stray(path: str, release: int, listed: Container[str]) -> bool:
 def _check_file(batch: Batch, file: SignedFile, failures: list[Failure]) -> bytes | None:
     """Return the object's bytes if they are the signed ones, else None. Its alias is checked as well."""
     path = object_path(file)
-    aliases = batch.aliases and not is_pack(file.path)
     linked = False
     data = None
     try:
-        if aliases:
+        if batch.aliases:
             data, linked = batch.fetcher.fetch_linked(path, file.path, file.length)
         else:
             data = batch.fetcher.fetch(path, file.length)
     except GaveUpError:
         raise
     except VerifierError as error:
-        if isinstance(error, MissingError) and is_pack(file.path):
-            return None
         failures.append(Failure.of(path, error))
         if isinstance(error, StalledError):  # whoever stalls an object stalls its alias too: one wait is enough
             return None
     if data is not None and (difference := _difference(path, file, data)):
         failures.append(difference)
         data = None
-    if aliases and (data is None or not linked):
+    if batch.aliases and (data is None or not linked):
         failures += check_copy(batch.fetcher, file.path, file)
     return data
+
+
+def _check_pack(batch: Batch, file: SignedFile, failures: list[Failure]) -> int:
+    """Return how many bytes a pack has that is the signed one, 0 for one that is wrong, or not there."""
+    path, receiver = object_path(file), Receiver()
+    try:
+        receive(batch.fetcher, path, file.length, receiver)
+    except GaveUpError:
+        raise
+    except MissingError:
+        return 0
+    except VerifierError as error:
+        failures.append(Failure.of(path, error))
+        return 0
+    difference = _unlike(path, file, receiver.length, receiver.sha256)
+    failures += [difference] if difference else []
+    return 0 if difference else receiver.length
 
 
 def check_copy(fetcher: Fetcher, path: str, file: SignedFile) -> list[Failure]:
@@ -225,9 +243,12 @@ def check_copy(fetcher: Fetcher, path: str, file: SignedFile) -> list[Failure]:
 
 
 def _difference(path: str, file: SignedFile, data: bytes) -> Failure | None:
-    if len(data) != file.length:
-        return Failure(path, "wrong length", str(file.length), str(len(data)))
-    sha256 = hashlib.sha256(data).hexdigest()
+    return _unlike(path, file, len(data), hashlib.sha256(data).hexdigest())
+
+
+def _unlike(path: str, file: SignedFile, length: int, sha256: str) -> Failure | None:
+    if length != file.length:
+        return Failure(path, "wrong length", str(file.length), str(length))
     return None if sha256 == file.sha256 else Failure(path, "wrong sha256", file.sha256, sha256)
 
 

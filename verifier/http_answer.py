@@ -1,9 +1,10 @@
 """What our servers' answers have in common: the mirror's, the publisher's preview, the witness."""
 
+import re
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler
 
-__all__ = ["reader_has", "send_head"]
+__all__ = ["reader_has", "send_head", "start_of_range"]
 
 
 def send_head(handler: BaseHTTPRequestHandler, status: int, headers: Mapping[str, str]) -> None:
@@ -19,3 +20,15 @@ def send_head(handler: BaseHTTPRequestHandler, status: int, headers: Mapping[str
 def reader_has(handler: BaseHTTPRequestHandler, etag: str) -> bool:
     """Whether the reader has what the quoted `etag` names (RFC 9110, 13.1.2)."""
     return etag in [one.strip().removeprefix("W/") for one in handler.headers.get("If-None-Match", "").split(",")]
+
+
+def start_of_range(handler: BaseHTTPRequestHandler, etag: str, size: int) -> int:
+    """From which byte on a reader wants the rest of a file of `size` bytes, whose quoted ETag is `etag`; 0 for the whole.
+
+    Of the ranges that RFC 9110, section 14 has, this is the one that takes a broken transfer up; a server may ignore any.
+    """
+    found = re.fullmatch(r"bytes=([0-9]{1,15})-", handler.headers.get("Range", ""))
+    if found is None or handler.command != "GET" or handler.headers.get("If-Range", etag) != etag:
+        return 0
+    start = int(found[1])
+    return start if start < size else 0

@@ -1,7 +1,12 @@
 """A site behind HTTP: keep-alive, a time limit on the whole answer, a cap on its length."""
 
+from __future__ import annotations
+
 import re
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import urllib3
@@ -11,9 +16,13 @@ from verifier.deadline import Deadline, with_deadlines
 from verifier.errors import FetchError
 from verifier.fetcher import GaveUpError, MissingError, StalledError, check_path, too_long
 
+if TYPE_CHECKING:
+    from verifier.receiver import Receiver
+
 __all__ = ["HttpFetcher"]
 
 CHUNK = 65_536
+RESUMPTIONS = 4  # of one file whose connection broke
 # Object stores answer 403 for a missing file to whoever may not list; so does python-tuf's client read it.
 MISSING = frozenset({403, 404, 410})
 
@@ -21,7 +30,8 @@ MISSING = frozenset({403, 404, 410})
 class HttpFetcher:
     """Files below `base_url`. Thread-safe; keeps `connections` of them open.
 
-    `timeout` (seconds) limits the connection and each wait for bytes, `total` the whole answer. A check asks for
+    `timeout` (seconds) limits the connection and each wait for bytes, `total` the whole answer; None is
+    limits.FETCH_TOTAL_SECONDS, or longer where as many bytes as are asked for need longer at limits.FETCH_LEAST_RATE. A check asks for
     hundreds of thousands of files: after `stalls` answers that did not come in time, GaveUpError is raised at once.
     """
 
@@ -31,7 +41,7 @@ class HttpFetcher:
         *,
         connections: int = 8,
         timeout: float = limits.FETCH_TIMEOUT_SECONDS,
-        total: float = limits.FETCH_TOTAL_SECONDS,
+        total: float | None = None,
         stalls: int = limits.STALLS_COUNT,
     ) -> None:
         self._base_url = base_url.rstrip("/") + "/"
@@ -62,7 +72,8 @@ class HttpFetcher:
         """Send `body` once; the answer's status, whatever it is, and its bytes. FetchError if there is no answer."""
         url = self._base_url + quote(check_path(path), safe="/%")
         timeout = urllib3.Timeout(connect=self._timeout, read=self._timeout)
-        with Deadline().running(self._total) as deadline:
+        seconds = self._seconds(max_length)
+        with Deadline().running(seconds) as deadline:
             try:
                 response = self._manager.request(
                     "POST", url, body=body, preload_content=False, timeout=timeout, redirect=False, retries=False
@@ -74,33 +85,81 @@ class HttpFetcher:
             except urllib3.exceptions.HTTPError as error:
                 raise FetchError(f"{url} could not be reached: {_reason(error)}") from None
         if deadline.expired:
-            raise self._stalled(url)
+            raise self._stalled(url, _late(seconds))
         return response.status, answer
 
+    def receive(self, path: str, length: int, receiver: Receiver) -> None:
+        """See verifier.receiver.Streaming. Where the connection breaks the file is taken up again (RFC 9110, section 14): without a
+        condition, for the hash of the whole decides in any case."""
+        with self._answering(path, length) as url:
+            for left in range(RESUMPTIONS, -1, -1):
+                begun = receiver.length
+                try:
+                    self._receive(url, path, length, receiver)
+                except urllib3.exceptions.HTTPError:
+                    if not left or receiver.length == begun:
+                        raise
+                else:
+                    return
+
     def _fetch(self, path: str, max_length: int, headers: dict[str, str]) -> tuple[bytes | None, str]:
+        with self._answering(path, max_length) as url:
+            return self._get(url, path, max_length, headers)
+
+    @contextmanager
+    def _answering(self, path: str, max_length: int) -> Iterator[str]:
+        """While what is at the URL that it gives is read, within the time for that; what went wrong in our words."""
         if self._stalls_left <= 0:
             raise GaveUpError(f"{self._base_url} is asked for no more: too many answers did not come in time")
-        url = self._base_url + quote(check_path(path), safe="/%")
-        with Deadline().running(self._total) as deadline:
+        url, seconds = self._base_url + quote(check_path(path), safe="/%"), self._seconds(max_length)
+        with Deadline().running(seconds) as deadline:
             try:
-                answer = self._get(url, path, max_length, headers)
+                yield url
             except urllib3.exceptions.HTTPError as error:
                 if deadline.expired:
-                    raise self._stalled(url) from None
+                    raise self._stalled(url, _late(seconds)) from None
                 if isinstance(_cause(error), urllib3.exceptions.TimeoutError):
                     raise self._stalled(url, _reason(error)) from None
                 raise FetchError(f"{url} could not be fetched: {_reason(error)}") from None
         if deadline.expired:  # without a length in its header, a cut answer looks like a whole one
-            raise self._stalled(url)
-        return answer
+            raise self._stalled(url, _late(seconds))
 
-    def _stalled(self, url: str, reason: str = "") -> StalledError:
+    def _seconds(self, length: int) -> float:
+        if self._total is not None:
+            return self._total
+        return max(limits.FETCH_TOTAL_SECONDS, length / limits.FETCH_LEAST_RATE)
+
+    def _stalled(self, url: str, reason: str) -> StalledError:
         with self._lock:
             self._stalls_left -= 1
-        reason = reason or f"no whole answer within {self._total} seconds"
         return StalledError(f"{url} could not be fetched: {reason}")
 
+    def _receive(self, url: str, path: str, length: int, receiver: Receiver) -> None:
+        start = receiver.length
+        with self._asked(url, {"Range": f"bytes={start}-"} if start else {}) as response:
+            if response.status == 206 and start:
+                if not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
+                    raise FetchError(f"{url} could not be fetched: it goes on from another byte than it was asked for")
+            elif response.status == 200:
+                receiver.restart()
+            else:
+                raise FetchError(f"{url} could not be fetched: HTTP {response.status}")
+            while part := response.read1(CHUNK, decode_content=False):
+                if receiver.length + len(part) > length:
+                    raise too_long(path, length)
+                receiver.take(part)
+
     def _get(self, url: str, path: str, max_length: int, headers: dict[str, str]) -> tuple[bytes | None, str]:
+        with self._asked(url, headers) as response:
+            unchanged = response.status == 304 and "If-None-Match" in headers
+            if response.status != 200 and not unchanged:
+                raise FetchError(f"{url} could not be fetched: HTTP {response.status}")
+            data = self._body(response, path, max_length)
+            return None if unchanged else data, response.headers.get("ETag", "")
+
+    @contextmanager
+    def _asked(self, url: str, headers: dict[str, str]) -> Iterator[urllib3.BaseHTTPResponse]:
+        """The answer for a file, which is read to its end unless something is raised. MissingError where there is none."""
         timeout = urllib3.Timeout(connect=self._timeout, read=self._timeout)
         # Headers of one request replace those of the manager.
         every = {**self._manager.headers, **headers}
@@ -109,12 +168,8 @@ class HttpFetcher:
         try:
             if response.status in MISSING:
                 raise MissingError(f"{url} is missing (HTTP {response.status})")
-            unchanged = response.status == 304 and "If-None-Match" in headers
-            if response.status != 200 and not unchanged:
-                raise FetchError(f"{url} could not be fetched: HTTP {response.status}")
-            data = self._body(response, path, max_length)
+            yield response
             whole = True
-            return None if unchanged else data, response.headers.get("ETag", "")
         finally:
             # Only a connection that was read to its end may serve the next request.
             if whole:
@@ -136,6 +191,10 @@ class HttpFetcher:
     def fetch_linked(self, path: str, other: str, max_length: int) -> tuple[bytes, bool]:
         """See verifier.fetcher.Fetcher: over HTTP nothing is known to be one file."""
         return self.fetch(path, max_length), False
+
+
+def _late(seconds: float) -> str:
+    return f"no whole answer within {seconds:g} seconds"
 
 
 def _cause(error: urllib3.exceptions.HTTPError) -> Exception:

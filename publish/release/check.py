@@ -19,11 +19,13 @@ from verifier.client import Client
 from verifier.errors import FetchError, VerifierError
 from verifier.fetcher import DirectoryFetcher, Fetcher, MissingError, OverlayFetcher, too_long
 from verifier.files import BESIDE_RESULTS, Failure, object_path
+from verifier.receiver import Receiver
 from verifier.site import check_site
 
 __all__ = ["DraftFetcher", "check_draft", "client_refusal", "role_of"]
 
 SIGNATURES_CHECKED = 5_000
+PACKS = "targets/packs/"
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,17 @@ class DraftFetcher:
         """See verifier.fetcher.Fetcher: there are no aliases yet."""
         return self.fetch(path, max_length), False
 
+    def receive(self, path: str, length: int, receiver: Receiver) -> None:
+        """See verifier.receiver.Streaming: of what a draft holds, packs alone are large."""
+        if path.startswith(PACKS):
+            DirectoryFetcher(Draft(self.draft).packs).receive(path.removeprefix(PACKS), length, receiver)
+        else:
+            receiver.take(self.fetch(path, length))
+
     def _object(self, path: str, rest: str, max_length: int) -> bytes:
         draft, role = Draft(self.draft), role_of(rest.rpartition("/")[0])
-        if rest.startswith("packs/"):
-            return DirectoryFetcher(draft.packs).fetch(rest.removeprefix("packs/"), max_length)
+        if path.startswith(PACKS):
+            return DirectoryFetcher(draft.packs).fetch(path.removeprefix(PACKS), max_length)
         directory = draft.signatures if path.endswith(".minisig") else draft.files
         pack = directory / f"{role}.pack"
         place = _places(directory, role, pack.stat().st_mtime_ns).get(path) if pack.is_file() else None

@@ -25,8 +25,8 @@ from verifier.formats import ustar
 
 __all__ = ["PACK_LENGTH", "write_packs"]
 
-# Small enough to be held in memory and sent in one request over a poor line, large enough for one release to need few.
-PACK_LENGTH = 80_000_000
+# Few enough requests for whoever catches up, and below the cap on any file (verifier.limits.TARGET_FILE). Nobody needs to hold one.
+PACK_LENGTH = 240_000_000
 BLOCK_LENGTH = 1_000_000
 OPEN_FILES = 64
 SITE, TRUST, SNAPSHOT = "site", "trust", "snapshot"

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
 
 import msgspec
 
@@ -31,7 +33,7 @@ from publish.translog.log import Log
 from publish.workspace import Workspace
 from verifier.log import CHECKPOINT
 
-__all__ = ["SNAPSHOT", "Push"]
+__all__ = ["SNAPSHOT", "Push", "mapped"]
 
 SNAPSHOT = "snapshot"
 CHECKPOINT_ROLE = "checkpoint"  # kept beside the roles on record
@@ -143,7 +145,7 @@ class Push:
             for pack in draft.pack_paths.values():  # one by one: they are large
                 path = f"targets/packs/{pack.name}"
                 if not isinstance(self.target, LocalTarget) or not self.target.take_object(path, pack):
-                    conflicts += self.target.put_objects([(path, pack.read_bytes())], _ignore)
+                    conflicts += self.target.put_objects([(path, mapped(pack))], _ignore)
             conflicts += self._put_metadata(draft, state.release)
             for conflict in conflicts:
                 self.target.replace(conflict)
@@ -216,6 +218,12 @@ class Push:
 def _domain_files(draft: Draft) -> dict[str, bytes]:
     """The signed bytes of what is shown at the domain's root too: never what stands at the target, where a stranger may have put it."""
     return {entry.path: data for entry, data in read_pack(draft.files, "site", DOMAIN_HINTS.__contains__)}
+
+
+def mapped(file: Path) -> memoryview:
+    """A file's bytes as the system reads them when they are sent: a pack is too large to be held."""
+    with file.open("rb") as opened:
+        return memoryview(mmap(opened.fileno(), 0, access=ACCESS_READ))
 
 
 def _ignore(steps: int) -> None:

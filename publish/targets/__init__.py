@@ -13,10 +13,11 @@ Nothing is ever deleted. Every method may be repeated with the same arguments, a
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
-__all__ = ["TIMESTAMP", "Alias", "Conflict", "Seen", "Target"]
+__all__ = ["TIMESTAMP", "Alias", "Conflict", "Data", "Seen", "Target"]
 
+Data: TypeAlias = bytes | memoryview  # of a large file, a view of what lies on disk
 TIMESTAMP = "metadata/timestamp.json"
 
 
@@ -32,7 +33,7 @@ class Conflict(NamedTuple):
     """At an object's `path`, where `data` belongs, stand other bytes: a broken write, another publisher, or tampering."""
 
     path: str
-    data: bytes
+    data: Data
     found: bytes
 
 
@@ -54,7 +55,7 @@ class Target(Protocol):
     def exclusive(self) -> AbstractContextManager[None]:
         """Held while a release is pushed: keeps other publishers away where `commit` alone cannot. RaceError if one is at work."""
 
-    def put_objects(self, files: Iterable[tuple[str, bytes]], advance: Callable[[int], None]) -> list[Conflict]:
+    def put_objects(self, files: Iterable[tuple[str, Data]], advance: Callable[[int], None]) -> list[Conflict]:
         """Write immutable files, as (path, bytes), those that stand there already left alone.
 
         Returns those that stand there with other bytes; nothing was done about them. Calls `advance` with the number of files done.

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property, partial
+from io import BytesIO
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -19,6 +20,7 @@ from obstore.auth.boto3 import Boto3CredentialProvider
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
+from publish import limits
 from publish.errors import TargetError
 from publish.targets.control import retry_after
 from publish.targets.failure import explain, is_missing_bucket
@@ -30,12 +32,15 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
     from publish.config import TargetConfig
+    from publish.targets import Data
 
 __all__ = ["Bucket", "Held", "Patience", "open_bucket", "open_store"]
 
 # Requests under way at once. Measured (docs/adr/0011): more gains nothing, fewer loses.
 CONCURRENCY = 64
+PART = 1 << 20
 CREDENTIALS_LIFETIME = timedelta(minutes=5)
+PACKS = "targets/packs/"
 COMPRESSED = frozenset(["text/html", "text/css", "text/javascript", "application/json", "text/plain"])
 
 T = TypeVar("T")
@@ -62,20 +67,25 @@ class Bucket:
 
     def __init__(
         self,
-        opened: "Callable[[], ObjectStore]",
+        opened: "Callable[[float], ObjectStore]",
         prefix: str,
         election: str,
         *,
         compress_aliases: bool = False,
         waiting: Waiting | None = None,
     ) -> None:
-        """`opened` gives the store, and is asked at the first request: what keeps it from opening concerns this bucket alone."""
+        """`opened` gives the store with so many seconds for an answer, and is asked at the first request: what keeps it from opening concerns this bucket alone."""
         self._opened, self._prefix, self._election, self._compress = opened, prefix, election, compress_aliases
         self._waiting = waiting or Waiting()
 
     @cached_property
     def store(self) -> "ObjectStore":
-        return self._opened()
+        return self._opened(PATIENCE.answer)
+
+    @cached_property
+    def _patient_store(self) -> "ObjectStore":
+        """The same for files that are so large that they may take longer."""
+        return self._opened(max(PATIENCE.answer, limits.TARGET_FILE / limits.BUCKET_LEAST_RATE))
 
     def key(self, path: str) -> str:
         """A path's name in the bucket."""
@@ -90,16 +100,16 @@ class Bucket:
         """True if an alias of this name is kept compressed."""
         return self._compress and content_type(self._place(path)).partition(";")[0] in COMPRESSED
 
-    def put(self, path: str, data: bytes, mode: "PutMode" = "overwrite", *, alias: bool = False) -> None:
+    def put(self, path: str, data: "Data", mode: "PutMode" = "overwrite", *, alias: bool = False) -> None:
         """Write one file; an alias compressed where that was asked for."""
         attributes: Attributes = {**self.headers(path)}
         if alias and self.compresses(path):
             data, attributes["Content-Encoding"] = gzip.compress(data, 6, mtime=0), "gzip"
+        store = self._patient_store if len(data) > PATIENCE.answer * limits.BUCKET_LEAST_RATE else self.store
         with self.failing(path):
+            # Never in parts: a server checks condition and checksum of one write alone.
             self.repeat(
-                lambda: obstore.put(
-                    self.store, self.key(path), data, attributes=attributes, mode=mode, use_multipart=False
-                )
+                lambda: obstore.put(store, self.key(path), data, attributes=attributes, mode=mode, use_multipart=False)
             )
 
     def get(self, path: str, most: int) -> Held | None:
@@ -119,8 +129,8 @@ class Bucket:
         return Held(data, size, tag, headers, written)
 
     def _get(self, path: str, most: int) -> "tuple[GetResult, bytes | None]":
-        answer = obstore.get(self.store, self.key(path))
-        return answer, bytes(answer.bytes()) if answer.meta["size"] <= most else None
+        answer = obstore.get(self._patient_store if path.startswith(PACKS) else self.store, self.key(path))
+        return answer, _whole(answer) if answer.meta["size"] <= most else None
 
     def remove(self, path: str) -> None:
         """Take one file away."""
@@ -187,8 +197,10 @@ def open_bucket(
     return Bucket(opened, config.prefix, election, compress_aliases=config.compress_aliases, waiting=waiting)
 
 
-def open_store(bucket: str, *, endpoint: str | None, region: str, path_style: bool, profile: str | None) -> S3Store:
-    """A bucket, with credentials by AWS's usual chain (environment, files, the machine's role), renewed as they expire.
+def open_store(
+    bucket: str, answer: float, *, endpoint: str | None, region: str, path_style: bool, profile: str | None
+) -> S3Store:
+    """A bucket, with credentials by AWS's usual chain (environment, files, the machine's role), renewed as they expire. `answer`: seconds for a request.
 
     Raises:
         TargetError: there are no credentials.
@@ -204,7 +216,7 @@ def open_store(bucket: str, *, endpoint: str | None, region: str, path_style: bo
         ) from error
     client: ClientConfig = {
         "allow_http": True,
-        "timeout": timedelta(seconds=PATIENCE.answer),
+        "timeout": timedelta(seconds=answer),
         "connect_timeout": timedelta(seconds=PATIENCE.connect),
         "pool_max_idle_per_host": str(CONCURRENCY),
     }
@@ -220,6 +232,16 @@ def open_store(bucket: str, *, endpoint: str | None, region: str, path_style: bo
         client_options=client,
         retry_config=retry,
     )
+
+
+def _whole(answer: "GetResult") -> bytes:
+    """A file's bytes, held once: the library's own are a second copy, which a pack is too large for."""
+    if answer.meta["size"] <= PART:
+        return bytes(answer.bytes())
+    held = BytesIO()
+    for part in answer.stream(min_chunk_size=PART):
+        held.write(part)
+    return held.getvalue()
 
 
 def _unpacked(data: bytes, most: int) -> bytes | None:

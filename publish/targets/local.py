@@ -18,7 +18,7 @@ from pathlib import Path
 from builder import durable
 from publish import limits
 from publish.errors import RaceError, TargetError
-from publish.targets import TIMESTAMP, Alias, Conflict, Seen
+from publish.targets import TIMESTAMP, Alias, Conflict, Data, Seen
 
 __all__ = ["LocalTarget", "keep"]
 
@@ -52,7 +52,7 @@ class LocalTarget:
         """See Target: `commit` alone decides here."""
         yield
 
-    def put_objects(self, files: Iterable[tuple[str, bytes]], advance: Callable[[int], None]) -> list[Conflict]:
+    def put_objects(self, files: Iterable[tuple[str, Data]], advance: Callable[[int], None]) -> list[Conflict]:
         """See Target."""
         conflicts = []
         for path, data in files:
@@ -123,7 +123,7 @@ class LocalTarget:
         """See Target."""
         os.sync()
 
-    def _put_object(self, path: str, data: bytes) -> bytes | None:
+    def _put_object(self, path: str, data: Data) -> bytes | None:
         """Write an immutable file; the other bytes if such stand under its name."""
         name = self._prepare(path)
         try:
@@ -144,7 +144,7 @@ class LocalTarget:
             os.close(descriptor)
         return None
 
-    def _other(self, path: str, name: str, data: bytes) -> bytes | None:
+    def _other(self, path: str, name: str, data: Data) -> bytes | None:
         with self._failing(path):
             if os.path.islink(name):
                 return os.readlink(name).encode()

@@ -19,7 +19,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 
 from publish import limits
 from publish.errors import RaceError, TargetError
-from publish.targets import TIMESTAMP, Alias, Conflict, Seen
+from publish.targets import TIMESTAMP, Alias, Conflict, Data, Seen
 from publish.targets.bucket import Bucket
 from publish.targets.failure import is_refused, is_unanswered
 from publish.targets.lock import Lock
@@ -80,11 +80,11 @@ class S3Target:
                 'without_conditions = "lock" for this target in terbit.toml'
             )
 
-    def put_objects(self, files: Iterable[tuple[str, bytes]], advance: Callable[[int], None]) -> list[Conflict]:
+    def put_objects(self, files: Iterable[tuple[str, Data]], advance: Callable[[int], None]) -> list[Conflict]:
         """See Target."""
         conflicts: list[Conflict] = []
 
-        def put(file: tuple[str, bytes]) -> None:
+        def put(file: tuple[str, Data]) -> None:
             if (found := self._create(*file)) is not None:
                 conflicts.append(Conflict(*file, found))
             advance(1)
@@ -151,7 +151,7 @@ class S3Target:
     def settle(self) -> None:
         """See Target: what the server has acknowledged is durable."""
 
-    def _create(self, path: str, data: bytes) -> bytes | None:
+    def _create(self, path: str, data: Data) -> bytes | None:
         """Write an immutable file; the other bytes if such stand under its name."""
         if self._lock and (there := self.read(path)) is not None:
             return None if there.data == data else there.data

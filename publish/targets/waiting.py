@@ -25,7 +25,7 @@ T = TypeVar("T")
 class Patience:
     """How long a server is waited for, in seconds, and how often it is asked again after a lost connection, 429 or 5xx.
 
-    Whatever happens, one request ends within a minute, since the other targets wait for one that is down.
+    Whatever happens, one request ends within a minute, since the other targets wait for one that is down; a pack's takes as long as its bytes may.
     """
 
     connect: float = 5.0

@@ -13,6 +13,8 @@ from publish.guard.judge import Finding
 from publish.guard.patrol import Patrol
 from publish.progress import Stages
 from publish.release.flow import Flow
+from publish.release.packs import PACK_LENGTH
+from publish.release.push import mapped
 from publish.targets import TIMESTAMP, Conflict
 from publish.targets.bucket import Patience
 from publish.targets.s3 import S3Target
@@ -255,3 +257,17 @@ def test_a_failure_is_told_in_one_short_line(
     assert said in told
     assert (told.count("127.0.0.1"), told.count("bucket: "), len(told) < 300) == (1, 1, True)
     assert "Generic" not in told
+
+
+def test_a_large_pack(storage: Server, tmp_path: Path) -> None:
+    """A pack as large as they come is written at once, under the same condition as any object, and comes back whole."""
+    target = bucket_of(workspace(tmp_path, storage, "large"))
+    file, path = tmp_path / "1-1.tar", "targets/packs/1-1.tar"
+    with file.open("wb") as opened:
+        opened.truncate(PACK_LENGTH)
+        opened.write(b"begins")
+    assert target.put_objects([(path, mapped(file))], lambda steps: None) == []
+    assert target.put_objects([(path, mapped(file))], lambda steps: None) == []
+    found = target.read(path)
+    assert found is not None
+    assert found.data == mapped(file)

@@ -7,6 +7,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Literal
 
 from nacl.signing import SigningKey
 from securesystemslib.signer import CryptoSigner, Signer
@@ -196,7 +197,8 @@ def rotate(site: SiteSimulator, *, old_key: bool = True, new_key: bool = True, v
 
 class SiteServer(ThreadingHTTPServer):
     """Serves `tree`; paths in `endless` never stop, those in `stalled` stop after their headers, and those in
-    `dripped` send a byte of the headers now and then. `asked`: all paths that were asked for."""
+    `dripped` send a byte of the headers now and then. `breaks`: after how many bytes the next answers for a path break off, one after the other.
+    `ranges`: what it makes of a `Range`. `asked`: all paths that were asked for."""
 
     daemon_threads = True
     block_on_close = False
@@ -206,6 +208,8 @@ class SiteServer(ThreadingHTTPServer):
         self.endless: set[str] = set()
         self.stalled: set[str] = set()
         self.dripped: set[str] = set()
+        self.breaks: dict[str, list[int]] = {}
+        self.ranges: Literal["honoured", "ignored", "moved"] = "honoured"
         self.asked: list[str] = []
         self.over = threading.Event()
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -237,15 +241,27 @@ class _Handler(BaseHTTPRequestHandler):
         elif path in self.server.dripped:
             self._drip()
         elif path in self.server.tree:
-            data = self.server.tree[path]
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+            self._file(path, self.server.tree[path])
         else:
             self.send_response(404)
             self.send_header("Content-Length", "0")
             self.end_headers()
+
+    def _file(self, path: str, data: bytes) -> None:
+        asked = self.headers.get("Range", "") if self.server.ranges != "ignored" else ""
+        start = int(asked.removeprefix("bytes=").removesuffix("-") or 0)
+        if start:
+            shown = start + (self.server.ranges == "moved")
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {shown}-{len(data) - 1}/{len(data)}")
+        else:
+            self.send_response(200)
+        self.send_header("Content-Length", str(len(data) - start))
+        self.end_headers()
+        breaks = self.server.breaks.get(path)
+        end = start + breaks.pop(0) if breaks else len(data)
+        self.close_connection = end < len(data)
+        self.wfile.write(memoryview(data)[start:end])
 
     def _endless(self) -> None:
         self.send_response(200)

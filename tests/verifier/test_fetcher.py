@@ -1,3 +1,4 @@
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,9 +7,11 @@ import pytest
 
 from tests.servers import serving
 from tests.verifier.site_simulator import SiteServer
+from verifier import limits
 from verifier.errors import FetchError, VerificationError
-from verifier.fetcher import DirectoryFetcher, MissingError, OverlayFetcher, check_path
+from verifier.fetcher import DirectoryFetcher, MissingError, OverlayFetcher, StalledError, check_path
 from verifier.http_fetcher import HttpFetcher
+from verifier.receiver import Receiver, receive
 
 TRICKS = [
     "",
@@ -131,6 +134,31 @@ def test_an_unreachable_server_says_nothing() -> None:
     """A refused connection is no proof of a change."""
     with pytest.raises(FetchError, match="could not be fetched"):
         HttpFetcher("http://127.0.0.1:9", timeout=1).fetch("a", 10)
+
+
+def test_a_long_file_has_long(server: SiteServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time for an answer follows from the bytes that may come, at the least rate, and is never shorter than for any file."""
+    monkeypatch.setattr(limits, "FETCH_TOTAL_SECONDS", 0.125)
+    monkeypatch.setattr(limits, "FETCH_LEAST_RATE", 1_000)
+    server.dripped.add("a/file")
+    for length, seconds in ((5, "0.125"), (375, "0.375")):
+        with pytest.raises(StalledError, match=f"no whole answer within {seconds} seconds"):
+            HttpFetcher(server.url).fetch("a/file", length)
+        with pytest.raises(StalledError, match=f"no whole answer within {seconds} seconds"):
+            HttpFetcher(server.url).receive("a/file", length, Receiver())
+    with pytest.raises(StalledError, match=r"within 0\.25 seconds"):
+        HttpFetcher(server.url, total=0.25).fetch("a/file", 375)
+
+
+@pytest.mark.parametrize("size", [5, 6, 10_000])
+def test_a_file_is_handed_on(size: int, folder: Path, server: SiteServer) -> None:
+    """A file that is received has the length and hash that it has when it is fetched."""
+    for fetcher in (DirectoryFetcher(folder), HttpFetcher(server.url), OverlayFetcher({"a/file": b"12345"}, None)):
+        receiver = Receiver()
+        receive(fetcher, "a/file", size, receiver)
+        assert (receiver.length, receiver.sha256) == (5, hashlib.sha256(b"12345").hexdigest())
+        with pytest.raises(VerificationError, match="longer than the 4 bytes"):
+            receive(fetcher, "a/file", 4, Receiver())
 
 
 def test_a_cut_answer_is_not_taken(server: SiteServer) -> None:

@@ -398,6 +398,16 @@ def test_answers(mirror: Folder) -> None:
         assert ask(url, results, If_None_Match=headers["ETag"])[0::2] == (304, b"")
         assert ask(url, f"/{ELECTION}/")[2] == ask(url, page)[2]
         assert "Access-Control-Allow-Origin" not in ask(url, page)[1]
+        whole, tag = (mirror.public / A).read_bytes(), headers["ETag"]
+        status, part, body = ask(url, results, Range="bytes=5-", If_Range=tag)
+        assert (status, part["Content-Range"], body) == (206, f"bytes 5-{len(whole) - 1}/{len(whole)}", whole[5:])
+        for asked in (
+            {"Range": f"bytes={len(whole)}-"},
+            {"Range": "bytes=0-3"},
+            {"Range": "bytes=5-", "If_Range": '"x"'},
+        ):
+            assert ask(url, results, **asked)[0::2] == (200, whole)
+        assert ask(url, results, "HEAD", Range="bytes=5-")[0] == 200
         moved = ask(url, f"/{ELECTION}")
         assert (moved[0], moved[1]["Location"]) == (301, f"/{ELECTION}/")
         for method in ("POST", "PUT", "DELETE", "PATCH"):

@@ -3,20 +3,25 @@
 import json
 import os
 import shutil
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.servers import serving
 from tests.verifier.site_simulator import ELECTION, NOW, A, B, SiteServer, SiteSimulator, sha256
 from tests.verifier.test_mirror import check_whole, make, run, tree
 from verifier import limits
 from verifier.archive import ArchiveFetcher
 from verifier.cli.main import main
+from verifier.files import SignedFile
 from verifier.formats import ustar
 from verifier.mirror import unpack
 from verifier.mirror.folder import Folder
+from verifier.mirror.upstreams import Upstreams
 
 OK, ERROR, USAGE, FAILED, STALE = 0, 1, 2, 4, 5
 TIME = f"{NOW:%Y-%m-%dT%H:%M:%SZ}"
@@ -169,6 +174,24 @@ def flipped_pack(site: SiteSimulator, server: SiteServer) -> None:
     site.tree[site.object_of(PACK)] = bytes(data)
 
 
+def longer_pack(site: SiteSimulator, server: SiteServer) -> None:
+    site.tree[site.object_of(PACK)] += b"\0"
+
+
+def unending_breaks(site: SiteSimulator, server: SiteServer) -> None:
+    server.breaks[site.object_of(PACK)] = [100] * 50
+
+
+def altered_after_a_break(site: SiteSimulator, server: SiteServer) -> None:
+    server.breaks[site.object_of(PACK)] = [600]
+    flipped_pack(site, server)
+
+
+def moved_range(site: SiteSimulator, server: SiteServer) -> None:
+    server.breaks[site.object_of(PACK)] = [600]
+    server.ranges = "moved"
+
+
 def missing_pack(site: SiteSimulator, server: SiteServer) -> None:
     del site.tree[site.object_of(PACK)]
 
@@ -181,7 +204,17 @@ def stalled_pack(site: SiteSimulator, server: SiteServer) -> None:
     server.stalled.add(site.object_of(PACK))
 
 
-@pytest.mark.parametrize("attack", [cut_pack, flipped_pack, missing_pack, endless_pack, stalled_pack])
+def dripped_pack(site: SiteSimulator, server: SiteServer) -> None:
+    server.dripped.add(site.object_of(PACK))
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        cut_pack, flipped_pack, longer_pack, unending_breaks, altered_after_a_break, moved_range, missing_pack, endless_pack, stalled_pack,
+        dripped_pack,
+    ],
+)  # fmt: skip
 def test_packs_that_do_not_come(
     site: SiteSimulator,
     upstream: SiteServer,
@@ -189,14 +222,58 @@ def test_packs_that_do_not_come(
     attack: Callable[[SiteSimulator, SiteServer], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A pack that the upstream lacks, alters, or breaks off in its middle is done without: its files come one by one."""
+    """A pack that the upstream lacks, alters, lengthens, drips, or breaks off again and again is done without: its files come one by one."""
     monkeypatch.setattr(limits, "FETCH_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(limits, "FETCH_TOTAL_SECONDS", 1)
     changed = release(site)
     attack(site, upstream)
     run(mirror)
     assert asked_alone(upstream, changed) == set(changed)
     assert not (mirror.public / site.object_of(PACK)).exists()
+    assert not [*(mirror.root / "incoming").iterdir()]
     assert check_whole(mirror) == 2
+
+
+@pytest.mark.parametrize("ranges", ["honoured", "ignored"])
+def test_a_broken_pack_is_taken_up(
+    site: SiteSimulator, upstream: SiteServer, mirror: Folder, ranges: Literal["honoured", "ignored"]
+) -> None:
+    """A pack whose connection breaks comes all the same, its rest where the upstream knows ranges and else anew, and nothing is asked for one by one."""
+    upstream.ranges = ranges
+    changed = release(site)
+    pack = site.object_of(PACK)
+    upstream.breaks[pack] = [700, 1_000]
+    run(mirror)
+    assert upstream.asked.count(pack) == 3
+    assert not asked_alone(upstream, changed)
+    assert check_whole(mirror) == 2
+
+
+def test_no_place_goes_on_from_what_another_sent(site: SiteSimulator, upstream: SiteServer, tmp_path: Path) -> None:
+    """Where one upstream sends wrong bytes and breaks off, the next one's pack is taken from its beginning, and is right."""
+    release(site)
+    pack = site.object_of(PACK)
+    with serving(SiteServer(site.tree | {pack: bytes(len(site.tree[pack]))})) as liar:
+        liar.breaks[pack] = [700] * 9
+        found = make(tmp_path / "mirror", site, liar.url, upstream.url)
+        run(found)
+    assert (upstream.asked.count(pack), check_whole(found)) == (1, 2)
+    assert (found.public / pack).exists()
+
+
+def test_a_pack_is_not_held(site: SiteSimulator, upstream: SiteServer, tmp_path: Path) -> None:
+    """What a mirror holds of a pack on its way, or when it looks whether it has it, does not grow with the pack."""
+    data = bytes(range(256)) * 125_000
+    upstream.tree["targets/packs/pack"] = data
+    found = make(tmp_path / "mirror", site, upstream.url)
+    file = SignedFile("packs/1-1.tar", sha256(data), len(data))
+    tracemalloc.start()
+    with found.receiving("targets/packs/pack") as receiver:
+        Upstreams([upstream.url]).receive("targets/packs/pack", file.length, file.sha256, receiver)
+    assert found.has("targets/packs/pack", file)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < len(data) / 8
 
 
 def test_a_pack_too_long_for_what_is_needed(site: SiteSimulator, upstream: SiteServer, mirror: Folder) -> None:

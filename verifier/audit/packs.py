@@ -1,7 +1,10 @@
 """What lies in the newest release's packs: nothing but what is listed or logged elsewhere, byte for byte (docs/formats.md, "Packs")."""
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from tempfile import TemporaryFile
+from typing import IO
 
 from builder.recap import Package
 from verifier import limits
@@ -12,6 +15,7 @@ from verifier.errors import VerifierError
 from verifier.fetcher import Fetcher, MissingError
 from verifier.files import SignedFile, check_signature, is_pack, is_results, object_path
 from verifier.formats import ustar
+from verifier.receiver import Receiver
 from verifier.results_signature import MinisignKeys
 from verifier.site import KEYS_PATH
 
@@ -33,8 +37,9 @@ def pack_changes(
         assert known is not None
         sha256 = listed[SITE][path][1]
         try:
-            data = client.target(path)
-            strays = [name for name, file in _members(data) if not known.has(name, file)]
+            with TemporaryFile() as pack:
+                client.receive_target(path, Receiver(pack))
+                strays = [name for name, data in _members(pack) if not known.has(name, data)]
         except MissingError:
             continue
         except VerifierError as error:
@@ -55,9 +60,15 @@ def _served(fetcher: Fetcher, file: SignedFile) -> str:
         return ""
 
 
-def _members(pack: bytes) -> Iterator[tuple[str, bytes]]:
-    for path, offset, length in ustar.entries(lambda start, count: pack[start : start + count], len(pack)):
-        yield path, pack[offset : offset + length]
+def _members(pack: IO[bytes]) -> Iterator[tuple[str, bytes]]:
+    """The files of a pack, which is too large to be held, one after the other."""
+    pack.flush()
+
+    def read(offset: int, length: int) -> bytes:
+        return os.pread(pack.fileno(), length, offset)
+
+    for path, offset, length in ustar.entries(read, pack.tell()):
+        yield path, read(offset, length)
 
 
 class _Known:

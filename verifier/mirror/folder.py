@@ -30,6 +30,8 @@ from verifier import limits
 from verifier.durable import sync_folder
 from verifier.errors import VerificationError, VerifierError
 from verifier.fetcher import DirectoryFetcher, check_path
+from verifier.files import SignedFile
+from verifier.receiver import Receiver
 
 __all__ = ["TIMESTAMP", "Complete", "Folder", "Settings"]
 
@@ -142,6 +144,30 @@ class Folder:
         except VerifierError:
             return None
         return data if sha256 is None or hashlib.sha256(data).hexdigest() == sha256 else None
+
+    def has(self, path: str, file: SignedFile) -> bool:
+        """True if these very bytes stand at a public path; they are not held."""
+        receiver = Receiver()
+        try:
+            self._fetcher.receive(path, file.length, receiver)
+        except VerifierError:
+            return False
+        return receiver.sha256 == file.sha256
+
+    @contextlib.contextmanager
+    def receiving(self, path: str) -> Iterator[Receiver]:
+        """Let a public file appear as a whole that is too large to be held, once the block has received it without an error."""
+        name = self._prepare(path)
+        incoming = self._incoming(path)
+        try:
+            with _failing(name), open(incoming, "wb") as file:
+                yield Receiver(file)
+            with _failing(name):
+                os.replace(incoming, name)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(incoming)
+            raise
 
     def put(self, path: str, data: bytes) -> None:
         """Let a public file appear, or be replaced, as a whole. It is durable after `settle`."""

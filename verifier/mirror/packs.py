@@ -16,7 +16,7 @@ from verifier.errors import VerifierError
 from verifier.files import SignedFile, is_pack, is_stray, object_path
 from verifier.mirror.budget import Budget
 from verifier.mirror.folder import Folder
-from verifier.mirror.metadata import MetadataSource, right_bytes
+from verifier.mirror.metadata import MetadataSource
 from verifier.mirror.upstreams import Upstreams
 
 if TYPE_CHECKING:
@@ -84,9 +84,10 @@ def _listed(role: Targets) -> list[SignedFile]:
 
 def _open(folder: Folder, upstreams: Upstreams, budget: Budget, pack: SignedFile) -> ArchiveFetcher:
     path = object_path(pack)
-    if folder.read(path, pack.sha256) is None:
+    if not folder.has(path, pack):
         budget.take(pack.length)
-        folder.put(path, upstreams.fetch(path, pack.length, right_bytes(pack.sha256)))
+        with folder.receiving(path) as receiver:
+            upstreams.receive(path, pack.length, pack.sha256, receiver)
     archive = ArchiveFetcher(folder.public / path)
     archive.check()
     return archive

@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote
 from verifier import headers as site_headers
 from verifier import limits
 from verifier.errors import VerifierError
-from verifier.http_answer import reader_has, send_head
+from verifier.http_answer import reader_has, send_head, start_of_range
 
 __all__ = ["MirrorServer", "headers_for"]
 
@@ -122,7 +122,12 @@ class _Handler(BaseHTTPRequestHandler):
         if reader_has(self, etag):
             send_head(self, HTTPStatus.NOT_MODIFIED, headers)
             return
-        send_head(self, HTTPStatus.OK, headers | {"Content-Length": str(status.st_size)})
+        headers["Content-Length"] = str(status.st_size)
+        if start := start_of_range(self, etag, status.st_size):
+            file.seek(start)
+            headers["Content-Length"] = str(status.st_size - start)
+            headers["Content-Range"] = f"bytes {start}-{status.st_size - 1}/{status.st_size}"
+        send_head(self, HTTPStatus.PARTIAL_CONTENT if start else HTTPStatus.OK, headers)
         if self.command != "HEAD":
             while chunk := file.read(CHUNK):
                 self.wfile.write(chunk)

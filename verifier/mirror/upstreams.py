@@ -8,15 +8,18 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from verifier import limits
 from verifier.archive import ArchiveFetcher
 from verifier.errors import FetchError, VerifierError
 from verifier.fetcher import DirectoryFetcher, GaveUpError
 from verifier.http_fetcher import HttpFetcher
+from verifier.receiver import Receiver, receive
 
 __all__ = ["Upstream", "Upstreams", "worst"]
 
+T = TypeVar("T")
 CONNECTIONS = 8
 # What is told where nothing succeeded: an attack before an old state before an outage.
 _SEVERITY = (4, 5, 1)
@@ -35,7 +38,6 @@ class Upstream:
                 place,
                 connections=CONNECTIONS,
                 timeout=limits.FETCH_TIMEOUT_SECONDS,
-                total=limits.FETCH_TOTAL_SECONDS,
                 stalls=limits.UPSTREAM_STALLS_COUNT,
             )
         elif Path(place).is_file():
@@ -45,9 +47,16 @@ class Upstream:
 
     def fetch(self, path: str, max_length: int) -> bytes:
         """See verifier.fetcher.Fetcher."""
+        return self._good().fetch(path, max_length)
+
+    def receive(self, path: str, length: int, receiver: Receiver) -> None:
+        """See verifier.receiver.Streaming."""
+        receive(self._good(), path, length, receiver)
+
+    def _good(self) -> HttpFetcher | DirectoryFetcher | ArchiveFetcher:
         if self.failures >= limits.UPSTREAM_FAILURES_COUNT:
             raise GaveUpError(f"{self.place} is asked for no more: it failed {self.failures} times")
-        return self._fetcher.fetch(path, max_length)
+        return self._fetcher
 
     def fetch_if_changed(self, path: str, max_length: int, etag: str) -> tuple[bytes | None, str]:
         """See HttpFetcher; a folder or bundle has no ETags, and always answers with the file."""
@@ -79,18 +88,34 @@ class Upstreams:
                     data = pack.fetch(path, max_length)
                     check(data)
                     return data
+
+        def ask(upstream: Upstream) -> bytes:
+            data = upstream.fetch(path, max_length)
+            check(data)
+            return data
+
+        return self._first(path, ask)
+
+    def receive(self, path: str, length: int, sha256: str, receiver: Receiver) -> None:
+        """Hand the first right answer to `receiver`, from its beginning: what one place sent is never continued by another."""
+
+        def ask(upstream: Upstream) -> None:
+            receiver.restart()
+            upstream.receive(path, length, receiver)
+            receiver.check(sha256)
+
+        self._first(path, ask)
+
+    def _first(self, path: str, ask: Callable[[Upstream], T]) -> T:
         errors: list[VerifierError] = []
         for upstream in self.all:
             try:
-                data = upstream.fetch(path, max_length)
-                check(data)
+                return ask(upstream)
             except GaveUpError as error:
                 errors.append(error)
             except VerifierError as error:
                 upstream.failed()
                 errors.append(_from(upstream, path, error))
-            else:
-                return data
         raise worst(errors)
 
 

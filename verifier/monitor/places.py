@@ -6,6 +6,7 @@ from time import monotonic
 from typing import TypeVar
 
 from verifier.fetcher import Fetcher, GaveUpError
+from verifier.receiver import Receiver, receive
 
 __all__ = ["TimedFetcher", "side_by_side"]
 
@@ -29,6 +30,12 @@ class TimedFetcher:
         data = self._fetcher.fetch(path, max_length)
         self._check()
         return data
+
+    def receive(self, path: str, length: int, receiver: Receiver) -> None:
+        """See verifier.receiver.Streaming."""
+        self._check()
+        receive(self._fetcher, path, length, receiver)
+        self._check()
 
     def fetch_linked(self, path: str, other: str, max_length: int) -> tuple[bytes, bool]:
         """See verifier.fetcher.Fetcher."""

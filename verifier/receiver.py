@@ -1,0 +1,56 @@
+"""Files that are too large to be held: hashed as they come, part by part."""
+
+import hashlib
+from typing import IO, Protocol, runtime_checkable
+
+from verifier.errors import VerificationError
+from verifier.fetcher import Fetcher
+
+__all__ = ["Receiver", "Streaming", "receive"]
+
+
+class Receiver:
+    """A file on its way: hashed, and written to `file` if there is one. Nothing may be taken out of it before `check`."""
+
+    def __init__(self, file: IO[bytes] | None = None) -> None:
+        self._file = file
+        self.length, self._digest = 0, hashlib.sha256()
+
+    def take(self, part: bytes) -> None:
+        """The next bytes of the file."""
+        if self._file is not None:
+            self._file.write(part)
+        self._digest.update(part)
+        self.length += len(part)
+
+    def restart(self) -> None:
+        """Forget what came: the file comes from its beginning again."""
+        if self._file is not None:
+            self._file.seek(0)
+            self._file.truncate()
+        self.length, self._digest = 0, hashlib.sha256()
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+    def check(self, sha256: str) -> None:
+        """VerificationError for bytes of any other SHA-256 (hexadecimal)."""
+        if self.sha256 != sha256:
+            raise VerificationError(f"its SHA-256 is {self.sha256}, signed is {sha256}")
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """A Fetcher that need not hold a file to hand it on."""
+
+    def receive(self, path: str, length: int, receiver: Receiver) -> None:
+        """Hand a file of `length` signed bytes to `receiver`; errors as those of `Fetcher.fetch`."""
+
+
+def receive(fetcher: Fetcher, path: str, length: int, receiver: Receiver) -> None:
+    """Hand a file on, in parts where the fetcher can do that."""
+    if isinstance(fetcher, Streaming):
+        fetcher.receive(path, length, receiver)
+    else:
+        receiver.take(fetcher.fetch(path, length))
