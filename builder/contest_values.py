@@ -14,9 +14,15 @@ from builder.templates import Templates
 from builder.tiles import colour
 from builder.wording import Results, Wording
 
-__all__ = ["ContestValues"]
+__all__ = ["ContestValues", "leading"]
 
 Row = Sequence[Any]
+
+
+def leading(votes: Sequence[int | None], most: int) -> list[int]:
+    """Places of all candidates in their order; of the leading ones, these first, where there are more than `most`."""
+    places = sorted(range(len(votes)), key=lambda place: (-(votes[place] or 0), place))
+    return places[:most] if len(votes) > most else sorted(places)
 
 
 class ContestValues:

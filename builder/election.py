@@ -161,6 +161,7 @@ class Election(_Part, frozen=True):
     address: Address | None = None
     test: bool = False
     languages: tuple[Literal["id", "en"], ...] = ("id",)
+    cards: tuple[Literal["id", "en"], ...] = ()
     area_time_zones: dict[str, str] = {}
     tiles: tuple[Tile, ...] = ()
 
@@ -237,8 +238,7 @@ def _election_problems(election: Election, parties: list[str]) -> Iterator[tuple
         yield f"contest {word!r} stands twice", "contests.id", "duplicate-contest", word
     if word := _repeated(parties):
         yield f"party {word!r} stands twice", "parties.id", "duplicate-party", word
-    if election.languages[:1] != ("id",) or _repeated(list(election.languages)):
-        yield "the languages of the pages are id, or id and en", "languages", "languages", ""
+    yield from _language_problems(election)
     if word := _repeated([f"column = {tile.column}, row = {tile.row}" for tile in election.tiles]):
         yield f"two tiles stand at {word}", "tiles", "duplicate-tile", word
     zones = [("time_zones", zone) for zone in election.time_zones]
@@ -246,6 +246,17 @@ def _election_problems(election: Election, parties: list[str]) -> Iterator[tuple
     for field, zone in zones:
         if not _is_time_zone(zone):
             yield f"{zone!r} is not the name of a time zone; Indonesia's are {TIME_ZONES}", field, "time-zone", zone
+
+
+def _language_problems(election: Election) -> Iterator[tuple[str, str, str, str]]:
+    """What is wrong with the languages of pages and cards, likewise."""
+    if election.languages[:1] != ("id",) or _repeated(list(election.languages)):
+        yield "the languages of the pages are id, or id and en", "languages", "languages", ""
+    if _repeated(list(election.cards)) or not set(election.cards) <= set(election.languages):
+        yield "cards are in languages of the pages, each named once", "cards", "cards", ""
+    if election.cards and election.address is None:
+        problem = "a link to a card has to be a full one: name the address of the site, or leave cards out"
+        yield problem, "cards", "cards", ""
 
 
 def _contest_problems(contest: Contest, parties: list[str]) -> Iterator[tuple[str, str, str, str]]:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from markupsafe import escape
 
+from builder.contest_values import leading
 from builder.election import Contest, Definition
 from builder.exports import top_row
 from builder.figures import bar_width
@@ -47,8 +48,7 @@ def embed_page(view: View, definition: Definition, contest: Contest, row: int, p
     main = count if any(count["votes"]) or recap is None else recap
     votes = main["votes"]
     total = sum(vote or 0 for vote in votes)
-    places = sorted(range(len(votes)), key=lambda place: (-(votes[place] or 0), place))
-    shown = places[:CANDIDATES_SHOWN] if len(votes) > CANDIDATES_SHOWN else range(len(votes))
+    shown = leading(votes, CANDIDATES_SHOWN)
     stations, path = view["stations"], embed_path(definition, contest, row, language)
     root = "../" * path.count("/")
     values: dict[str, Any] = {

@@ -6,7 +6,9 @@ Each is a function of what the site is one of, and is made anew when what it sho
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from builder.cards import card_path, carded_rows, draw
 from builder.catalog import Listing, catalog_files, data_page
 from builder.cdf import cdf_report
 from builder.content import LANGUAGES
@@ -32,7 +34,7 @@ File = tuple[str, bytes]
 
 @dataclass(frozen=True)
 class Extras:
-    """What stands beside the results of one site. `views` gives the views of rows of a contest, `pages` the pages in a language."""
+    """What stands beside the results of one site. `views` gives the views of rows of a contest, `pages` the pages in a language; `fonts` are those of cards."""
 
     definition: Definition
     cuts: Sequence[Cut]
@@ -41,6 +43,7 @@ class Extras:
     releases: Sequence[int]
     views: Callable[[str, Sequence[int]], Iterable[View]]
     pages: Callable[[str], Pages]
+    fonts: Sequence[Path]
 
     def part_files(self, part: Part, since: int, listed: Listing, *, everything: bool) -> Iterator[File]:
         """What stands beside the results of a part and changed after release `since`; `everything` if all pages did.
@@ -59,6 +62,15 @@ class Extras:
         top = top_row(self.definition, contest)
         if top in rows:
             yield from self._data_files(contest, top, since, listed, everything=everything)
+        yield from self.cards(contest.id, [row for row in part.rows if everything or releases[row] > since])
+
+    def cards(self, name: str, rows: Iterable[int]) -> Iterator[File]:
+        """The cards of those of a contest's `rows` that have one, in each of the cards' languages."""
+        contest, languages = self.tallies[name].contest, self.definition.election.cards
+        rows = carded_rows(self.definition, contest, rows) if languages else []
+        for view in self.views(contest.id, rows):
+            for language in languages:
+                yield card_path(view["path"], language), draw(self.pages(language).card(view), self.fonts)
 
     def _data_files(self, contest: Contest, top: int, since: int, listed: Listing, *, everything: bool) -> Iterator[File]:  # fmt: skip
         tally, listing = self.tallies[contest.id], dict[str, tuple[int, str]]()

@@ -19,6 +19,7 @@ _MEDIA_TYPES = {
     "js": "text/javascript",
     "css": "text/css",
     "svg": "image/svg+xml",
+    "png": "image/png",
     "json": "application/json",
     "jsonld": "application/ld+json",
     "atom": "application/atom+xml",
@@ -90,6 +91,8 @@ _OF_AREAS = (
     _Kind("embed/{contest}/{area}.en.html", "The same in English"),
     _Kind("embed/{contest}/{area}.json", "oEmbed answer for such a page"),
     _Kind("embed/{contest}/{area}.en.json", "The same in English"),
+    _Kind("embed/{contest}/{area}.png", "Picture of an area's figures, for links that are shared"),
+    _Kind("embed/{contest}/{area}.en.png", "The same in English"),
 )
 _OF_SITE = (
     _Kind("index.html", "Front page", language=True),

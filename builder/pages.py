@@ -13,6 +13,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from builder.cards import TEMPLATE, card_values, sharing
 from builder.chart import progress_chart
 from builder.codes import qr_code
 from builder.content import LANGUAGES, ContentPage
@@ -90,6 +91,7 @@ class Pages:
                 **self._places(f"{path}.html", up, root, self._election.languages),
                 **shown.first_screen(results),
                 "head_title": f"{_plain(title)}{self._title_ends[shown.contest.id]}",
+                "card": self._sharing(results),
                 "file": f"{name}.json",
                 "data": f"{root}{path}.json" if self._folder else f"{name}.json",
                 "title": title,
@@ -117,6 +119,11 @@ class Pages:
             },
         ).encode()
 
+    def card(self, results: Results) -> bytes:
+        """The picture of one results file for those who share its page, as SVG."""
+        values = card_values(results, self._contests[results["contest"]], self._election, self.wording)
+        return self._templates.render(TEMPLATE, values).encode()
+
     def index_page(
         self,
         release: int,
@@ -140,6 +147,7 @@ class Pages:
             "released": released,
             "released_local": wording.time(released),
             "contests": [self._index_contest(contest, results) for contest, results in contests],
+            "card": self._sharing(contests[0][1]) if contests else None,
             "content": self._content_links(content),
             "guide": next((self._content_href(page) for page in content if page.slug == _GUIDE), None),
             **self._beside(contests),
@@ -217,6 +225,9 @@ class Pages:
             if address and len(languages) > 1
             else (),
         }
+
+    def _sharing(self, results: Results) -> tuple[str, str] | None:
+        return sharing(results, self._contests[results["contest"]], self._election, self.wording, self.language)
 
     def _code(self, results: Results, level: str) -> Markup | str:
         """The QR code of a page's address and release; of those that are printed most."""

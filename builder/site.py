@@ -12,6 +12,7 @@ from itertools import chain, starmap
 from pathlib import Path
 
 from builder.areas import path_name
+from builder.cards import packaged_fonts
 from builder.content import LANGUAGES, read_pages
 from builder.election import Contest, Definition, load_definition
 from builder.errors import ContentError
@@ -72,6 +73,14 @@ class Inputs:
         """The files behind a cut's `content` and `templates`: what is published beside definition and packages."""
         return {"content": self.content_files, "templates": self.template_files}
 
+    @property
+    def fonts(self) -> tuple[Path, ...]:
+        """The fonts of cards: the program's, and those of the templates for what its own lack; none where there are no cards."""
+        if not self.definition.election.cards:
+            return ()
+        own = (self.templates / name for name in self.template_files if name.startswith("fonts/"))
+        return (*packaged_fonts(), *own)
+
     @cached_property
     def allowed_signers(self) -> bytes | None:
         """`allowed_signers`, not parsed; None in an election without officials. No part of the definition: it changes no figure."""
@@ -96,7 +105,9 @@ class Site:
         self._pages = lru_cache(maxsize=None)(partial(Pages, inputs.templates, self.definition.election))
         self._navigation = Navigation(self.definition)
         covers = self.covers = lru_cache(maxsize=4096)(self._cover)
-        self._extras = Extras(self.definition, self.cuts, tallies, covers, self.releases, self.views, self._pages)
+        self._extras = Extras(
+            self.definition, self.cuts, tallies, covers, self.releases, self.views, self._pages, inputs.fonts
+        )
         self._rows_by_path = lru_cache(maxsize=None)(self._row_paths)
 
     @cached_property
@@ -244,6 +255,11 @@ class Site:
         some = [part for part in parts(self.definition) if f"{part.contest}/" in path]
         if path.endswith(f"/{LETTERS_NAME}"):
             return chain.from_iterable(self._extras.letters(part) for part in some if part.results)
+        if path.startswith("embed/") and path.endswith(".png"):
+            name = path.removeprefix("embed/").removesuffix(".png").removesuffix(".en")
+            contest = name.partition("/")[0]
+            row = self._rows_by_path(contest).get(name) if contest in self.tallies else None
+            return None if row is None else self._extras.cards(contest, [row])
         if path.startswith(("data/", "embed/")):
             make = partial(self._extras.part_files, since=0, listed={}, everything=True)
             return chain.from_iterable(make(part) for part in some if part.beside)

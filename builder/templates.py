@@ -23,7 +23,7 @@ from builder.errors import ContentError
 
 __all__ = ["TEMPLATE_SUFFIXES", "FastTemplates", "Templates", "Texts", "compact_style", "read_templates", "read_texts"]
 
-TEMPLATE_SUFFIXES = frozenset([".css", ".html", ".toml"])
+TEMPLATE_SUFFIXES = frozenset([".css", ".html", ".svg", ".toml"])
 _SEPARATOR = "\x1f"
 _TEXT = re.compile(r"\[\[ ([a-z_]+) \]\]")
 _MACRO = re.compile(r"{% macro ([a-z]\w*)")

@@ -21,7 +21,7 @@ from tests.publish.workspace import deliver, publish
 from verifier.headers import EMBED_POLICY, content_type, headers_for
 
 ADDRESS = "https://hasil.example.org/uji/"
-MORE = f'date = 2026-11-03\naddress = "{ADDRESS}"\ncontact = "mailto:halo@example.org"\nlanguages = ["id", "en"]'
+MORE = f'date = 2026-11-03\naddress = "{ADDRESS}"\ncontact = "mailto:halo@example.org"\nlanguages = ["id", "en"]\ncards = ["id", "en"]'
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +107,32 @@ def test_feeds(site: Path) -> None:
     assert (site / entry.link.removeprefix(ADDRESS)).is_file()
     ids = [one.id for feed in feeds.values() for one in (feed.feed, *feed.entries)]
     assert len(set(ids)) == len(ids)
+
+
+def test_cards(site: Path) -> None:
+    """Areas of the first three levels have a card in each language, named by their pages; the correction made those anew that it touched, and no other."""
+    cards = {path.relative_to(site).as_posix() for path in (site / "embed").rglob("*.png")}
+    areas = ("0", "11", "12", "n99", "1101/1101", "1102/1102", "1201/1201", "n9901/n9901")
+    assert cards >= {f"embed/ppwp/{area}{language}.png" for area in areas[:3] for language in ("", ".en")}
+    named = {}
+    for page in [
+        *site.glob("ppwp/**/*.html"),
+        *site.glob("en/ppwp/**/*.html"),
+        site / "index.html",
+        site / "en" / "index.html",
+    ]:
+        text = page.read_text()
+        if found := re.search('<meta property="og:image" content="([^"]*)">', text):
+            named[page.relative_to(site).as_posix()] = found[1]
+            assert '<meta name="twitter:card" content="summary_large_image">' in text
+    assert {image.removeprefix(ADDRESS) for image in named.values()} == cards
+    assert named["en/index.html"] == named["en/ppwp/0.html"] == f"{ADDRESS}embed/ppwp/0.en.png"
+    assert not any(page.endswith("110101.html") for page in named)
+    objects = {path.name.partition(".")[2] for path in (site / "targets" / "embed").rglob("*.png")}
+    assert objects == {path.rpartition("/")[2] for path in cards}
+    made = {path: len(list((site / "targets" / path).parent.glob(f"*.{Path(path).name}"))) for path in cards}
+    again = {f"embed/ppwp/{area}{language}.png" for area in ("0", "11", "1101/1101") for language in ("", ".en")}
+    assert made == {path: 2 if path in again else 1 for path in cards}
 
 
 def test_openapi(site: Path) -> None:

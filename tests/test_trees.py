@@ -38,7 +38,7 @@ def make(folder: Path, top: str, shard: str) -> list[str]:
         for name, area in (("ppwp", "3"), ("dprd", villages[-1]))
     )
     election = (
-        f'id = "uji"\ndate = 2026-11-03\ntime_zones = ["Asia/Jakarta"]\nlanguages = ["id", "en"]\naddress = "https://example.org/uji/"\n'
+        f'id = "uji"\ndate = 2026-11-03\ntime_zones = ["Asia/Jakarta"]\nlanguages = ["id", "en"]\naddress = "https://example.org/uji/"\ncards = ["id"]\n'
         f'shard_level = "{shard}"\nlevels = [{titles}]\ntitle = {{ id = "Uji", en = "Test" }}\n[kinds.domestic]\n{contests}'
     )
     table = "".join(f"{code},{parent},{level},Desa {code},domestic,2\n" for code, parent, level in tree)
@@ -70,6 +70,11 @@ def test_any_tree_is_published(tmp_path: Path, top: str, shard: str) -> None:
     tables = [one["schema"] for one in catalogue["resources"] if "stations" in one["name"]]
     assert tables
     assert all({*one["primaryKey"]} <= {field["name"] for field in one["fields"]} for one in tables)
+    images = 'og:image" content="https://example.org/uji/([^"]*)'
+    named = {image for path in site.glob("*/**/*.html") for image in re.findall(images, path.read_text())}
+    assert named == {path.relative_to(site).as_posix() for path in (site / "embed").rglob("*.png")}
+    last_village = 1
+    assert len(named) == sum(2**depth for depth in range(min(3, LEVELS[::-1].index(top) + 1))) + last_village
     pages = [path.relative_to(site).as_posix() for path in sorted(site.rglob("*.html")) if "targets" not in path.parts]
     assert len(pages) > 2 * 2 * len(villages)
     # The portal stands one folder higher, what stands for a page that is gone at that page's path.

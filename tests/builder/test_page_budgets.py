@@ -63,7 +63,13 @@ def stations(count: int) -> dict[str, Any]:
 )
 def test_weight(results: dict[str, Any], budget: int, language: str) -> None:
     """A page with style sheet, map and QR code fits its budget, compressed as servers do it."""
-    values = {"tiles": TILES, "address": "https://hasil.example.org/contoh/", "languages": ("id", "en"), "test": True}
+    values = {
+        "tiles": TILES,
+        "address": "https://hasil.example.org/contoh/",
+        "languages": ("id", "en"),
+        "cards": ("id",),
+        "test": True,
+    }
     page = Pages(SOURCES, election(**values), language).area_page(results)
     assert len(gzip.compress(page, 6)) <= budget
 
