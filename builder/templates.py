@@ -9,7 +9,7 @@ jinja2 renders whatever is few; minijinja, by the same author and in the same la
 import re
 import tomllib
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ __all__ = ["TEMPLATE_SUFFIXES", "FastTemplates", "Templates", "Texts", "compact_
 TEMPLATE_SUFFIXES = frozenset([".css", ".html", ".svg", ".toml"])
 _SEPARATOR = "\x1f"
 _TEXT = re.compile(r"\[\[ ([a-z_]+) \]\]")
+_BRACE = re.compile(r"[{}]")
+_PLACE = re.compile(r"\{[a-z_]+(:02d)?\}")
 _MACRO = re.compile(r"{% macro ([a-z]\w*)")
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 
@@ -65,9 +67,21 @@ def read_texts(sources: Mapping[str, str], language: str) -> Texts:
     if file not in sources:
         raise ContentError("missing; it holds the texts of the pages", file=file, rule="missing-file")
     try:
-        return tomllib.loads(sources[file])
+        texts = tomllib.loads(sources[file])
     except tomllib.TOMLDecodeError as error:
         raise ContentError(f"not TOML: {error}", file=file, rule="syntax") from error
+    # What is filled in is named and no more: Python's format strings could walk from a value to whatever it leads to.
+    if found := next((text for text in _every(texts) if _BRACE.search(_PLACE.sub("", text))), None):
+        raise ContentError(f"{found!r}: a place to fill in is one word in braces", file=file, rule="texts")
+    return texts
+
+
+def _every(table: object) -> Iterator[str]:
+    if isinstance(table, str):
+        yield table
+    elif isinstance(table, dict | list):
+        for one in table.values() if isinstance(table, dict) else table:
+            yield from _every(one)
 
 
 def compact_style(css: str) -> str:
@@ -99,6 +113,10 @@ class Templates:
             cache_size=-1,
         )
         self._environment.filters["cells"] = cells
+        del (
+            self._environment.filters["random"],
+            self._environment.globals["lipsum"],
+        )  # a rebuild has to give the same bytes
         for name in sorted(sources):
             if name.startswith("components/"):
                 self._add_component(name)

@@ -2,13 +2,13 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from tempfile import TemporaryFile
 from typing import IO
 
 from builder.recap import Package
 from verifier import limits
-from verifier.audit.rebuild import SITE, Listing, Rebuilt
+from verifier.audit.rebuild import SITE, Roles
 from verifier.audit.report import Change
 from verifier.client import Client
 from verifier.errors import VerifierError
@@ -25,7 +25,7 @@ SIGNATURE = ".minisig"
 
 
 def pack_changes(
-    client: Client, fetcher: Fetcher, listed: Mapping[str, Listing], rebuilt: Rebuilt, packages: Sequence[Package]
+    client: Client, fetcher: Fetcher, listed: Roles, made: Roles, packages: Sequence[Package]
 ) -> Iterator[Change]:
     """Every pack that has something else in it, and every results file that is not served as the signature in a pack says.
 
@@ -48,7 +48,7 @@ def pack_changes(
             what = "has {} in it, which is not what was published under that name"
             yield from (Change(path, what.format(name), sha256) for name in strays)
     for file, problem in known.not_served.items() if known else ():
-        ours = next((files[file.path][1] for files in rebuilt.roles.values() if file.path in files), "")
+        ours = next((files[file.path][1] for files in made.values() if file.path in files), "")
         yield Change(file.path, f"is not served as it was signed: {problem}", _served(fetcher, file), ours)
 
 
@@ -74,7 +74,7 @@ def _members(pack: IO[bytes]) -> Iterator[tuple[str, bytes]]:
 class _Known:
     """All that a pack may hold, by its place in the public tree. `not_served`: results files whose signatures could not be checked for that."""
 
-    def __init__(self, client: Client, listed: Mapping[str, Listing], packages: Sequence[Package]) -> None:
+    def __init__(self, client: Client, listed: Roles, packages: Sequence[Package]) -> None:
         self._client = client
         self.not_served: dict[SignedFile, str] = {}
         self._keys = MinisignKeys.parse(client.target(KEYS_PATH))

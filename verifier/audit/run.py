@@ -12,21 +12,22 @@ from pathlib import Path
 from time import monotonic
 
 import builder
-from builder.errors import BuilderError
 from builder.recap import Package
 from builder.replay import replay
 from builder.results import RESULTS_FORMAT
 from builder.rows import Rows
-from builder.site import Inputs, Site, make_tallies
+from builder.site import Inputs
 from verifier import limits
 from verifier.audit.admission import objections
+from verifier.audit.comparison import differences, published, with_partings
 from verifier.audit.history import History, changed_inputs, read_history
 from verifier.audit.inputs import check_roots, check_trust, lay_out_inputs, lay_out_ledger
 from verifier.audit.packages import read_package
 from verifier.audit.packs import pack_changes
-from verifier.audit.rebuild import PARTINGS_SHOWN, differences, parting, published, rebuild
+from verifier.audit.rebuild import lay_out_plan, rebuild
 from verifier.audit.records import package_record
-from verifier.audit.report import Change, Release, Report
+from verifier.audit.report import Release, Report
+from verifier.audit.workshop import Workshop
 from verifier.client import Client
 from verifier.errors import VerificationError, VerifierError
 from verifier.fetcher import Fetcher, MissingError
@@ -36,6 +37,8 @@ from verifier.log import CHECKPOINT, LogReport
 from verifier.log_entries import check_root, parse_entries, read_entries
 
 __all__ = ["audit"]
+
+MANY_ROLES = 12  # from here on another process pays
 
 
 def audit(
@@ -213,21 +216,16 @@ def _rebuild(
     folder: Path,
     processes: int,
 ) -> None:
-    try:
-        ledger = lay_out_ledger(folder, history, packages)
-        site = Site(inputs, ledger, make_tallies(rows, inputs.definition, ledger.cuts))
-        rebuilt = rebuild(inputs, site, folder, processes)
-    except BuilderError as error:
-        report.problems.append(f"the site cannot be made again from the logged inputs: {error}")
-        return
-    except (
-        Exception
-    ) as error:  # templates and content are the publisher's: whatever they raise is a finding, and no end of the audit
-        report.problems.append(f"the site cannot be made again from the logged inputs: {type(error).__name__}: {error}")
-        return
-    listed = published(client, report.changes)
-    report.files = sum(map(len, rebuilt.roles.values()))
-    report.changes += pack_changes(client, fetcher, listed, rebuilt, packages)
-    for number, change in enumerate(differences(listed, rebuilt)):
-        where = parting(change, client, rebuilt) if number < PARTINGS_SHOWN else ""
-        report.changes.append(Change(change.path, change.what, change.published, change.rebuilt, where))
+    release = client.snapshot.version
+    with Workshop(processes if len(client.snapshot.meta) >= MANY_ROLES else 1) as workshop:
+        try:
+            ledger = lay_out_ledger(folder, history, packages)
+            plan = lay_out_plan(folder, inputs, rows, ledger)
+            made = rebuild(plan, workshop)
+        except Exception as error:  # definition and packages are the publisher's, too
+            report.problems.append(f"release {release} cannot be made again from the logged inputs: {error}")
+            return
+        listed = published(client, report.changes)
+        report.files = sum(map(len, made.values()))
+        report.changes += pack_changes(client, fetcher, listed, made, packages)
+        report.changes += with_partings(list(differences(listed, made)), plan, workshop, client.target)

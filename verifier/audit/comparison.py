@@ -1,0 +1,75 @@
+"""What was published, held against what was made again: every file that is not the same, and where its bytes part."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from verifier.audit.rebuild import SITE, Listing, Plan, Roles, load
+from verifier.audit.report import Change
+from verifier.audit.workshop import BuildError, Workshop
+from verifier.client import Client
+from verifier.errors import VerifierError
+from verifier.files import is_pack
+from verifier.site import signed_file
+
+__all__ = ["differences", "published", "with_partings"]
+
+NOT_MADE = frozenset({"targets", "trust"})  # signed offline: inputs themselves
+PARTINGS_SHOWN = 20
+EXCERPT = 60
+
+
+def published(client: Client, changes: list[Change]) -> dict[str, Listing]:
+    """What each role of the verified release lists; what it has no right to list is a change."""
+    owners: dict[str, str] = {}
+    found: dict[str, Listing] = {}
+    for role in client.walk():
+        files = {}
+        for path, target in role.targets.targets.items():
+            try:
+                file = signed_file(role, path, target, owners)
+            except VerifierError as error:
+                changes.append(Change(path, str(error)))
+            else:
+                files[path] = (file.length, file.sha256)
+        found[role.name] = files
+    return found
+
+
+def differences(listed: Roles, made: Roles) -> Iterator[Change]:
+    """Every file that was published otherwise than the inputs say, by path."""
+    for role in sorted((listed.keys() | made.keys()) - NOT_MADE):
+        theirs, ours = listed.get(role, {}), made.get(role, {})
+        for path in sorted(path for path in theirs.keys() | ours.keys() if theirs.get(path) != ours.get(path)):
+            if path not in ours:
+                if role != SITE or not is_pack(path):  # what is in a pack: verifier.audit.packs
+                    yield Change(path, "published, and follows from no input", theirs[path][1])
+            elif path not in theirs:
+                yield Change(path, "follows from the inputs, and was not published", "", ours[path][1])
+            else:
+                yield Change(path, "published otherwise than the inputs say", theirs[path][1], ours[path][1])
+
+
+def with_partings(
+    changes: Sequence[Change], plan: Plan, workshop: Workshop, fetch: Callable[[str], bytes]
+) -> list[Change]:
+    """The same, the first ones with the place where the published file and the one that follows from the inputs part, where both can be had."""
+    theirs = {}
+    for change in changes[:PARTINGS_SHOWN]:
+        with suppress(VerifierError):
+            theirs[change.path] = fetch(change.path)
+    with suppress(BuildError):
+        places = workshop.run(_parting, [(plan, path, data) for path, data in theirs.items()])
+        where = dict(zip(theirs, places, strict=True))
+        return [replace(change, where=where.get(change.path, "")) for change in changes]
+    return list(changes)
+
+
+def _parting(plan: Plan, path: str, theirs: bytes) -> str:
+    ours = load(plan).site.render(path)
+    if ours is None or ours == theirs:
+        return ""
+    at = next((n for n, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), min(len(ours), len(theirs)))
+    start = max(0, at - EXCERPT // 2)
+    shown = [data[start : start + EXCERPT].decode("utf-8", "replace") for data in (theirs, ours)]
+    return f"from byte {at} on: published “{shown[0]}”, from the inputs “{shown[1]}”"
