@@ -74,14 +74,13 @@ def parse_areas(data: bytes, election: Election, file: str | Path) -> Areas:
     if table.height == 0:
         raise DefinitionError("no areas", file=file, rule="empty")
     _check_cells(table, election, file)
-    codes: list[str] = table["code"].to_list()
-    index = {code: row for row, code in enumerate(codes)}
-    parents = _parents(table, index, file)
+    codes = table.select("code", row=pl.int_range(pl.len(), dtype=pl.Int32))
+    parent = table.join(codes, left_on="parent", right_on="code", how="left", maintain_order="left")["row"]
+    _check_parents(table, parent, file)
     levels = [level.id for level in election.levels]
-    places = {name: place for place, name in enumerate(levels)}
-    depth = [places[name] for name in table["level"].to_list()]
-    _check_tree(codes, parents, depth, levels, file)
-    return Areas(_ordered(table, parents, depth, election), Path(file).name)
+    level = table["level"].replace_strict(levels, range(len(levels)), return_dtype=pl.Int32)
+    _check_tree(table, parent, level, levels, file)
+    return Areas(_ordered(table, parent, level, election), Path(file).name)
 
 
 def _refuse_first(
@@ -122,101 +121,74 @@ def _check_cells(table: pl.DataFrame, election: Election, file: str | Path) -> N
     )
 
 
-def _parents(table: pl.DataFrame, index: dict[str, int], file: str | Path) -> list[int]:
-    roots = 0
-    parents = []
-    for row, parent in enumerate(table["parent"].to_list()):
-        if parent is None:
-            roots += 1
-            parents.append(-1)
-            if roots > 1:
-                raise DefinitionError(
-                    "a second area without parent; there is one root",
-                    file=file,
-                    line=row + 2,
-                    field="parent",
-                    rule="second-root",
-                )
-        elif parent not in index:
-            raise DefinitionError(
-                f"parent {parent!r} is not in this file", file=file, line=row + 2, field="parent", rule="unknown-parent"
-            )
-        else:
-            parents.append(index[parent])
-    return parents
+def _check_parents(table: pl.DataFrame, parent: pl.Series, file: str | Path) -> None:
+    """Each row's parent is in the file, but for one row that has none; `parent` is null where there is none."""
+    named = table["parent"].is_not_null()
+    unknown, roots = (named & parent.is_null()).arg_true(), (~named).arg_true()
+    second = roots[1] if len(roots) > 1 else None
+    if len(unknown) and (second is None or unknown[0] < second):
+        problem = f"parent {table['parent'][unknown[0]]!r} is not in this file"
+        raise DefinitionError(problem, file=file, line=unknown[0] + 2, field="parent", rule="unknown-parent")
+    if second is not None:
+        problem = "a second area without parent; there is one root"
+        raise DefinitionError(problem, file=file, line=second + 2, field="parent", rule="second-root")
 
 
-def _check_tree(codes: list[str], parents: list[int], depth: list[int], levels: list[str], file: str | Path) -> None:
-    for row, parent in enumerate(parents):
-        if depth[row] == (0 if parent < 0 else depth[parent] + 1):
-            continue
-        # On a circle some area cannot be one level below its parent, so only here may one be.
-        seen, above = {row}, parent
-        while above >= 0 and len(seen) <= len(levels):
-            if above in seen:
-                raise DefinitionError(
-                    f"area {codes[row]!r} is its own ancestor", file=file, line=row + 2, field="parent", rule="cycle"
-                )
-            seen.add(above)
-            above = parents[above]
-        below = (
-            f"its parent {codes[parent]!r} is a {levels[depth[parent]]}"
-            if parent >= 0
-            else "the root has the first level"
-        )
-        raise DefinitionError(
-            f"area {codes[row]!r} is a {levels[depth[row]]}, but {below}; are two levels swapped?",
-            file=file, line=row + 2, field="level", rule="level-order",
-        )  # fmt: skip
-    if -1 not in parents:
-        raise DefinitionError("no area without parent: the tree needs its root", file=file, rule="no-root")
+def _check_tree(table: pl.DataFrame, parent: pl.Series, level: pl.Series, levels: list[str], file: str | Path) -> None:
+    """Each area lies one level below its parent."""
+    wrong = (level != (level.gather(parent) + 1).fill_null(0)).arg_true()
+    if len(wrong) == 0:
+        if parent.null_count() == 0:
+            raise DefinitionError("no area without parent: the tree needs its root", file=file, rule="no-root")
+        return
+    row, codes, parents = wrong[0], table["code"], parent.to_list()
+    # On a circle some area cannot be one level below its parent, so only here may one be.
+    seen, above = {row}, parents[row]
+    while above is not None and len(seen) <= len(levels):
+        if above in seen:
+            problem = f"area {codes[row]!r} is its own ancestor"
+            raise DefinitionError(problem, file=file, line=row + 2, field="parent", rule="cycle")
+        seen.add(above)
+        above = parents[above]
+    own, up = levels[level[row]], parents[row]
+    below = "the root has the first level" if up is None else f"its parent {codes[up]!r} is a {levels[level[up]]}"
+    raise DefinitionError(
+        f"area {codes[row]!r} is a {own}, but {below}; are two levels swapped?", file=file, line=row + 2, field="level", rule="level-order"
+    )  # fmt: skip
 
 
-def _ordered(table: pl.DataFrame, parents: list[int], depth: list[int], election: Election) -> pl.DataFrame:
+def _ordered(table: pl.DataFrame, parent: pl.Series, level: pl.Series, election: Election) -> pl.DataFrame:
     """The table in depth-first order, siblings in the file's order, with rows for parent and end of subtree."""
-    children: list[list[int]] = [[] for _ in parents]
-    root = 0
-    for row, parent in enumerate(parents):
-        if parent < 0:
-            root = row
-        else:
-            children[parent].append(row)
-    order: list[int] = []
-    stack = [root]
-    while stack:
-        row = stack.pop()
-        order.append(row)
-        stack.extend(reversed(children[row]))
-    place = [0] * len(parents)
-    for new, row in enumerate(order):
-        place[row] = new
-    parent_of = [place[parents[row]] if parents[row] >= 0 else -1 for row in order]
-    own: list[int] = [int(value) if value else 0 for value in table["stations"].to_list()]
-    ends = list(range(1, len(order) + 1))
-    last = len(election.levels) - 1
-    expected = [own[row] if depth[row] == last else 0 for row in order]
-    for new in range(len(order) - 1, 0, -1):
-        parent = parent_of[new]
-        ends[parent] = max(ends[parent], ends[new])
-        expected[parent] += expected[new]
-    shard_depth = election.level_number(election.shard_level)
-    codes: list[str] = table["code"].to_list()
-    shards: list[str] = []
-    for new, row in enumerate(order):
-        if depth[row] < shard_depth:
-            shards.append("")
-        elif depth[row] == shard_depth:
-            shards.append(path_name(codes[row]))
-        else:
-            shards.append(shards[parent_of[new]])
-    return (
-        table[order]
-        .select("code", "name", "kind")
-        .with_columns(
-            pl.Series("level", [depth[row] for row in order], dtype=pl.Int32),
-            pl.Series("parent", parent_of, dtype=pl.Int32),
-            pl.Series("end", ends, dtype=pl.Int32),
-            pl.Series("stations", expected, dtype=pl.Int64),
-            pl.Series("shard", shards),
-        )
-    )
+    last, shard_level = len(election.levels) - 1, election.level_number(election.shard_level)
+    lineage = _lineage(parent, level, last)
+    order = lineage.select(pl.arg_sort_by(lineage.columns)).to_series()
+    place = order.arg_sort().cast(pl.Int32)
+    stations = pl.when(level == last).then(table["stations"].cast(pl.Int64)).otherwise(0).alias("stations")
+    # Each area heads its own subtree once: at its level's column.
+    counted = lineage.with_columns(stations)
+    heads = [
+        counted.filter(pl.col(name).is_not_null()).group_by(name).agg(pl.len().alias("size"), pl.sum("stations"))
+        for name in lineage.columns
+    ]
+    subtrees = pl.concat([head.rename({head.columns[0]: "row"}) for head in heads]).sort("row")
+    shards = table["code"].gather(lineage[str(shard_level)]).str.replace_all("-", "n", literal=True)
+    return table.select(
+        "code",
+        "name",
+        "kind",
+        level,
+        place.gather(parent).fill_null(-1).alias("parent"),
+        (place + subtrees["size"]).cast(pl.Int32).alias("end"),
+        subtrees["stations"],
+        shards.fill_null("").alias("shard"),
+    )[order]
+
+
+def _lineage(parent: pl.Series, level: pl.Series, last: int) -> pl.DataFrame:
+    """For each row a column for each level: the row of its ancestor there, itself at its own, none below. Sorted, that is depth-first."""
+    above = pl.int_range(len(parent), dtype=pl.Int32, eager=True)
+    columns = []
+    for number in range(last, -1, -1):
+        columns.append(above.set(level < number, None).alias(str(number)))
+        above = above.zip_with(level < number, parent.gather(above))
+    return pl.DataFrame(columns[::-1])

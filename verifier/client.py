@@ -22,9 +22,7 @@ from pathlib import Path
 from typing import Any, NoReturn, cast
 
 from tuf.api import exceptions
-from tuf.api.metadata import Metadata, Root, Signature, Signed, Snapshot, T, TargetFile, Targets, Timestamp
 from tuf.api.serialization import DeserializationError
-from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 
 from verifier import limits
 from verifier.delegation import Chain, Delegation, SignedRole
@@ -34,6 +32,20 @@ from verifier.files import is_pack
 from verifier.formats import canonical_json, strict_json
 from verifier.formats.keyid import misnamed_keys
 from verifier.receiver import Receiver, receive
+from verifier.tuf_api import (
+    FetcherInterface,
+    Metadata,
+    Root,
+    Signature,
+    Signed,
+    Snapshot,
+    T,
+    TargetFile,
+    Targets,
+    Timestamp,
+    Updater,
+    UpdaterConfig,
+)
 
 __all__ = ["Client"]
 

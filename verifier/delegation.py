@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tuf.api.metadata import DelegatedRole, Targets
+    from verifier.tuf_api import DelegatedRole, Targets
 
 __all__ = ["Chain", "Delegation", "SignedRole"]
 
@@ -29,8 +30,8 @@ class Delegation:
         # `X/*` covers everything in the folder `X/`, or in those that match it; other patterns need the whole path.
         folders = [pattern[:-1] for pattern in patterns if _OF_FOLDERS.fullmatch(pattern)]
         self._folders = frozenset(folders)
-        globs = [re.escape(folder).replace(r"\*", "[^/]*") for folder in folders if "*" in folder]
-        self._globs = re.compile("|".join(globs)) if globs else None
+        self._globs = [folder for folder in folders if "*" in folder]
+        self._ends = tuple({glob.rpartition("*")[2] for glob in self._globs})
         self._by_folder_only = role.paths is not None and len(folders) == len(patterns)
 
     def covers(self, path: str) -> bool:
@@ -39,9 +40,14 @@ class Delegation:
 
     def covers_folder(self, folder: str) -> bool | None:
         """The same for all names in `folder`, which ends with `/` or is empty."""
-        if folder in self._folders or (self._globs and self._globs.fullmatch(folder)):
+        # A nation's folder is held against hundreds of delegations: nearly all of them already end in another way.
+        if folder in self._folders or (folder.endswith(self._ends) and self._pattern.fullmatch(folder)):
             return True
         return False if self._by_folder_only else None
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        return re.compile("|".join(re.escape(glob).replace(r"\*", "[^/]*") for glob in self._globs))
 
 
 Chain = tuple[Delegation, ...]

@@ -31,10 +31,9 @@ from verifier.surroundings import DOMAIN_PAGES, check_domain, unlisted
 from verifier.withheld import Order, Redactions, Withheld, judge_missing
 
 if TYPE_CHECKING:
-    from tuf.api.metadata import TargetFile
-
     from verifier.client import Client
     from verifier.delegation import SignedRole
+    from verifier.tuf_api import TargetFile
 
 __all__ = ["KEYS_PATH", "ROLES_WITHOUT_RESULTS", "SiteReport", "check_site", "check_whole_site", "signed_file"]
 

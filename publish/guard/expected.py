@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-from tuf.api.metadata import Metadata, Targets
 
 from builder.hashing import input_hash
 from builder.ledger import PackageRecord
@@ -23,6 +22,7 @@ from publish.signing.offline import File, Offline
 from publish.targets import TIMESTAMP
 from publish.workspace import Workspace
 from verifier.files import is_pack, is_results, object_path
+from verifier.tuf_api import Metadata, Targets
 
 __all__ = ["Expected", "Recorded", "expect", "recorded"]
 

@@ -6,8 +6,6 @@ Pure of clock, randomness and election folder: all three are parameters.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
-from tuf.api.metadata import DelegatedRole, Key, Root, Targets
-
 from publish.config import OFFLINE_ROLES
 from publish.errors import ConfigError, KeyFileError, SigningError
 from publish.officials import enrolment_changes
@@ -20,6 +18,7 @@ from verifier.formats.tlog_policy import Policy
 from verifier.log import POLICY_PATH
 from verifier.officials import SIGNERS_PATH
 from verifier.results_signature import MinisignKeys
+from verifier.tuf_api import DelegatedRole, Key, Root, Targets
 
 __all__ = ["describe", "initialize", "known_keys", "make_plan", "promote", "refresh"]
 

@@ -5,8 +5,6 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
-from tuf.api.metadata import Metadata, Targets
-
 from builder.parts import parts
 from publish.config import LOG_KEY, OFFLINE_ROLES, Role
 from publish.errors import SigningError
@@ -24,6 +22,7 @@ from verifier.formats.tlog_policy import Policy
 from verifier.log import POLICY_PATH
 from verifier.officials import SIGNERS_PATH
 from verifier.results_signature import MinisignKeys
+from verifier.tuf_api import Metadata, Targets
 
 __all__ = ["Keyring"]
 

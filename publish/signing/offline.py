@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tuf.api.exceptions import RepositoryError
-from tuf.api.metadata import Metadata, Root, Targets
 from tuf.api.serialization import DeserializationError
 
 from builder import durable
@@ -26,6 +25,7 @@ from publish.signing.keys import SecretKey
 from publish.signing.purpose import DEFINITION, check_purpose
 from publish.signing.repository import RoleKeys, tuf_key
 from publish.signing.signable import check_same, check_signable
+from verifier.tuf_api import Metadata, Root, Targets
 
 __all__ = ["Chain", "File", "Offline", "Plan", "Signers", "Trust"]
 

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from nacl.bindings import crypto_sign_open
 from nacl.exceptions import CryptoError
 from securesystemslib.exceptions import UnverifiedSignatureError
-from tuf.api.metadata import Metadata, Targets
 from tuf.api.serialization import DeserializationError
 
 from publish.signing.repository import tuf_key
@@ -16,6 +15,7 @@ from verifier.errors import VerifierError
 from verifier.formats import canonical_json
 from verifier.formats.minisign import PublicKey
 from verifier.results_signature import read_signature
+from verifier.tuf_api import Metadata, Targets
 
 __all__ = ["Signed", "read_public_keys", "signature_for", "signed_by"]
 

@@ -11,7 +11,16 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from securesystemslib.exceptions import UnverifiedSignatureError
-from tuf.api.metadata import (
+from tuf.api.serialization import DeserializationError
+
+from builder.parts import DATA_FILES
+from publish.errors import SigningError
+from publish.signing.keys import SecretKey
+from verifier.errors import FormatError
+from verifier.files import BESIDE_RESULTS
+from verifier.formats import canonical_json, minisign, strict_json
+from verifier.formats.keyid import keyid
+from verifier.tuf_api import (
     DelegatedRole,
     Delegations,
     Key,
@@ -25,15 +34,6 @@ from tuf.api.metadata import (
     Targets,
     Timestamp,
 )
-from tuf.api.serialization import DeserializationError
-
-from builder.parts import DATA_FILES
-from publish.errors import SigningError
-from publish.signing.keys import SecretKey
-from verifier.errors import FormatError
-from verifier.files import BESIDE_RESULTS
-from verifier.formats import canonical_json, minisign, strict_json
-from verifier.formats.keyid import keyid
 
 __all__ = [
     "RoleFile",

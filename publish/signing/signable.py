@@ -10,8 +10,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tuf.api.metadata import Key, Role, Root, Targets
-
 from publish.errors import SigningError
 from publish.signing import repository
 from publish.signing.repository import RoleKeys
@@ -19,6 +17,7 @@ from verifier.errors import FormatError
 from verifier.formats import canonical_json
 from verifier.formats.keyid import misnamed_keys
 from verifier.formats.minisign import KEY_ID_SIZE, PublicKey
+from verifier.tuf_api import Key, Role, Root, Targets
 
 __all__ = ["check_same", "check_signable", "first_difference", "stated_keys", "stated_roles"]
 

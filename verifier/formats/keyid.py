@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from verifier.formats import canonical_json
 
 if TYPE_CHECKING:
-    from tuf.api.metadata import Key
+    from verifier.tuf_api import Key
 
 __all__ = ["keyid", "misnamed_keys"]
 

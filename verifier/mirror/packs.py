@@ -20,7 +20,7 @@ from verifier.mirror.metadata import MetadataSource
 from verifier.mirror.upstreams import Upstreams
 
 if TYPE_CHECKING:
-    from tuf.api.metadata import Targets
+    from verifier.tuf_api import Targets
 
 __all__ = ["open_packs"]
 

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Container
 
 from tuf.api.exceptions import RepositoryError
-from tuf.api.metadata import Metadata, Snapshot
 
 from verifier import limits
 from verifier.client import Client
@@ -14,6 +13,7 @@ from verifier.formats import canonical_json
 from verifier.mirror.metadata import Listed, listed_files, named_metadata, right_bytes
 from verifier.results_signature import MinisignKeys
 from verifier.site import KEYS_PATH
+from verifier.tuf_api import Metadata, Snapshot
 
 __all__ = ["earlier_copies"]
 

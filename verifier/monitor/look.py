@@ -27,7 +27,7 @@ from verifier.site import KEYS_PATH, ROLES_WITHOUT_RESULTS, check_site, signed_f
 from verifier.withheld import Redactions, judge_missing
 
 if TYPE_CHECKING:
-    from tuf.api.metadata import Timestamp
+    from verifier.tuf_api import Timestamp
 
 __all__ = ["Kind", "Look", "Problem", "look"]
 

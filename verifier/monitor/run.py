@@ -11,7 +11,6 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from tuf.api.metadata import Metadata, Timestamp
 from tuf.api.serialization import DeserializationError
 
 from verifier.errors import FormatError, StaleError, VerificationError, VerifierError
@@ -21,6 +20,7 @@ from verifier.monitor.heads import Contradiction, Head, contradictions
 from verifier.monitor.look import Look, Problem, look
 from verifier.monitor.places import TimedFetcher, side_by_side
 from verifier.reports import write_whole
+from verifier.tuf_api import Metadata, Timestamp
 
 __all__ = ["MEMORY", "Report", "monitor"]
 
