@@ -56,23 +56,24 @@ class StationRows:
         self._line = str(line)
         self._form = str(templates.part("station_form", [label.replace("%", "%%") for label in labels], _MARK))
         self._plain = str(templates.part("station", "", _MARK, Markup(self._line), Markup(self._form), "", None))  # noqa: S704  # rendered with autoescape
-        places = [figures.index(name) for name in shown]
-        self._pick = itemgetter(*places) if len(places) > 1 else lambda cells: tuple(cells[place] for place in places)
+        # Places in a station's number and cells: of what its line shows, and of all that the whole of it shows.
+        places = [1 + figures.index(name) for name in shown]
+        self._of_line = itemgetter(*places) if len(places) > 1 else lambda cells: tuple(cells[place] for place in places)
+        self._of_whole = itemgetter(0, *places, *range(len(figures) + 1))
 
     def rows(self, results: Results, root: str, withheld: Withheld) -> list[tuple[Markup, tuple[Any, ...] | None]]:
         """Plain stations ready to show, and the one after them of which there is more to say: (state, number, line, form, note, more or None)."""
-        figure, note, pick, plain = self._wording.figure, self._wording.station_note, self._pick, self._plain
+        figure, note, of_whole, plain = self._wording.figure, self._wording.station_note, self._of_whole, self._plain
         more = self._more(results, root, withheld)
         rows: list[tuple[Markup, tuple[Any, ...] | None]] = []
         ready: list[str] = []
         for station, revision, state, *figures, findings in results["polling_stations"]["rows"]:
-            cells = tuple(map(figure, figures))
+            cells = (station if station.isalnum() else escape(station), *map(figure, figures))
             told = note(state, revision, findings)
             if not (state or told or station in more):
-                number = escape(station)
-                ready.append(plain % (number, *pick(cells), number, *cells))
+                ready.append(plain % of_whole(cells))
                 continue
-            line, form = Markup(self._line % pick(cells)), Markup(self._form % cells)  # noqa: S704  # rendered with autoescape; our own digits go in
+            line, form = Markup(self._line % self._of_line(cells)), Markup(self._form % cells[1:])  # noqa: S704  # rendered with autoescape; our own digits go in
             rows.append((Markup("".join(ready)), (state, station, line, form, told, more.get(station))))  # noqa: S704
             ready = []
         return [*rows, (Markup("".join(ready)), None)] if ready else rows  # noqa: S704
