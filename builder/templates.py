@@ -87,7 +87,7 @@ def _every(table: object) -> Iterator[str]:
 def compact_style(css: str) -> str:
     """A style sheet without comments and needless space: every page carries it, and the policy names it by its hash."""
     flat = "".join(line.strip() for line in _COMMENT.sub("", css).split("\n"))
-    return re.sub(r" *([{};,]) *|(?<=:) +", r"\1", flat)
+    return re.sub(r" *([{};,]) *|(?<=:) +|(?<=@media) (?=\()", r"\1", flat).replace(";}", "}")
 
 
 def cells(texts: Iterable[str]) -> Markup:

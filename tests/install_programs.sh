@@ -3,7 +3,7 @@
 missing=""
 for pair in minisign:minisign signify-openbsd:signify-openbsd faketime:faketime openssl:openssl jq:jq node:nodejs npm:npm \
   varnishd:varnish nginx:nginx-light go:golang-go chromium:chromium \
-  firefox-esr:firefox-esr; do
+  firefox-esr:firefox-esr pdftotext:poppler-utils; do
   PATH="$PATH:/usr/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
 [ -e /usr/lib/nginx/modules/ngx_http_cache_purge_module.so ] || missing="$missing libnginx-mod-http-cache-purge"

@@ -118,7 +118,7 @@ function show(outcome) {
     list.replaceChildren(...rows);
     list.hidden = false;
   }
-  if (!QUIET.has(outcome.state)) document.querySelector("header")?.prepend(element("p", text, { className: "note", role: "alert" }));
+  if (!QUIET.has(outcome.state)) document.querySelector("header")?.prepend(element("p", text, { className: "banner", role: "alert" }));
 }
 
 function ask(worker, question) {

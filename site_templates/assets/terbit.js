@@ -15,7 +15,7 @@ function time(spelt) {
 const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "?");
 
 function say(text, values) {
-  place.append(Object.assign(document.createElement("p"), { textContent: fill(text, values) }));
+  place.append(Object.assign(document.createElement("p"), { className: "banner", textContent: fill(text, values) }));
 }
 
 function sayNewer(release) {

@@ -1,5 +1,6 @@
 """Debian's Firefox, driven through Marionette, the protocol that it has built in: JSON over a socket, so that no driver need be installed."""
 
+import base64
 import json
 import os
 import socket
@@ -71,6 +72,10 @@ class Firefox:
         text = keys if isinstance(keys, str) else "\n".join(map(str, keys))
         (element,) = self._ask("WebDriver:FindElement", {"using": "css selector", "value": selector})["value"].values()
         self._ask("WebDriver:ElementSendKeys", {"id": element, "text": text})
+
+    def paper(self) -> bytes:
+        """The page as it would be printed: a PDF."""
+        return base64.b64decode(self._ask("WebDriver:Print", {})["value"])
 
     def stop_workers(self) -> None:
         """What browsers do after half a minute: the next page starts the worker from what it has saved."""

@@ -211,7 +211,7 @@ def test_nothing_of_an_embed_is_cut(path: str, rehearsal: str, context: BrowserC
 def test_stations_are_printed_whole(site: str, context: BrowserContext) -> None:
     """On paper every form is open, nobody is told to open it, and no row is smaller than its table's head."""
     page, _ = opened(context, f"{site}ppwp/1101/110101.html")
-    form = page.locator(".stations details div").first
+    form = page.locator("[id^=tps-]").first
     assert not form.is_visible()
     page.set_viewport_size({"width": 703, "height": 1000})  # A4 within its margins
     page.emulate_media(media="print")

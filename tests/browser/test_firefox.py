@@ -3,6 +3,7 @@
 The cases in full are Chromium's (test_worker.py, test_standalone.py); here, those in which browsers differ: worker, storage, cryptography, policies.
 """
 
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.browser.places import NEIGHBOUR, VILLAGE, Place, Published, Site
 from tests.browser.test_standalone import OTHER, public_key
 from tests.browser.test_standalone import VILLAGE as RESULTS
 from tests.browser.test_worker import alter_everything, alter_page, plain, roll_back, shut_down, signed
+from tests.programs import require
 
 SERVED = "return fetch(location.href).then((answer) => answer.text())"
 
@@ -42,6 +44,16 @@ def test_the_policy_stops_nothing_of_ours(site: Site, browser: Firefox) -> None:
         browser.run("document.body.setAttribute('onclick', 'document.title = 0')")
     with pytest.raises(FirefoxError, match="blocked by CSP"):
         browser.run("document.body.innerHTML = '<p>PALSU</p>'")
+
+
+def test_closed_stations_are_printed_whole(site: Site, browser: Firefox) -> None:
+    """What a station's line opens is on paper, though it is closed on the screen."""
+    browser.open(site.page())
+    label = browser.run("return document.querySelector('[id^=tps-] dt').textContent")
+    shown = "return document.querySelector('[id^=tps-]').checkVisibility()"
+    assert not browser.run(shown)
+    done = subprocess.run([require("pdftotext"), "-", "-"], input=browser.paper(), capture_output=True, check=True)
+    assert label in done.stdout.decode().split("Periksa sendiri")[0].split("TPS 1", 1)[1]
 
 
 @pytest.mark.parametrize("attack", [alter_page, alter_everything, roll_back, shut_down])

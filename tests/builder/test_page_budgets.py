@@ -12,7 +12,7 @@ import pytest
 from builder.election import Tile
 from builder.figures import Figures, local_date, local_time, share
 from builder.pages import Pages
-from builder.templates import read_templates, read_texts
+from builder.templates import compact_style, read_templates, read_texts
 from tests.builder.sample_results import contest, election, nation, progress, province, village
 from tests.builder.test_pages import RELEASED, TEMPLATES
 
@@ -80,11 +80,17 @@ def test_front_page_weighs_little() -> None:
     assert len(gzip.compress(pages.index_page(3, RELEASED, [(contest(), nation())] * 3), 6)) <= 14_336
 
 
+def test_the_style_sheet_is_small() -> None:
+    """Every page carries the style sheet, so it takes at most 5,200 bytes, uncompressed."""
+    assert len(compact_style(SOURCES["assets/terbit.css"]).encode()) <= 5_200
+
+
 def palettes() -> Iterator[dict[str, str]]:
     """The colours of the light and of the dark paper."""
-    light, dark = re.findall(r":root \{(.*?)\}", SOURCES["assets/terbit.css"], re.DOTALL)[:2]
+    light, dark = SOURCES["assets/terbit.css"].split("@media screen and (prefers-color-scheme: dark)")
     for text in (light, dark):
-        yield dict(re.findall(r"--(\w+): #(\w+);", text))
+        papers = dict(re.findall(r"--(\w+): #(\w+);", text[: text.index(".c1 {")]))
+        yield papers | dict(re.findall(r"\.(c\d) \{ --c: #(\w+);", text))
 
 
 def luminance(colour: str) -> float:

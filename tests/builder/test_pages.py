@@ -227,6 +227,16 @@ def test_language_of_content_pages(sources: dict[str, str]) -> None:
     assert "<title>How – Example Election</title>" in page
 
 
+def test_a_line_that_opens_holds_nothing(pages: Pages) -> None:
+    """What a line opens stands beside its `details`, not within: browsers hide what is within from paper, and not all can be told otherwise."""
+    found = [
+        re.findall(r"<details[^>]*>(.*?)</details>", data.decode(), re.DOTALL) for data in every_page(pages).values()
+    ]
+    within = [one for several in found for one in several]
+    assert within
+    assert all(re.fullmatch(r"<summary>((?!</summary>).)*</summary>", one) for one in within)
+
+
 @pytest.mark.parametrize("state", [("withdrawn", "ditarik"), ("pending", "belum masuk")])
 def test_states_in_words(pages: Pages, state: tuple[str, str]) -> None:
     """A withdrawn station and one not in yet are marked by class and by a word."""
@@ -358,7 +368,7 @@ def test_banner_of_a_rehearsal() -> None:
     assert all(b"UJI COBA" in page or b">TEST<" in page for page in rehearsal.values())
     assert not any(b"UJI COBA" in page or b">TEST<" in page for page in real.values())
     landmarks = [re.search(rb"<header>(.*?)</header>", page, re.DOTALL) for page in rehearsal.values()]
-    assert all(found and b'class="test"' in found[1] for found in landmarks)
+    assert all(found and b'class="banner"' in found[1] for found in landmarks)
 
 
 def test_portal_lists_newest_first(pages: Pages) -> None:

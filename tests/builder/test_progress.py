@@ -243,7 +243,7 @@ def test_chart_in_words_and_as_a_table(language: str) -> None:
     first, last = ("268.861", "806.583") if language == "id" else ("268,861", "806,583")
     assert 'role="img"' in drawing
     assert re.search(rf"{first} (menjadi|to) {last}", drawing)
-    (table,) = re.findall(r"<details>.*?</details>", page[page.index(drawing) :], re.DOTALL)[:1]
+    (table,) = re.findall(r"<table>.*?</table>", page[page.index(drawing) :], re.DOTALL)[:1]
     rows = re.findall(r'<tr><th scope="row">(\d+)((?:<td>[^<]*)+)', table)
     assert [int(release) for release, _ in rows] == [1, 2, 3]
     shown = [[int(re.sub(r"\D", "", cell)) for cell in cells.split("<td>")[1:4]] for _, cells in rows]
