@@ -109,7 +109,7 @@ def test_a_card_reaches_for_nothing(inside: str) -> None:
 
 def test_colours_are_those_of_the_pages() -> None:
     """A candidate's colour in a card is the one of the pages on light paper."""
-    css = dict(re.findall(r"--(c\d): (#\w+);", SOURCES["assets/terbit.css"].partition("@media")[0]))
+    css = dict(re.findall(r"\.(c\d) \{ --c: (#\w+);", SOURCES["assets/terbit.css"].partition("@media")[0]))
     assert dict(re.findall(r"\.(c\d) \{ fill: (#\w+) \}", SOURCES["card.svg"])) == css
 
 
