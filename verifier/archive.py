@@ -16,11 +16,15 @@ class ArchiveFetcher:
     """A Fetcher over an archive. Nothing is unpacked: a name in it becomes no name on disk. Thread-safe.
 
     `in_folder`: everything in it lies in one folder, and paths are relative to that. The archive is looked through at the first use, its
-    own bytes are believed no more than a server's: FormatError if it is not one of ours, FetchError if it cannot be read.
+    own bytes are believed no more than a server's: FormatError if it is not one of ours, FetchError if it cannot be read. Another process
+    that it is sent to need not look through it again.
     """
 
     def __init__(self, file: Path, *, in_folder: bool = False) -> None:
         self.file, self._in_folder = file, in_folder
+
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in self.__dict__.items() if name != "_descriptor"}
 
     @cached_property
     def folder(self) -> str:

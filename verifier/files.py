@@ -176,7 +176,7 @@ def object_path(file: Named) -> str:
 
 def is_pack(path: str) -> bool:
     """True for a pack: it only repeats other files, so a copy of the site may do without it, and it has no alias."""
-    return _PACK.fullmatch(path) is not None
+    return path.startswith(_PACKS) and _PACK.fullmatch(path) is not None
 
 
 def is_stray(path: str, release: int, listed: Container[str]) -> bool:

@@ -21,6 +21,15 @@ def test_what_we_write_is_read(value: object) -> None:
     assert strict_json.loads(json.dumps(value).encode(), "it") == value
 
 
+@given(VALUES, st.sampled_from(["", "\n", " ", "\n\n"]))
+def test_what_is_written_closely_is_read_alike(value: object, end: str) -> None:
+    """Without spaces, as metadata and results are written, JSON is read to the same value with the same types."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    with suppress(UnicodeEncodeError):
+        found = strict_json.loads((text + end).encode(), "it")
+        assert (found, repr(found)) == (value, repr(value))
+
+
 @given(st.binary())
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     """Bytes give a value or a FormatError, nothing else."""

@@ -1,21 +1,26 @@
 """OLPC canonical JSON (https://wiki.laptop.org/go/Canonical_JSON), which TUF metadata is signed in.
 
 securesystemslib encodes it in Python, character by character; that was half of the time of checking a nation's site.
-The C encoder of `json` writes the same bytes wherever a text needs no escape, which is everywhere in our metadata.
+The encoder of `msgspec` writes the same bytes wherever a text needs no escape, which is everywhere in our metadata.
 """
 
-import json
 from typing import Any, cast
 
+import msgspec
 from securesystemslib.formats import encode_canonical
 
 __all__ = ["encode"]
 
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
 
 def encode(document: dict[str, Any]) -> bytes:
     """Canonical bytes of a JSON document without floats."""
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    # The two encodings differ in control characters only, and json writes those with a backslash.
-    if "\\" in text:
-        text = cast("str", encode_canonical(document))
-    return text.encode("utf-8")
+    try:
+        data = _encode(document)
+        # The two encodings differ in control characters only, and msgspec writes those with a backslash.
+        if b"\\" not in data:
+            return data
+    except (msgspec.MsgspecError, TypeError, OverflowError, ValueError):  # such as an integer beyond 64 bits
+        pass
+    return cast("str", encode_canonical(document)).encode("utf-8")

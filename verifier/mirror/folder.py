@@ -30,7 +30,7 @@ from verifier import limits
 from verifier.durable import sync_folder
 from verifier.errors import VerificationError, VerifierError
 from verifier.fetcher import DirectoryFetcher, check_path
-from verifier.files import SignedFile
+from verifier.files import SignedFile, object_path
 from verifier.receiver import Receiver
 
 __all__ = ["TIMESTAMP", "Complete", "Folder", "Settings"]
@@ -186,7 +186,8 @@ class Folder:
             try:
                 descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
             except FileExistsError:
-                self.put(path, data)
+                if self.read(path, max_length=len(data)) != data:
+                    self.put(path, data)
             else:
                 try:
                     view = memoryview(data)
@@ -217,6 +218,13 @@ class Folder:
                     raise
                 shutil.copyfile(target, incoming, follow_symlinks=False)
             os.replace(incoming, name)
+
+    def show(self, file: SignedFile, is_results: bool) -> None:
+        """Let a file's alias be its object; a results file's signature with it."""
+        source = object_path(file)
+        self.link(file.path, source)
+        if is_results:
+            self.link(f"{file.path}.minisig", f"{source}.minisig")
 
     def remove(self, path: str) -> None:
         """Take an alias away."""

@@ -15,13 +15,20 @@ __all__ = ["Objects"]
 
 
 class Objects:
-    """What one process brings into a mirror's folder. `add` puts a checked file there, at once (`Folder.add`) or soon."""
+    """What one process brings into a mirror's folder. `add` puts a checked file there, at once (`Folder.add`, which leaves alone what is
+    there) or soon. `look`: whether a file is there is looked at before others are asked for it."""
 
     def __init__(
-        self, folder: Folder, upstreams: Upstreams, budget: Budget, add: Callable[[str, bytes], None] | None = None
+        self,
+        folder: Folder,
+        upstreams: Upstreams,
+        budget: Budget,
+        add: Callable[[str, bytes], None] | None = None,
+        *,
+        look: bool = True,
     ) -> None:
         self._folder, self._upstreams, self._budget = folder, upstreams, budget
-        self._add = add or folder.add
+        self._add, self._look = add or folder.add, look
 
     def bring(self, file: SignedFile, is_results: bool, keys: MinisignKeys) -> set[tuple[bytes, bytes]]:
         """Bring in a file, with its signature if it is a results file; the packages that it names (`named_packages`)."""
@@ -32,7 +39,7 @@ class Objects:
 
     def get(self, path: str, length: int, sha256: str) -> bytes:
         """The right bytes at a path that has or implies their hash; they are there afterwards."""
-        data = self._folder.read(path, sha256)
+        data = self._folder.read(path, sha256) if self._look else None
         if data is None:
             self._budget.take(length)
             data = self._upstreams.fetch(path, length, right_bytes(sha256))
@@ -41,7 +48,7 @@ class Objects:
 
     def _signature(self, file: SignedFile, data: bytes, keys: MinisignKeys) -> None:
         path = object_path(file) + ".minisig"
-        there = self._folder.read(path, max_length=limits.MINISIGN_FILE)
+        there = self._folder.read(path, max_length=limits.MINISIGN_FILE) if self._look else None
         if there is not None:
             try:
                 check_signature(there, file.path, data, keys)

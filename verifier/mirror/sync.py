@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -197,8 +197,9 @@ class _Run:
                 bring_log(self._folder, self._upstreams, self._source.fetch, self._budget, executor, signed, full=full)
             redactions = Redactions(DirectoryFetcher(self._folder.public), signed.checkpoint if signed else None)
             transfer.packages(named, redactions.order, thorough=broken_off or full)
-        self._commit()
-        self._link(self._files.values() if broken_off else (file for file, _ in new))
+            self._commit()
+            every = [(file, path in self._results) for path, file in self._files.items()] if broken_off else new
+            unpacker.link(every)
         self._replace_gone()
 
     def complete(self, now: datetime, etags: dict[str, str], last: Complete | None) -> Complete:
@@ -281,13 +282,6 @@ class _Run:
             "expires": f"{self._client.timestamp.expires:%Y-%m-%dT%H:%M:%SZ}",
         }
         self._folder.put("latest.json", json.dumps(hint, separators=(",", ":")).encode() + b"\n")
-
-    def _link(self, files: Iterable[SignedFile]) -> None:
-        for file in files:
-            source = object_path(file)
-            self._folder.link(file.path, source)
-            if file.path in self._results:
-                self._folder.link(f"{file.path}.minisig", f"{source}.minisig")
 
     def _replace_gone(self) -> None:
         """Pages and results that no release lists any more make way for those that say so (docs/formats.md)."""

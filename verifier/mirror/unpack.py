@@ -1,9 +1,10 @@
-"""Bring in what packs hold in several processes, while another one still reads the lists: each file has to be hashed and made, and a results
+"""Bring in what packs hold in several processes, while another one still reads the lists: each file has to be hashed, made and linked, and a results
 file has two signatures. A file that cannot be had so is left to the process that has other upstreams.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
@@ -65,7 +66,7 @@ class Unpacker:
         length = sum(pack.length for pack in packs)
         count = min(PROCESSES, len(os.sched_getaffinity(0)))
         if MANY_BYTES <= length <= self._folder.free() and count > 1:
-            plan = (self._folder.root, tuple(pack.file for pack in packs))
+            plan = (self._folder.root, tuple(packs))
             self._pool = ProcessPoolExecutor(count, get_context("spawn"), _start, plan)
             for _ in range(count):
                 self._pool.submit(_ready)
@@ -98,6 +99,18 @@ class Unpacker:
             progress(done, total)
         return Unpacked(left, packages, length, count)
 
+    def link(self, files: Sequence[Marked]) -> None:
+        """Let the aliases of files be their objects; what a process that was taken away had to do is done here."""
+        if self._pool is None:
+            _link_to(self._folder, files)
+            return
+        shares = [files[start : start + SHARE_SIZE] for start in range(0, len(files), SHARE_SIZE)]
+        try:
+            for _ in self._pool.map(_link, shares):
+                pass
+        except BrokenExecutor:
+            _link_to(self._folder, files)
+
     def _submit(self, keys: MinisignKeys) -> None:
         assert self._pool is not None
         future: Future[Unpacked]
@@ -114,22 +127,32 @@ _folder: Folder
 _packs: Upstreams
 
 
-def _start(root: Path, packs: Sequence[Path]) -> None:
+def _start(root: Path, packs: Sequence[ArchiveFetcher]) -> None:
     global _folder, _packs
     _folder, _packs = Folder(root), Upstreams(())
-    _packs.packs = [ArchiveFetcher(pack) for pack in packs]
-    for pack in _packs.packs:
-        pack.check()
+    _packs.packs = list(packs)
+    # What was loaded stays: the collector need not look at it again and again.
+    gc.freeze()
+    gc.set_threshold(100_000)
 
 
 def _ready() -> None:
     pass
 
 
+def _link(files: Sequence[Marked]) -> None:
+    _link_to(_folder, files)
+
+
+def _link_to(folder: Folder, files: Sequence[Marked]) -> None:
+    for file, is_results in files:
+        folder.show(file, is_results)
+
+
 def _unpack(files: Sequence[Marked], keys: MinisignKeys) -> Unpacked:
     budget = Budget()
     checked: list[tuple[str, bytes]] = []
-    objects = Objects(_folder, _packs, budget, lambda path, data: checked.append((path, data)))
+    objects = Objects(_folder, _packs, budget, lambda path, data: checked.append((path, data)), look=False)
     left: list[Marked] = []
     packages: set[tuple[bytes, bytes]] = set()
     for file, is_results in files:
