@@ -1,14 +1,16 @@
 """What was published, held against what was made again: every file that is not the same, and where its bytes part."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+from verifier.audit.lists import read_object
 from verifier.audit.rebuild import SITE, Listing, Plan, Roles, load
 from verifier.audit.report import Change
 from verifier.audit.workshop import BuildError, Workshop
 from verifier.client import Client
 from verifier.errors import VerifierError
+from verifier.fetcher import Fetcher
 from verifier.files import is_pack
 from verifier.site import signed_file
 
@@ -50,14 +52,12 @@ def differences(listed: Roles, made: Roles) -> Iterator[Change]:
                 yield Change(path, "published otherwise than the inputs say", theirs[path][1], ours[path][1])
 
 
-def with_partings(
-    changes: Sequence[Change], plan: Plan, workshop: Workshop, fetch: Callable[[str], bytes]
-) -> list[Change]:
+def with_partings(changes: Sequence[Change], plan: Plan, workshop: Workshop, fetcher: Fetcher) -> list[Change]:
     """The same, the first ones with the place where the published file and the one that follows from the inputs part, where both can be had."""
     theirs = {}
-    for change in changes[:PARTINGS_SHOWN]:
+    for change in [one for one in changes if one.published and one.rebuilt][:PARTINGS_SHOWN]:
         with suppress(VerifierError):
-            theirs[change.path] = fetch(change.path)
+            theirs[change.path] = read_object(fetcher, change.path, change.published)
     with suppress(BuildError):
         places = workshop.run(_parting, [(plan, path, data) for path, data in theirs.items()])
         where = dict(zip(theirs, places, strict=True))

@@ -4,14 +4,16 @@ Each is held against the hash that the log has of it; what the publisher's own m
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import builder
 from builder.errors import BuilderError
 from builder.hashing import input_hash
-from builder.inputs import archive_names, keep_archive, read_archive
+from builder.inputs import archive_name, archive_names, keep_archive, kept_archive, read_archive
 from builder.ledger import Cut, Ledger, Record, RedactedRecord
 from builder.recap import COVER, Package
+from builder.results import RESULTS_FORMAT
 from builder.site import Inputs
 from verifier import limits
 from verifier.audit.history import History
@@ -21,9 +23,26 @@ from verifier.errors import VerificationError, VerifierError
 from verifier.fetcher import Fetcher
 from verifier.officials import SIGNERS_PATH
 
-__all__ = ["check_roots", "check_trust", "lay_out_inputs", "lay_out_ledger"]
+__all__ = [
+    "DEFINITION_PATHS",
+    "check_program",
+    "check_roots",
+    "check_trust",
+    "lay_out_earlier_inputs",
+    "lay_out_inputs",
+    "lay_out_ledger",
+]
 
 AREAS = ("trust/areas.csv", "trust/areas.csv.gz")
+DEFINITION_PATHS = ("trust/election.toml", *AREAS)
+
+
+def check_program(cut: Cut) -> None:
+    """VerifierError for a release of another program: it makes other bytes, and a difference would say nothing."""
+    if (cut.builder, cut.results) != (builder.__version__, RESULTS_FORMAT):
+        raise VerifierError(
+            f"the release was made with terbit {cut.builder}, and this is {builder.__version__}: install that version to audit it"
+        )
 
 
 def lay_out_inputs(client: Client, cuts: Sequence[Cut], folder: Path) -> Inputs:
@@ -48,6 +67,29 @@ def lay_out_inputs(client: Client, cuts: Sequence[Cut], folder: Path) -> Inputs:
         if sha256 == getattr(cut, kind):
             _unpack(content / "pages" if kind == "content" else templates, files)
     return Inputs(content, templates)
+
+
+def lay_out_earlier_inputs(folder: Path, cut: Cut, definition: Callable[[], Mapping[str, bytes]]) -> Inputs:
+    """The inputs of an earlier cut. `folder` has the archives of all cuts and the newest one's definition; `definition` reads that of then.
+
+    Raises:
+        VerificationError: the definition is not the one that was logged.
+    """
+    place = folder / "earlier" / f"{cut.definition}-{cut.content}-{cut.templates}"
+    inputs = Inputs(place / "content", place / "templates")
+    if not place.exists():
+        newest = Inputs(folder / "content", folder / "templates")
+        if newest.definition.sha256 == cut.definition:
+            files: Mapping[str, bytes] = {
+                path.name: path.read_bytes() for path in newest.content.iterdir() if path.is_file()
+            }
+        elif input_hash(files := definition()) != cut.definition:
+            raise VerificationError(f"the definition is not the one that was logged for release {cut.release}")
+        _unpack(inputs.content, files)
+        for kind, into in (("content", inputs.content / "pages"), ("templates", inputs.templates)):
+            name = archive_name(kind, getattr(cut, kind))
+            _unpack(into, read_archive(kept_archive(folder / "ledger", name), getattr(cut, kind), name))
+    return inputs
 
 
 def _definition_paths(client: Client) -> Iterator[str]:

@@ -4,13 +4,14 @@ from dataclasses import asdict, dataclass, field
 from html import escape
 from typing import Any
 
-from verifier.errors import VerificationError
+from verifier.errors import VerificationError, VerifierError
 from verifier.reports import both, document
 from verifier.withheld import Withheld
 
 __all__ = ["Change", "Release", "Report", "as_json", "html_page", "lines"]
 
 SHOWN = 200
+VERDICTS = {"same": "made again, all the same", "differs": "DIFFERS", "unknown": "cannot be said"}
 
 
 @dataclass(frozen=True)
@@ -22,16 +23,20 @@ class Change:
     published: str = ""
     rebuilt: str = ""
     where: str = ""
+    release: int | None = None  # None: the newest one
 
 
 @dataclass(frozen=True)
 class Release:
-    """A logged release: which inputs it has others than the one before, and whether its snapshot is still kept."""
+    """A logged release: which inputs it has others than the one before, and whether its snapshot is still kept. `verdict` is that of making it again: `same`,
+    `differs`, `unknown` (`why`), or nothing if it was not asked for."""
 
     release: int
     time: str
     changed: tuple[str, ...]
     kept: bool
+    verdict: str = ""
+    why: str = ""
 
 
 @dataclass
@@ -62,8 +67,14 @@ class Report:
     seconds: float = 0.0
 
     @property
+    def differs(self) -> bool:
+        """True if something was published that does not follow from the inputs, or an input is not what was logged."""
+        return bool(self.changes or self.problems)
+
+    @property
     def exit_code(self) -> int:
-        return VerificationError.exit_code if self.changes or self.problems else 0
+        unknown = any(one.verdict == "unknown" for one in self.releases)
+        return VerificationError.exit_code if self.differs else VerifierError.exit_code if unknown else 0
 
 
 def as_json(report: Report) -> dict[str, Any]:
@@ -85,9 +96,11 @@ def lines(report: Report) -> list[str]:
         f"Releases: {len(report.releases)}, of which {sum(one.kept for one in report.releases)} are still kept",
         f"Rebuilt: {report.files} files in {report.seconds:.1f} s",
         f"Changes without input: {len(report.changes) or 'none'}",
+        *(f"Release {_release(one)}" for one in report.releases if one.verdict),
         "NOT what follows from the logged inputs"
-        if report.exit_code
-        else "Everything published follows from the logged inputs",
+        if report.differs
+        else "Everything published follows from the logged inputs"
+        + (", as far as it can be said" if report.exit_code else ""),
     ]
     return told
 
@@ -97,15 +110,16 @@ def _told(change: Change) -> str:
         f"{name} {value}" for name, value in (("published", change.published), ("rebuilt", change.rebuilt)) if value
     ]
     shown = f" ({', '.join(hashes)})" if hashes else ""
-    return f"{change.path}: {change.what}{shown}" + (f"; {change.where}" if change.where else "")
+    of = f"in release {change.release}, " if change.release else ""
+    return f"{of}{change.path}: {change.what}{shown}" + (f"; {change.where}" if change.where else "")
 
 
 def html_page(report: Report) -> str:
     """The report on one page, Indonesian first, English beside it."""
-    state = "bad" if report.exit_code else "good"
+    state = "bad" if report.differs else "old" if report.exit_code else "good"
     verdict = (
         both("TIDAK sesuai dengan masukan yang tercatat", "NOT what follows from the logged inputs")
-        if report.exit_code
+        if report.differs
         else both(
             "Semua yang diterbitkan mengikuti masukan yang tercatat",
             "Everything published follows from the logged inputs",
@@ -150,7 +164,8 @@ def html_page(report: Report) -> str:
 
 def _release(one: Release) -> str:
     kept = "" if one.kept else " (snapshot no longer kept)"
-    return f"{one.release}, {one.time}: {', '.join(one.changed) or 'renewed'}{kept}"
+    verdict = f"; {VERDICTS[one.verdict]}" if one.verdict else ""
+    return f"{one.release}, {one.time}: {', '.join(one.changed) or 'renewed'}{kept}{verdict}{f': {one.why}' if one.why else ''}"
 
 
 def _list(indonesian: str, english: str, items: list[str], style: str) -> str:

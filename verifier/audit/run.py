@@ -5,8 +5,9 @@ entries, the site against the inputs. What is signed must follow from what is lo
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -14,14 +15,14 @@ from time import monotonic
 import builder
 from builder.recap import Package
 from builder.replay import replay
-from builder.results import RESULTS_FORMAT
 from builder.rows import Rows
 from builder.site import Inputs
 from verifier import limits
 from verifier.audit.admission import objections
 from verifier.audit.comparison import differences, published, with_partings
+from verifier.audit.earlier import Earlier
 from verifier.audit.history import History, changed_inputs, read_history
-from verifier.audit.inputs import check_roots, check_trust, lay_out_inputs, lay_out_ledger
+from verifier.audit.inputs import check_program, check_roots, check_trust, lay_out_inputs, lay_out_ledger
 from verifier.audit.packages import read_package
 from verifier.audit.packs import pack_changes
 from verifier.audit.rebuild import lay_out_plan, rebuild
@@ -49,9 +50,12 @@ def audit(
     folder: Path,
     place: str,
     processes: int,
+    earlier: Collection[int] | None = (),
     progress: Callable[[str], None] = lambda stage: None,
+    count: Callable[[int, int], None] = lambda done, known: None,
 ) -> Report:
-    """Audit the refreshed `client`'s release, whose place in the log is `seen`. `folder` is empty, and holds what is made.
+    """Audit the refreshed `client`'s release, whose place in the log is `seen`; and the `earlier` ones, None for all. `folder` is empty, and holds what is made.
+    `count` is told how many of these are done, and how many there are.
 
     Raises:
         VerificationError: the log or the inputs are not what was signed, so that nothing can be made again.
@@ -63,7 +67,9 @@ def audit(
     if not history.cuts or history.cuts[-1].release != client.snapshot.version:
         raise VerificationError(f"the log has no inputs of release {client.snapshot.version}")
     cut = history.cuts[-1]
-    _check_program(cut.builder, cut.results)
+    check_program(cut)
+    if unknown := set(earlier or ()) - {int(one.file.partition(".")[0]) for one in history.releases}:
+        raise VerifierError(f"the log has no release {min(unknown)}")
     progress("inputs")
     inputs = lay_out_inputs(client, history.cuts, folder)
     election = inputs.definition.election.id
@@ -89,9 +95,43 @@ def audit(
         return report
     rows = _judge(report, history, packages, inputs, fetcher)
     progress("rebuild")
-    _rebuild(report, history, packages, rows, inputs, client, fetcher, folder, processes)
+    with Workshop(processes if len(client.snapshot.meta) >= MANY_ROLES else 1) as workshop:
+        try:
+            ledger = lay_out_ledger(folder, history, packages)
+            plan = lay_out_plan(folder, inputs, rows, ledger)
+            made = rebuild(plan, workshop)
+        except Exception as error:  # definition and packages are the publisher's, too
+            report.problems.append(f"release {cut.release} cannot be made again from the logged inputs: {error}")
+        else:
+            listed = published(client, report.changes)
+            report.files = sum(map(len, made.values()))
+            report.changes += pack_changes(client, fetcher, listed, made, packages)
+            report.changes += with_partings(list(differences(listed, made)), plan, workshop, fetcher)
+        past = Earlier(fetcher, folder, packages, client.root.version, workshop)
+        _audit_earlier(report, history, past, earlier, count)
     report.seconds = monotonic() - start
     return report
+
+
+def _audit_earlier(
+    report: Report, history: History, past: Earlier, wanted: Collection[int] | None, count: Callable[[int, int], None]
+) -> None:
+    logged = {one.file: one for one in history.releases}
+    cuts = {cut.release: cut for cut in history.cuts}
+    numbers = [one.release for one in report.releases if one.release != report.release]
+    numbers = [number for number in numbers if wanted is None or number in wanted]
+    found = {}
+    for done, number in enumerate(numbers):
+        count(done, len(numbers))
+        found[number] = past.audit(cuts[number], logged[f"{number}.snapshot.json"])
+        report.changes += found[number].changes
+        report.problems += found[number].problems
+    report.releases = [
+        replace(one, verdict=found[one.release].verdict, why=found[one.release].unknown)
+        if one.release in found
+        else one
+        for one in report.releases
+    ]
 
 
 def _read_log(fetcher: Fetcher, seen: LogReport, executor: Executor) -> tuple[History, int]:
@@ -112,14 +152,6 @@ def _read_log(fetcher: Fetcher, seen: LogReport, executor: Executor) -> tuple[Hi
     for head in heads:
         check_root(entries, head)
     return read_history(list(parse_entries(entries[: seen.index + 1]))), len(entries) - seen.index - 1
-
-
-def _check_program(version: str, results: int) -> None:
-    """Other versions make other bytes: a difference would say nothing."""
-    if (version, results) != (builder.__version__, RESULTS_FORMAT):
-        raise VerifierError(
-            f"the release was made with terbit {version}, and this is {builder.__version__}: install that version to audit it"
-        )
 
 
 def _tell_history(report: Report, history: History, fetcher: Fetcher) -> None:
@@ -203,29 +235,3 @@ class _AllowedSigners:
                     raise VerificationError(f"targets/trust/{sha256}.allowed_signers is not what it is named by")
                 self._known[sha256] = AllowedSigners.parse(data)
         return [self._known[sha256] for sha256 in hashes]
-
-
-def _rebuild(
-    report: Report,
-    history: History,
-    packages: Sequence[Package],
-    rows: dict[str, Rows],
-    inputs: Inputs,
-    client: Client,
-    fetcher: Fetcher,
-    folder: Path,
-    processes: int,
-) -> None:
-    release = client.snapshot.version
-    with Workshop(processes if len(client.snapshot.meta) >= MANY_ROLES else 1) as workshop:
-        try:
-            ledger = lay_out_ledger(folder, history, packages)
-            plan = lay_out_plan(folder, inputs, rows, ledger)
-            made = rebuild(plan, workshop)
-        except Exception as error:  # definition and packages are the publisher's, too
-            report.problems.append(f"release {release} cannot be made again from the logged inputs: {error}")
-            return
-        listed = published(client, report.changes)
-        report.files = sum(map(len, made.values()))
-        report.changes += pack_changes(client, fetcher, listed, made, packages)
-        report.changes += with_partings(list(differences(listed, made)), plan, workshop, client.target)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from verifier.cli.common import collection_paused, reported, write_json
+from verifier.cli.common import collection_paused, progress_bar, reported, write_json
 from verifier.cli.options import NEW_FILE, TrustOptions, now_option, trust_options
 from verifier.cli.places import executor_for, locate_bundle
 from verifier.errors import VerificationError, VerifierError
@@ -25,20 +25,33 @@ __all__ = ["audit"]
 @click.option("--html", type=NEW_FILE, help="Write the report as a page, too.")
 @click.option("--json", "as_json", is_flag=True, help="Write the report as JSON.")
 @click.option("--processes", type=click.IntRange(1, 64), help="How many build. Default: one for each processor.")
+@click.option(
+    "--release", "releases", metavar="N", type=click.IntRange(1), multiple=True, help="This earlier release, too."
+)
+@click.option("--all-releases", is_flag=True, help="All earlier releases, too.")
 @trust_options
 @now_option
 def audit(
-    *, place: str, html: Path | None, as_json: bool, processes: int | None, trust: TrustOptions, now: datetime | None
+    *,
+    place: str,
+    html: Path | None,
+    as_json: bool,
+    processes: int | None,
+    releases: tuple[int, ...],
+    all_releases: bool,
+    trust: TrustOptions,
+    now: datetime | None,
 ) -> None:
     """Rebuild the release at URL, in DIR or in a BUNDLE from the logged inputs, and compare every byte.
 
     Reads the whole log and every package, asks every rule and every official's signature again, and builds the site with the
     same program. Whatever was published and does not follow from that is named. A mirror's folder or a bundle will do, offline.
+    An earlier release is made again, too, if it is asked for, and compared with its lists, which the log binds.
 
     \b
     Example:
       terbit-verify audit https://example.org/pemilu-2019 --root-sha256 9f86d0…
-      terbit-verify audit mirror/public --html audit.html
+      terbit-verify audit mirror/public --html audit.html --all-releases
       terbit-verify audit pemilu-2019.tar --root-sha256 9f86d0…
 
     Exit status: 0 everything follows from the inputs, 1 could not be audited, 2 usage, 4 it does not, 5 expired.
@@ -56,12 +69,13 @@ def audit(
 
         place, fetcher = locate_bundle(place)
         count = processes or os.cpu_count() or 1
-        with executor_for(place) as executor, collection_paused():
+        earlier = None if all_releases else releases
+        with executor_for(place) as executor, collection_paused(), progress_bar("Earlier releases") as bar:
             client = trust.client(place, fetcher, now)
             seen = check_log(client, fetcher)
             if seen is None:
                 raise VerificationError("this site has no log: without one nothing says what its inputs were")
-            report = run_audit(client, fetcher, seen, executor, Path(folder), place, count, _say)
+            report = run_audit(client, fetcher, seen, executor, Path(folder), place, count, earlier, _say, bar)
         if html is not None:
             write_whole(html, html_page(report))
     if as_json:

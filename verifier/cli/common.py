@@ -113,7 +113,7 @@ def collection_paused() -> Iterator[None]:
 
 
 @contextmanager
-def progress_bar() -> Iterator[Callable[[int, int], None]]:
+def progress_bar(label: str = "Checking files") -> Iterator[Callable[[int, int], None]]:
     """A bar on standard error, if that is a terminal, for checks that take over two seconds."""
     if not sys.stderr.isatty():
         yield lambda done, known: None
@@ -123,7 +123,7 @@ def progress_bar() -> Iterator[Callable[[int, int], None]]:
 
     start = time.monotonic()
     with Progress(console=Console(stderr=True), transient=True, disable=False) as bar:
-        task = bar.add_task("Checking files", total=None, visible=False)
+        task = bar.add_task(label, total=None, visible=False)
         yield lambda done, known: bar.update(
             task, completed=done, total=known, visible=time.monotonic() - start > QUIET_SECONDS
         )

@@ -1,0 +1,103 @@
+"""The lists of an earlier release. The log has its snapshot's hash, the snapshot that of every list, a list that of every file.
+
+So the log binds what was published under a number, down to each byte. Whether the signatures on it counted at that time is not asked again: the keys of then may
+have been replaced since, and nobody is led to these lists any more.
+"""
+
+import hashlib
+from typing import NamedTuple
+
+import msgspec
+
+from verifier import limits
+from verifier.audit.rebuild import Listing
+from verifier.errors import FormatError, VerificationError
+from verifier.fetcher import Fetcher, MissingError
+from verifier.files import object_path
+from verifier.formats import leaves, strict_json
+from verifier.mirror.metadata import Listed, named_metadata
+
+__all__ = ["Lists", "SignedObject", "read_lists", "read_object"]
+
+OFFLINE = ("targets", "trust")
+
+
+class Lists(NamedTuple):
+    """What each role of a release listed; the roles whose list is not public any more; the offline-signed metadata among these by name."""
+
+    roles: dict[str, Listing]
+    gone: list[str]
+    offline: dict[str, bytes]
+
+
+class SignedObject(NamedTuple):
+    """A file by its path and hash, whichever release lists it."""
+
+    path: str
+    sha256: str
+
+
+class _Hashes(msgspec.Struct):
+    sha256: str
+
+
+class _Target(msgspec.Struct):
+    length: int
+    hashes: _Hashes
+
+
+class _Signed(msgspec.Struct):
+    targets: dict[str, _Target]
+
+
+class _Role(msgspec.Struct):
+    signed: _Signed
+
+
+def read_lists(fetcher: Fetcher, release: leaves.Release, known: dict[str, Listing]) -> Lists:
+    """The lists of a logged release. `known` keeps lists by their hash, since most releases have most of them in common.
+
+    Raises:
+        MissingError: its snapshot is not public any more.
+        VerificationError, FormatError: a file is not the one that the log binds.
+    """
+    path = f"metadata/{release.file}"
+    snapshot = _right(fetcher, Listed(path, release.length, release.sha256), limits.SNAPSHOT_METADATA)
+    named = named_metadata(snapshot)
+    if len(named) > limits.ROLES_COUNT:
+        raise VerificationError(f"{path} names more than {limits.ROLES_COUNT} roles")
+    found = Lists({}, [], {})
+    for role, one in named.items():
+        try:
+            if one.sha256 not in known or role in OFFLINE:
+                data = _right(fetcher, one, limits.TARGETS_METADATA)
+                known[one.sha256] = _listing(data, one.path)
+                if role in OFFLINE:
+                    found.offline[one.path.removeprefix("metadata/")] = data
+            found.roles[role] = known[one.sha256]
+        except MissingError:
+            found.gone.append(role)
+    return found
+
+
+def read_object(fetcher: Fetcher, path: str, sha256: str) -> bytes:
+    """A file that some release listed, as it was then. MissingError if it is not public any more."""
+    data = fetcher.fetch(object_path(SignedObject(path, sha256)), limits.TARGET_FILE)
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise VerificationError(f"{path} is not served as it was listed")
+    return data
+
+
+def _right(fetcher: Fetcher, listed: Listed, most: int) -> bytes:
+    data = fetcher.fetch(listed.path, min(listed.length, most))
+    if (len(data), hashlib.sha256(data).hexdigest()) != (listed.length, listed.sha256):
+        raise VerificationError(f"{listed.path} is not the file that the log binds")
+    return data
+
+
+def _listing(data: bytes, what: str) -> Listing:
+    try:
+        role = msgspec.convert(strict_json.loads(data, what), _Role)
+    except msgspec.ValidationError as error:
+        raise FormatError(f"{what} is no list of files: {error}") from None
+    return {path: (target.length, target.hashes.sha256) for path, target in role.signed.targets.items()}
