@@ -22,6 +22,7 @@ from builder import limits
 from builder.election import Contest
 from builder.errors import PackageError
 from builder.tables import read_strict
+from builder.thumbnails import is_thumbnail, thumbnail_problem
 from builder.toml import convert_toml, line_of, parse_toml
 
 __all__ = [
@@ -212,6 +213,8 @@ def parse_package(
                 continue
             raise PackageError(f"{entry.file!r} is named in recap.toml but missing", file=source, rule="files")
         files[entry.file] = _checked(read(entry.file, min(cap, entry.length)), entry, source)
+        if is_thumbnail(entry.file) and (problem := thumbnail_problem(files[entry.file])):
+            raise PackageError(problem, file=f"{source}/{entry.file}", rule="thumbnail")
     return Package(cover, files, source)
 
 

@@ -19,6 +19,7 @@ from builder.officials import fingerprint
 from builder.progress import thinned
 from builder.recap import Cover
 from builder.tally import Tally
+from builder.thumbnails import SUFFIX, is_thumbnail
 
 __all__ = ["RESULTS_FORMAT", "View", "Views", "encode_view"]
 
@@ -35,8 +36,8 @@ def encode_view(view: View) -> bytes:
 
 
 def scan_subject(file: str) -> tuple[str, str]:
-    """The area, as in paths, and the station (empty: the area itself) that a scan is named after: `<area>[_<station>[_…]].<suffix>`."""
-    area, station, *_ = [*file.rpartition(".")[0].split("_"), ""]
+    """The area, as in paths, and the station (empty: the area itself) that a scan is named after: `<area>[_<station>[_…]].<suffix>`; a thumbnail's is its scan's."""
+    area, station, *_ = [*file.removesuffix(SUFFIX).rpartition(".")[0].split("_"), ""]
     return area, station
 
 
@@ -197,8 +198,12 @@ class Views:
         """A package's scans by the area that their names begin with: `<area>[_<station>[_…]].<suffix>`."""
         record, cover = self.covers(number)
         by_area: dict[str, list[View]] = {}
+        thumbnails = {scan.file: scan.sha256 for scan in cover.scans if is_thumbnail(scan.file)}
         for scan in cover.scans:
+            if scan.file in thumbnails:
+                continue
             area, station = scan_subject(scan.file)
+            thumbnail = thumbnails.get(f"{scan.file}{SUFFIX}")
             by_area.setdefault(area, []).append(
                 {
                     "station": station,
@@ -206,6 +211,7 @@ class Views:
                     "length": scan.length,
                     "sha256": scan.sha256,
                     "package": record.package,
+                    **({"thumbnail": thumbnail} if thumbnail else {}),
                 }
             )
         return by_area

@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 from builder.election import Contest
 from builder.recap import ORDER_SUFFIX
 from builder.templates import Templates
+from builder.thumbnails import SUFFIX
 from builder.tiles import colour
 from builder.wording import HASH_SHOWN, Results, Wording
 
@@ -24,8 +25,8 @@ _IN_LINE = 4
 _MARK = "%s"
 # Package and hash of a scan: the order that withholds it, and the first release that tells so.
 Withheld = Mapping[tuple[str, str], tuple[str, int]]
-# A scan as (href, name, size, hash, False); of one that is withheld, the href is its order's, and the last is True.
-Scan = tuple[str, str, str, str, bool]
+# A scan as (href, name, size, hash, False, href of its thumbnail or ""); of one that is withheld, the href is its order's, the flag is True, and there is no thumbnail.
+Scan = tuple[str, str, str, str, bool, str]
 
 
 class _More(NamedTuple):
@@ -84,10 +85,22 @@ class StationRows:
         for one in results.get("scans", ()):
             if one["station"] != station:
                 continue
-            order, _ = withheld.get((one["package"], one["sha256"]), ("", 0))
-            href = f"{root}packages/{one['package']}/{f'{order}{ORDER_SUFFIX}' if order else one['file']}"
+            package, file, thumbnail = one["package"], one["file"], one.get("thumbnail")
+            order, _ = withheld.get((package, one["sha256"]), ("", 0))
+            folder = f"{root}packages/{package}/"
+            hidden = order or not thumbnail or (package, thumbnail) in withheld
+            # The page is checked, and what is shown within it has to be: by this hash, wherever a checker stands before the page.
+            small = "" if hidden else f"{folder}{file}{SUFFIX}?sha256={thumbnail}"
+            size, sha256 = self._wording.size(one["length"]), one["sha256"][:HASH_SHOWN]
             found.append(
-                (href, one["file"], self._wording.size(one["length"]), one["sha256"][:HASH_SHOWN], bool(order))
+                (
+                    f"{folder}{order}{ORDER_SUFFIX}" if order else f"{folder}{file}",
+                    file,
+                    size,
+                    sha256,
+                    bool(order),
+                    small,
+                )
             )
         return found
 

@@ -38,6 +38,7 @@ from builder.rows import Rows, package_text, typed_rows
 from builder.site import packaged_templates
 from builder.tally import judged_stations, station_findings
 from builder.templates import read_templates, read_texts
+from builder.thumbnails import SUFFIX, is_thumbnail, make_thumbnail
 from publish.errors import PublishError
 from verifier.formats.sshsig import SshSignature
 from verifier.officials import check_signature, namespace, parse_allowed_signers
@@ -45,6 +46,7 @@ from verifier.officials import check_signature, namespace, parse_allowed_signers
 __all__ = ["HandIn", "findings", "make_package", "mapped_rows", "sign_package", "zip_package"]
 
 ROWS = "rows.csv"
+FILE_NAME = 98  # characters, as builder.recap.FileName has it
 # What only the ledger can tell, which an official does not have.
 OF_THE_LEDGER = {"wrong-revision", "withdrawn-unknown"}
 EARLIEST = (1980, 1, 1, 0, 0, 0)  # zip knows no earlier time; a package is a function of what is in it
@@ -66,7 +68,8 @@ class HandIn:
 
 
 def make_package(rows: bytes, hand_in: HandIn, definition: Definition) -> Package:
-    """The package, not yet signed. PackageError, with every rule that it breaks, for what intake would refuse whatever it knows already."""
+    """The package, not yet signed, with a thumbnail of each scan that is a picture. PackageError, with every rule that it breaks, for what intake would refuse whatever it knows already."""
+    scans = {**hand_in.scans, **_thumbnails(hand_in.scans)}
     cover = Cover(
         format="terbit-recap-1",
         election=definition.election.id,
@@ -79,9 +82,9 @@ def make_package(rows: bytes, hand_in: HandIn, definition: Definition) -> Packag
         rows=_named(ROWS, rows),
         attestation=Attestation("official", hand_in.by),
         revision=RevisionReason(hand_in.reason, hand_in.note) if hand_in.reason else None,
-        scans=tuple(_named(name, data) for name, data in hand_in.scans.items()),
+        scans=tuple(_named(name, data) for name, data in scans.items()),
     )
-    files = package_files(cover, rows, hand_in.scans)
+    files = package_files(cover, rows, scans)
     package = Package(parse_cover(files[COVER], COVER), files, "package")
     broken = check_cover(package, definition) or check_scope(package, definition) or _broken_rows(package, definition)
     if broken:
@@ -168,6 +171,21 @@ def _tier(area: str, definition: Definition) -> str:
     if row is None:
         raise PackageError(f"area {area!r} is not in areas.csv", rule="unknown-area")
     return definition.election.levels[definition.areas.levels[row]].id
+
+
+def _thumbnails(scans: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Those that can be made; what was handed in under such a name goes before."""
+    made = {}
+    for name, scan in scans.items():
+        small = f"{name}{SUFFIX}"
+        if (
+            not is_thumbnail(name)
+            and small not in scans
+            and len(small) <= FILE_NAME
+            and (data := make_thumbnail(name, scan))
+        ):
+            made[small] = data
+    return made
 
 
 def _named(name: str, data: bytes) -> NamedFile:

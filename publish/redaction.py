@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from builder import durable
 from builder.ledger import Ledger, PackageRecord, RedactedRecord
 from builder.recap import ORDER_SUFFIX
+from builder.thumbnails import SUFFIX
 from publish.errors import PublishError
 from verifier import limits
 
@@ -15,7 +16,7 @@ PLAIN = {"\n", "\t"}
 
 
 def redact(ledger: Ledger, package: str, file: str, order: bytes) -> RedactedRecord:
-    """Record in the locked `ledger` that the scan `file` of an accepted package is withheld by the text `order`.
+    """Record in the locked `ledger` that the scan `file` of an accepted package is withheld by the text `order`, its thumbnail with it.
 
     After a stop, or for a scan that the same order withholds already, the same call does what is left to do.
 
@@ -27,7 +28,8 @@ def redact(ledger: Ledger, package: str, file: str, order: bytes) -> RedactedRec
     if record is None:
         raise PublishError(f"the ledger has no accepted package {package}: give its whole hash, as pages name it")
     cover = ledger.read_cover(record)
-    sha256 = next((scan.sha256 for scan in cover.scans if scan.file == file), None)
+    hashes = {scan.file: scan.sha256 for scan in cover.scans}
+    sha256, thumbnail = hashes.get(file), hashes.get(f"{file}{SUFFIX}")
     if sha256 is None:
         known = ", ".join(scan.file for scan in cover.scans) or "it has none"
         raise PublishError(f"{file} is no scan of package {package} ({known}); nothing but scans can be withheld")
@@ -41,10 +43,9 @@ def redact(ledger: Ledger, package: str, file: str, order: bytes) -> RedactedRec
         raise PublishError(f"{file} is withheld already, by the order {before}")
     # The text first: a record without it could not be published.
     durable.write_file(ledger.directory / "packages" / package / f"{authority}{ORDER_SUFFIX}", order)
-    found = RedactedRecord(package, sha256, authority)
-    if sha256 not in ledger.withheld(package):
-        ledger.add([found])
-    return found
+    found = [RedactedRecord(package, one, authority) for one in dict.fromkeys([sha256, thumbnail]) if one]
+    ledger.add([one for one in found if one.file not in ledger.withheld(package)])
+    return found[0]
 
 
 def public_files(ledger: Ledger, record: PackageRecord) -> Iterator[tuple[str, bytes]]:

@@ -115,6 +115,7 @@ export async function verifyEd25519(key, signature, message) {
   try {
     return await verifyByBrowser(key, signature, message);
   } catch {
-    return false; // a key that is no point of the curve
+    // A key that is no point of the curve.
+    return false;
   }
 }

@@ -20,7 +20,8 @@ function save(key, store) {
   try {
     localStorage.setItem(key, JSON.stringify(Object.fromEntries(KEPT.filter((name) => store.has(name)).map((name) => [name, base64(store.get(name))]))));
   } catch {
-    return; // a full or forbidden storage: the next page begins anew
+    // A full or forbidden storage: the next page begins anew.
+    return;
   }
 }
 

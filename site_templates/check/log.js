@@ -10,7 +10,8 @@ import { parseHead } from "./note.js";
 
 const POLICY_PATH = "trust/tlog-policy.txt";
 const SEEN = "log/checkpoint";
-export const PROOF = "log/proof"; // in `store`: the newest release's
+// In `store`: the newest release's.
+export const PROOF = "log/proof";
 
 // A release's entry follows from its snapshot alone.
 export async function releaseEntry(release, snapshot) {

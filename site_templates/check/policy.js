@@ -39,7 +39,8 @@ class Reader {
   logs = [];
   witnesses = [];
   groups = [];
-  free = new Map(); // every name so far, and whether no group has it as a member yet
+  // Every name so far, and whether no group has it as a member yet.
+  free = new Map();
 
   async take([kind, ...words]) {
     if (kind === "log" && words.length >= 1 && words.length <= 2) {

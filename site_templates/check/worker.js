@@ -6,6 +6,7 @@ import { LIMITS } from "./limits.js";
 import { notice } from "./notice.js";
 import { outcomeOf, uncheckedOutcome } from "./outcome.js";
 import { checkSite, trustFirstRoot } from "./site.js";
+import { checkBytes } from "./tuf.js";
 
 const STATE = "terbit-state";
 const PAGES = "terbit-pages";
@@ -46,7 +47,8 @@ class Store extends Map {
 const scope = () => self.registration.scope;
 
 let opened;
-let current; // { promise, time } of the newest check
+// { promise, time } of the newest check.
+let current;
 
 async function check() {
   opened ??= Store.open();
@@ -105,7 +107,8 @@ async function resolve(path) {
   }
 }
 
-const outcomes = new Map(); // what pages were shown, for when they ask
+// What pages were shown, for when they ask.
+const outcomes = new Map();
 
 async function answer(path) {
   const { data, outcome } = await resolve(path);
@@ -125,7 +128,8 @@ function pathOf(request) {
   try {
     return decodeURIComponent(path);
   } catch {
-    return path; // nothing signed is spelt like that
+    // Nothing signed is spelt like that.
+    return path;
   }
 }
 
@@ -140,6 +144,12 @@ async function passOn(request, path) {
 const tooLarge = async (path) => (await (await release()).client.find(path))?.length > LIMITS.shownFile;
 
 async function respond(request, path) {
+  // What a page shows of a package, it names by its hash: within a checked page nothing is seen but what was signed.
+  const sha256 = new URL(request.url).searchParams.get("sha256");
+  if (sha256) {
+    const found = await (await release()).fetchAny(path, LIMITS.shownFile, (data) => checkBytes(data, { hashes: { sha256 } }, path));
+    return new Response(found, { headers: headersFor(path, false) });
+  }
   const beside = BESIDE.test(path) || (request.mode === "navigate" && (await tooLarge(path).catch(() => false)));
   return beside ? passOn(request, path) : answer(path);
 }

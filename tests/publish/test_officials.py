@@ -34,6 +34,7 @@ from tests.programs import require
 from tests.publish.test_mirror import mirroring
 from tests.publish.test_packages import verify
 from tests.publish.workspace import make_workspace, publish
+from tests.scans import JPEG
 from verifier.errors import VerificationError, VerifierError
 from verifier.mirror.init import init
 from verifier.mirror.sync import sync
@@ -295,6 +296,7 @@ def office(tmp_path: Path, key: Path) -> Path:
     enrol(tmp_path, f'1101 namespaces="{SPACE}" {kind} {text}\n')
     (tmp_path / "rows.csv").write_text("\n".join([COLUMNS, *ROWS, ""]))
     (tmp_path / "C1.pdf").write_bytes(b"%PDF")
+    (tmp_path / "1101.jpg").write_bytes(JPEG)
     return tmp_path
 
 
@@ -305,7 +307,7 @@ def pack(office: Path, key: Path, *words: str, area: str = "1101", rows: str = "
 
 
 def test_what_recap_pack_makes_intake_takes(office: Path, key: Path) -> None:
-    """A package by `terbit recap pack`, with scan, reason and document, passes ssh-keygen -Y verify and is taken in as it is."""
+    """A package by `terbit recap pack`, with scans, a thumbnail of the one that is a picture, reason and document, passes ssh-keygen -Y verify and is taken in as it is."""
     words = (
         "--form",
         "C1",
@@ -315,6 +317,8 @@ def test_what_recap_pack_makes_intake_takes(office: Path, key: Path) -> None:
         "late",
         "--scan",
         f"{office}/C1.pdf",
+        "--scan",
+        f"{office}/1101.jpg",
         "--tier",
         "kabupaten",
     )
@@ -323,7 +327,7 @@ def test_what_recap_pack_makes_intake_takes(office: Path, key: Path) -> None:
     with zipfile.ZipFile(office / "out.zip") as archive:
         names = archive.namelist()
         archive.extractall(office / "unpacked")
-    assert names == [COVER, "rows.csv", "C1.pdf", SIGNATURE]
+    assert names == [COVER, "rows.csv", "C1.pdf", "1101.jpg", "1101.jpg.thumb.png", SIGNATURE]
     check = ["-Y", "verify", "-f", f"{office}/content/allowed_signers", "-I", "1101", "-n", SPACE, "-s"]
     cover = (office / "unpacked" / COVER).read_bytes()
     subprocess.run([require("ssh-keygen"), *check, f"{office}/unpacked/{SIGNATURE}"], input=cover, check=True)

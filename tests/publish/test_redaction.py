@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from builder.ledger import Ledger, RedactedRecord
 from builder.recap import COVER
+from builder.thumbnails import SUFFIX
 from publish.cli.main import terbit
 from publish.errors import PublishError
 from publish.progress import Stages
@@ -21,6 +22,7 @@ from tests.election import NIGHT, correction, minutes
 from tests.publish.test_guard import look
 from tests.publish.test_second import Pair
 from tests.publish.workspace import deliver, make_workspace, publish
+from tests.scans import JPEG, THUMBNAIL, with_scans
 from verifier.bundle import import_bundle
 from verifier.cli.main import main as terbit_verify
 from verifier.mirror.folder import Folder
@@ -67,14 +69,18 @@ class Site:
         look(self.folder, now=NIGHT + minutes(6))
 
     def verify(self, command: str = "site", place: Path | None = None) -> dict[str, object]:
-        shutil.rmtree(self.folder / "reader", ignore_errors=True)
-        options = [f"--root={self.folder / 'keys/metadata/1.root.json'}", f"--state={self.folder / 'reader'}", "--json"]
-        told = CliRunner().invoke(
-            terbit_verify, [command, str(place or self.public), *options, f"--now={LATER:%Y-%m-%dT%H:%M:%SZ}"]
-        )
-        found: dict[str, object] = json.loads(told.stdout)
-        assert found["verified"] == (told.exit_code == 0)
-        return found
+        return verify(command, self.folder, place or self.public)
+
+
+def verify(command: str, folder: Path, place: Path) -> dict[str, object]:
+    """What a command of a new reader says of a site, with the root of the workspace in `folder`."""
+    shutil.rmtree(folder / "reader", ignore_errors=True)
+    options = [f"--root={folder / 'keys/metadata/1.root.json'}", f"--state={folder / 'reader'}", "--json"]
+    words = [command, str(place), *options, f"--now={LATER:%Y-%m-%dT%H:%M:%SZ}"]
+    told = CliRunner().invoke(terbit_verify, words)
+    found: dict[str, object] = json.loads(told.stdout)
+    assert found["verified"] == (told.exit_code == 0)
+    return found
 
 
 @pytest.fixture
@@ -115,6 +121,35 @@ def test_a_page_says_that_a_scan_is_withheld(tmp_path: Path, name: str) -> None:
     assert [path for path, data in pages(site).items() if before[path] != data] == ["ppwp/1101/110101.html"]
     for command in ("site", "audit"):
         assert site.verify(command)["verified"], site.verify(command)
+
+
+@pytest.mark.parametrize("name", ["110101_2.jpg", "110101.jpg"], ids=["of a station", "of the village"])
+def test_a_thumbnail_is_withheld_with_its_scan(tmp_path: Path, name: str) -> None:
+    """An order for a scan takes its thumbnail out of the page and out of the public's sight, under the same order; another scan's stays."""
+    folder = make_workspace(tmp_path / "work", "workers = 1\n")
+    deliver(folder)
+    files = with_scans(with_scans(correction(), name), "110101_3.jpg", scan=JPEG + b"3", thumbnail=THUMBNAIL + b"3")
+    deliver(folder, {"scanned": files})
+    publish(folder)
+    package, public = hashlib.sha256(files[COVER]).hexdigest(), folder / "public" / "uji"
+    page, kept = public / "ppwp" / "1101" / "110101.html", (public / "packages" / package)
+    thumbnails = {f"{name}{SUFFIX}", f"110101_3.jpg{SUFFIX}"}
+    assert {one for one in thumbnails if f"/{one}?sha256=" in unescape(page.read_text())} == thumbnails
+    assert thumbnails < {path.name for path in kept.iterdir()}
+    workspace = Workspace(folder)
+    with workspace.ledger.lock():
+        for _ in range(2):
+            assert redact(workspace.ledger, package, name, ORDER).file == hashlib.sha256(JPEG).hexdigest()
+    assert len(workspace.ledger.withheld(package)) == 2
+    publish(folder, NIGHT + minutes(5))
+    look(folder, now=NIGHT + minutes(6))
+    assert [one for one in thumbnails if f"/{one}?sha256=" in unescape(page.read_text())] == [f"110101_3.jpg{SUFFIX}"]
+    left = {path.name for path in kept.iterdir()}
+    assert left & {name, *thumbnails, "110101_3.jpg"} == {"110101_3.jpg", f"110101_3.jpg{SUFFIX}"}
+    for command in ("site", "audit"):
+        found = verify(command, folder, public)
+        assert found["verified"], found
+        assert len(found["withheld"]) == 2  # type: ignore[arg-type]
 
 
 def test_the_estimate_leaves_withheld_scans_out(tmp_path: Path) -> None:
