@@ -89,6 +89,16 @@ class Extras:
         path = f"{portions(self.definition, contest)[0].path}.cdf.json"
         listing[path] = len(report), hashlib.sha256(report).hexdigest()
         yield path, report
+        yield from self._descriptions(contest, view, listing)
+
+    def descriptions(self, part: Part, listing: Listing) -> Iterator[File]:
+        """What describes the data files of a part, by their `listing`."""
+        contest = self.tallies[part.contest].contest
+        top = top_row(self.definition, contest)
+        if part.beside and top in part.rows:
+            yield from self._descriptions(contest, next(iter(self.views(contest.id, [top]))), listing)
+
+    def _descriptions(self, contest: Contest, view: View, listing: Listing) -> Iterator[File]:
         yield from catalog_files(self.definition, contest, view, listing)
         for language in self.definition.election.languages:
             yield data_page(self.definition, contest, view, listing, self.pages(language))

@@ -191,6 +191,10 @@ class Site:
 
         return Views(self.definition, self.tallies[contest], self.covers, self.releases, time_of).views(rows)
 
+    def descriptions(self, part: Part, listing: Mapping[str, tuple[int, str]]) -> Iterator[tuple[Entry, bytes]]:
+        """The files that describe a part's data files, as they would be if these were those of `listing`."""
+        yield from starmap(entry_of, self._extras.descriptions(part, listing))
+
     def lasting_files(self, since: int) -> Iterator[tuple[Entry, bytes]]:
         """Files of role `site` that stay as they are from release to release (`is_lasting`), if they were made after release `since`: content and
         templates of each cut, and the search index of the newest one."""

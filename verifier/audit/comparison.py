@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import NamedTuple
 
+from verifier.audit.compression import otherwise_compressed
 from verifier.audit.lists import read_object
 from verifier.audit.rebuild import SITE, Listing, Plan, Roles, load
 from verifier.audit.report import Change
@@ -14,11 +16,12 @@ from verifier.fetcher import Fetcher
 from verifier.files import is_pack
 from verifier.site import signed_file
 
-__all__ = ["differences", "published", "with_partings"]
+__all__ = ["Compared", "compare", "published", "with_partings"]
 
 NOT_MADE = frozenset({"targets", "trust"})  # signed offline: inputs themselves
 PARTINGS_SHOWN = 20
 EXCERPT = 60
+RECOMPRESSED = "same content, other compression (library versions differ)"
 
 
 def published(client: Client, changes: list[Change]) -> dict[str, Listing]:
@@ -38,18 +41,38 @@ def published(client: Client, changes: list[Change]) -> dict[str, Listing]:
     return found
 
 
-def differences(listed: Roles, made: Roles) -> Iterator[Change]:
-    """Every file that was published otherwise than the inputs say, by path."""
+class Compared(NamedTuple):
+    """Files that were published otherwise than the inputs say; those that differ in compression alone, or in the hashes of such files; and those of which
+    nobody can say which of both, since what was published is gone."""
+
+    changes: list[Change]
+    recompressed: list[Change]
+    gone: list[Change]
+
+
+def compare(listed: Roles, made: Roles, plan: Plan, workshop: Workshop, fetcher: Fetcher) -> Compared:
+    """What was published, as `listed`, and what was `made`, role by role."""
+    found = Compared([], [], [])
     for role in sorted((listed.keys() | made.keys()) - NOT_MADE):
         theirs, ours = listed.get(role, {}), made.get(role, {})
-        for path in sorted(path for path in theirs.keys() | ours.keys() if theirs.get(path) != ours.get(path)):
-            if path not in ours:
-                if role != SITE or not is_pack(path):  # what is in a pack: verifier.audit.packs
-                    yield Change(path, "published, and follows from no input", theirs[path][1])
-            elif path not in theirs:
-                yield Change(path, "follows from the inputs, and was not published", "", ours[path][1])
-            else:
-                yield Change(path, "published otherwise than the inputs say", theirs[path][1], ours[path][1])
+        changes = {change.path: change for change in differences(role, theirs, ours)}
+        same, gone = otherwise_compressed(role, changes.keys(), theirs, ours, plan, workshop, fetcher)
+        found.recompressed.extend(replace(changes.pop(path), what=RECOMPRESSED) for path in sorted(same))
+        found.gone.extend(changes.pop(path) for path in sorted(gone))
+        found.changes.extend(changes.values())
+    return found
+
+
+def differences(role: str, theirs: Listing, ours: Listing) -> Iterator[Change]:
+    """Every file of a role that was published otherwise than the inputs say, by path."""
+    for path in sorted(path for path in theirs.keys() | ours.keys() if theirs.get(path) != ours.get(path)):
+        if path not in ours:
+            if role != SITE or not is_pack(path):  # what is in a pack: verifier.audit.packs
+                yield Change(path, "published, and follows from no input", theirs[path][1])
+        elif path not in theirs:
+            yield Change(path, "follows from the inputs, and was not published", "", ours[path][1])
+        else:
+            yield Change(path, "published otherwise than the inputs say", theirs[path][1], ours[path][1])
 
 
 def with_partings(changes: Sequence[Change], plan: Plan, workshop: Workshop, fetcher: Fetcher) -> list[Change]:

@@ -16,7 +16,7 @@ from builder.replay import replay
 from builder.rows import Rows
 from builder.site import Inputs
 from verifier import limits
-from verifier.audit.comparison import differences, with_partings
+from verifier.audit.comparison import compare, with_partings
 from verifier.audit.inputs import DEFINITION_PATHS, check_program, lay_out_earlier_inputs
 from verifier.audit.lists import Lists, read_lists, read_object
 from verifier.audit.rebuild import SITE, Listing, Plan, Roles, lay_out_plan, rebuild
@@ -33,9 +33,10 @@ __all__ = ["Earlier", "Outcome"]
 
 @dataclass
 class Outcome:
-    """One release: what was published otherwise than its inputs say; what else does not hold; and why not all of it can be said, if so."""
+    """One release: what was published otherwise than its inputs say, or compressed otherwise; what else does not hold; and why not all of it can be said, if so."""
 
     changes: list[Change] = field(default_factory=list)
+    recompressed: list[Change] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     unknown: str = ""
 
@@ -81,10 +82,8 @@ class Earlier:
             self._folded = ("", 0)
             found.problems.append(f"release {cut.release} cannot be made again from the logged inputs: {error}")
             return found
-        found.changes += self._changes(plan, lists)
+        self._compare(found, plan, lists)
         shutil.rmtree(plan.tallies)
-        if lists.gone:
-            found.unknown = f"{len(lists.gone)} of its lists are not public any more"
         return found
 
     def _inputs(self, cut: Cut, lists: Lists) -> Inputs:
@@ -121,10 +120,16 @@ class Earlier:
         del ledger.cuts[cut.release :]
         return lay_out_plan(self._folder, inputs, self._rows, ledger)
 
-    def _changes(self, plan: Plan, lists: Lists) -> list[Change]:
+    def _compare(self, found: Outcome, plan: Plan, lists: Lists) -> None:
         made = {role: files for role, files in self._made.items() if role not in lists.gone}
+        compared = compare(lists.roles, made, plan, self._workshop, self._fetcher)
         site = lists.roles.get(SITE, {})
         strays = [path for path in site if is_stray(path, plan.release, site)]
         changes = [Change(path, "is no pack of this release", site[path][1]) for path in strays]
-        changes += with_partings(list(differences(lists.roles, made)), plan, self._workshop, self._fetcher)
-        return [replace(change, release=plan.release) for change in changes]
+        changes += with_partings(compared.changes, plan, self._workshop, self._fetcher)
+        found.changes = [replace(change, release=plan.release) for change in changes]
+        found.recompressed = [replace(change, release=plan.release) for change in compared.recompressed]
+        if lists.gone:
+            found.unknown = f"{len(lists.gone)} of its lists are not public any more"
+        elif compared.gone:
+            found.unknown = f"{len(compared.gone)} data files are other bytes, perhaps by their compression alone, and not public any more"

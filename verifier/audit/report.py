@@ -41,7 +41,7 @@ class Release:
 
 @dataclass
 class Report:
-    """The audit of one release and of all before it. `changes` and `problems` must be empty; refusals and redactions are told and fail nothing."""
+    """The audit of one release and of all before it. `changes` and `problems` must be empty; refusals, redactions and other compression are told and fail nothing."""
 
     place: str
     election: str
@@ -63,6 +63,7 @@ class Report:
     releases: list[Release] = field(default_factory=list)
     files: int = 0
     changes: list[Change] = field(default_factory=list)
+    recompressed: list[Change] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -85,9 +86,12 @@ def lines(report: Report) -> list[str]:
     """The report for a terminal: what is wrong first."""
     told = [f"PROBLEM {problem}" for problem in report.problems[:SHOWN]]
     told += [f"CHANGED {_told(change)}" for change in report.changes[:SHOWN]]
+    told += [f"RECOMPRESSED {_told(change)}" for change in report.recompressed[:SHOWN]]
     if (more := max(0, len(report.changes) - SHOWN) + max(0, len(report.problems) - SHOWN)) > 0:
         told.append(f"and {more} more: --json has all")
     told += [f"WITHHELD {path}: by the order {order}, which is logged" for path, order in report.withheld[:SHOWN]]
+    if report.recompressed[SHOWN:]:
+        told.append(f"and {len(report.recompressed) - SHOWN} more that are compressed otherwise")
     seen = f", seen by {', '.join(report.witnesses)}" if report.witnesses else ", seen by no witness"
     told += [
         f"{report.place}: release {report.release} of {report.time}, {report.entries} entries of the log {report.log}{seen}",
@@ -95,7 +99,8 @@ def lines(report: Report) -> list[str]:
         f"{len(report.refused)} refused, {len(report.redacted)} files withheld",
         f"Releases: {len(report.releases)}, of which {sum(one.kept for one in report.releases)} are still kept",
         f"Rebuilt: {report.files} files in {report.seconds:.1f} s",
-        f"Changes without input: {len(report.changes) or 'none'}",
+        f"Changes without input: {len(report.changes) or 'none'}"
+        + (f"; same content, compressed otherwise: {len(report.recompressed)}" if report.recompressed else ""),
         *(f"Release {_release(one)}" for one in report.releases if one.verdict),
         "NOT what follows from the logged inputs"
         if report.differs
@@ -136,6 +141,7 @@ def html_page(report: Report) -> str:
         (("Berkas ditahan", "Files withheld"), len(report.redacted)),
         (("Berkas dibangun ulang", "Files rebuilt"), report.files),
         (("Perubahan tanpa masukan", "Changes without input"), len(report.changes)),
+        (("Isi sama, kompresi lain", "Same content, other compression"), len(report.recompressed)),
         (("Masalah", "Findings"), len(report.problems)),
         (("Waktu", "Time"), f"{report.seconds:.1f} s"),
         (("Program", "Program"), f"terbit {report.builder}"),
@@ -155,6 +161,12 @@ def html_page(report: Report) -> str:
             "Ditahan menurut perintah",
             "Withheld by order",
             [f"{path}: {order}" for path, order in report.withheld],
+            "old",
+        ),
+        _list(
+            "Isi sama, kompresi lain",
+            "Same content, other compression",
+            [_told(one) for one in report.recompressed],
             "old",
         ),
         _list("Rilis", "Releases", [_release(one) for one in reversed(report.releases)], ""),

@@ -19,7 +19,7 @@ from builder.rows import Rows
 from builder.site import Inputs
 from verifier import limits
 from verifier.audit.admission import objections
-from verifier.audit.comparison import differences, published, with_partings
+from verifier.audit.comparison import compare, published, with_partings
 from verifier.audit.earlier import Earlier
 from verifier.audit.history import History, changed_inputs, read_history
 from verifier.audit.inputs import check_program, check_roots, check_trust, lay_out_inputs, lay_out_ledger
@@ -106,7 +106,9 @@ def audit(
             listed = published(client, report.changes)
             report.files = sum(map(len, made.values()))
             report.changes += pack_changes(client, fetcher, listed, made, packages)
-            report.changes += with_partings(list(differences(listed, made)), plan, workshop, fetcher)
+            found = compare(listed, made, plan, workshop, fetcher)
+            report.recompressed += found.recompressed
+            report.changes += with_partings([*found.changes, *found.gone], plan, workshop, fetcher)
         past = Earlier(fetcher, folder, packages, client.root.version, workshop)
         _audit_earlier(report, history, past, earlier, count)
     report.seconds = monotonic() - start
@@ -125,6 +127,7 @@ def _audit_earlier(
         count(done, len(numbers))
         found[number] = past.audit(cuts[number], logged[f"{number}.snapshot.json"])
         report.changes += found[number].changes
+        report.recompressed += found[number].recompressed
         report.problems += found[number].problems
     report.releases = [
         replace(one, verdict=found[one.release].verdict, why=found[one.release].unknown)
