@@ -1,4 +1,4 @@
-"""The election definition: `content/election.toml` with `content/areas.csv`, checked as a whole before anything uses it.
+"""The election definition: `content/election.toml` with `content/areas.csv` and perhaps `content/map.topojson`, checked as a whole before anything uses it.
 
 Format: docs/formats.md, "Election definition".
 """
@@ -21,6 +21,7 @@ from builder.areas import Areas, parse_areas
 from builder.errors import DefinitionError
 from builder.hashing import input_hash
 from builder.toml import convert_toml, line_of, parse_toml
+from builder.topojson import Topology, parse_topojson
 
 __all__ = [
     "BALLOT_COUNTS",
@@ -40,6 +41,7 @@ BALLOT_COUNTS = frozenset(
     [f"{name}{sex}" for name in _BY_SEX for sex in ("", "_male", "_female")]
     + ["ballots_received", "ballots_returned", "ballots_unused", "valid", "invalid", "total"]
 )
+MAP = "map.topojson"
 TIME_ZONES = "Asia/Jakarta and Asia/Pontianak (WIB), Asia/Makassar (WITA), Asia/Jayapura (WIT)"
 RESERVED_NAMES = frozenset(
     [
@@ -179,10 +181,12 @@ class Election(_Part, frozen=True):
 
 
 class Definition:
-    """A checked definition: the election, its areas, and the bytes that they were read from."""
+    """A checked definition: the election, its areas, their shapes if it has some, and the bytes that all of it was read from."""
 
-    def __init__(self, election: Election, areas: Areas, files: dict[str, bytes]) -> None:
-        self.election, self.areas, self.files = election, areas, files
+    def __init__(
+        self, election: Election, areas: Areas, files: dict[str, bytes], topology: Topology | None = None
+    ) -> None:
+        self.election, self.areas, self.files, self.topology = election, areas, files, topology
 
     @cached_property
     def sha256(self) -> str:
@@ -191,7 +195,7 @@ class Definition:
 
 
 def load_definition(directory: Path) -> Definition:
-    """Read and check `election.toml` and `areas.csv[.gz]` in `directory`.
+    """Read and check `election.toml`, `areas.csv[.gz]` and, if it is there, `map.topojson` in `directory`.
 
     Raises:
         DefinitionError: with file, line, field and rule.
@@ -207,7 +211,11 @@ def load_definition(directory: Path) -> Definition:
     packed = _read(path, limits.AREAS_FILE)
     areas = parse_areas(_unpack(packed, path) if path.suffix == ".gz" else packed, election, path)
     _check_named_areas(election, areas, toml_path)
-    return Definition(election, areas, {"election.toml": toml, path.name: packed})
+    files, topology, map_path = {"election.toml": toml, path.name: packed}, None, directory / MAP
+    if map_path.exists():
+        files[MAP] = _read(map_path, limits.MAP_FILE)
+        topology = parse_topojson(files[MAP], areas.index, map_path)
+    return Definition(election, areas, files, topology)
 
 
 def parse_election(data: bytes, file: str | Path) -> Election:

@@ -10,6 +10,9 @@ CANDIDATES_COUNT = 1_000
 CONTESTS_COUNT = 20_000
 LEVELS_COUNT = 12
 TILE_PLACE = 99
+MAP_FILE = 8_000_000
+MAP_POINTS = 500_000
+MAP_RING_POINTS = 4 * MAP_POINTS  # arcs are shared: by neighbours, and by an area and those in it
 PROGRESS_POINTS = 200  # a long count has thousands of releases
 
 COVER_FILE = 256_000

@@ -23,7 +23,8 @@ from builder.navigation import NOWHERE, Link, Surroundings
 from builder.origins import revision_rows, source_rows
 from builder.stations import Withheld
 from builder.templates import FastTemplates, Templates, read_templates, read_texts
-from builder.tiles import tile_map
+from builder.tiles import shape_map, tile_map
+from builder.topojson import Topology
 from builder.wording import Results, Wording
 
 __all__ = ["GONE_DATA", "GONE_PAGES", "Pages", "language_folder"]
@@ -47,7 +48,13 @@ class Pages:
     and raises `ContentError`, with the template's file and line, for a template that is broken.
     """
 
-    def __init__(self, templates: Mapping[str, str] | Path, election: Election, language: str = LANGUAGES[0]) -> None:
+    def __init__(
+        self,
+        templates: Mapping[str, str] | Path,
+        election: Election,
+        language: str = LANGUAGES[0],
+        topology: Topology | None = None,
+    ) -> None:
         sources = read_templates(templates) if isinstance(templates, Path) else templates
         texts = read_texts(sources, language)
         self._election, self.language, self._folder = election, language, language_folder(language)
@@ -60,6 +67,7 @@ class Pages:
         }
         self._templates = Templates(sources, language, page_words)
         self._area_templates = FastTemplates(sources, language, page_words)
+        self._topology = topology
         self._frame = {"test": election.test, "contact": election.contact}
         self._coded_levels = [level.id for level in election.levels][: election.level_number(election.shard_level) + 1]
         self._contests = {one.id: ContestValues(one, election, wording, self._templates) for one in election.contests}
@@ -106,7 +114,8 @@ class Pages:
                 "released": results["released"],
                 "released_local": wording.time(results["released"], [*codes, area["code"]]),
                 "zone": wording.zone([*codes, area["code"]]),
-                "map": tile_map(results, self._election, shown.contest, wording, up),
+                "shapes": (shapes := shape_map(results, self._topology, shown.contest, wording, up)),
+                "map": None if shapes else tile_map(results, self._election, shown.contest, wording, up),
                 "progress": progress_chart(results, shown.contest, wording),
                 **shown.findings(results),
                 **shown.children(children, up, area["level"]),

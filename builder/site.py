@@ -102,7 +102,8 @@ class Site:
         self.inputs, self.ledger, self.tallies = inputs, ledger, tallies
         self.definition, self.cuts = inputs.definition, ledger.cuts
         self.releases = package_releases(self.cuts)
-        self._pages = lru_cache(maxsize=None)(partial(Pages, inputs.templates, self.definition.election))
+        made = partial(Pages, inputs.templates, self.definition.election, topology=self.definition.topology)
+        self._pages = lru_cache(maxsize=None)(made)
         self._navigation = Navigation(self.definition)
         covers = self.covers = lru_cache(maxsize=4096)(self._cover)
         self._extras = Extras(

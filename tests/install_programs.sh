@@ -15,7 +15,7 @@ fi
 # Later http-cookie-agents, which Mozilla's Observatory uses, want a newer Node than Debian's. Its installation would
 # download the list of names that browsers ask by HTTPS alone; no test serves one of them.
 packages=""
-for package in tuf-js@3 axe-core@4 csp_evaluator@1 @mdn/mdn-http-observatory@1 http-cookie-agent@7.0.3 jsqr@1; do
+for package in tuf-js@3 axe-core@4 csp_evaluator@1 @mdn/mdn-http-observatory@1 http-cookie-agent@7.0.3 jsqr@1 topojson-server@3 topojson-client@3; do
   [ -d "build/npm/node_modules/${package%@*}" ] || packages="$packages $package"
 done
 if [ -n "$packages" ] && command -v npm >/dev/null 2>&1; then

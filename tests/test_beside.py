@@ -155,7 +155,7 @@ def test_openapi_describes_nothing_else(site: Path) -> None:
     assert aliases == {
         *(f"/data/{{contest}}/{{shard}}/{{area}}.{end}" for end in ("areas.csv.gz", "areas.parquet", "stations.csv.gz", "stations.parquet")),
         *(f"/data/{{contest}}/{{shard}}/{{area}}.{end}" for end in ("cdf.json", "datapackage.json", "dataset.jsonld", "html", "en.html")),
-        "/en/{page}.html", "/trust/areas.csv.gz", "/trust/allowed_signers",
+        "/en/{page}.html", "/trust/areas.csv.gz", "/trust/map.topojson", "/trust/allowed_signers",
         *(f"/packages/{{package}}/{name}" for name in ("recap.toml.sig", "{scan}", "{authority}.order.txt")),
         *(f"/log/tile/{kind}/{tile}" for kind in ("{level}", "entries") for tile in ("{tile}", "x{thousands}/{tile}", "x{thousands}/{tile}.p/{width}")),
     }  # fmt: skip

@@ -55,6 +55,7 @@ _TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".json": "application/json",
+    ".topojson": "application/json",
     ".jsonld": "application/ld+json",
     ".xml": "application/xml",
     ".csv": "text/csv; charset=utf-8",

@@ -105,7 +105,7 @@ def drift(flow: Flow, basis: Basis) -> list[str]:
 
 
 INPUT_DRIFT = {
-    "definition": "election.toml or areas.csv changed",
+    "definition": "election.toml, areas.csv or map.topojson changed",
     "content": "content/pages changed",
     "templates": "the templates changed",
     "trust": "the offline-signed metadata changed",

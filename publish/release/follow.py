@@ -29,7 +29,7 @@ __all__ = ["Follower"]
 # A clock may be a little wrong; a cut from tomorrow would be good for longer than anybody meant.
 AHEAD = timedelta(minutes=10)
 MEND = {
-    "definition": "compare content/election.toml and areas.csv with the publisher's, and take over what you agree with",
+    "definition": "compare content/election.toml, areas.csv and map.topojson with the publisher's, and take over what you agree with",
     "trust": "copy what the offline keys have signed from the publisher's keys/ (metadata, trust, public, minisign.json)",
     "builder": "install the same version of terbit",
     "results": "install the same version of terbit",

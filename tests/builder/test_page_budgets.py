@@ -13,6 +13,8 @@ from builder.election import Tile
 from builder.figures import Figures, local_date, local_time, share
 from builder.pages import Pages
 from builder.templates import compact_style, read_templates, read_texts
+from builder.topojson import parse_topojson
+from tests.builder.maps import coasts
 from tests.builder.sample_results import contest, election, nation, progress, province, village
 from tests.builder.test_pages import RELEASED, TEMPLATES
 
@@ -72,6 +74,19 @@ def test_weight(results: dict[str, Any], budget: int, language: str) -> None:
     }
     page = Pages(SOURCES, election(**values), language).area_page(results)
     assert len(gzip.compress(page, 6)) <= budget
+
+
+@pytest.mark.parametrize("language", TEXTS)
+@pytest.mark.parametrize("points", [20, 60, 500])
+def test_weight_with_shapes(points: int, language: str) -> None:
+    """The first page fits its budget with the shapes of all areas, however crooked their coasts."""
+    codes = [str(code) for code in range(PROVINCES)]
+    topology = parse_topojson(coasts(codes, points), codes, "map.topojson")
+    values = {"address": "https://hasil.example.org/contoh/", "languages": ("id", "en"), "test": True}
+    results = nation(children=areas_below(PROVINCES), progress=progress((806_583, 84_298_880, 68_221_284), 200))
+    page = Pages(SOURCES, election(**values), language, topology).area_page(results)
+    assert page.count(b'<path d="M') >= PROVINCES
+    assert len(gzip.compress(page, 6)) <= 14_336
 
 
 def test_front_page_weighs_little() -> None:

@@ -21,6 +21,7 @@ from publish.release.draft import Draft
 from publish.signing.keyring import Keyring
 from publish.translog import log
 from publish.workspace import Workspace
+from tests.builder.maps import coasts
 from tests.election import NIGHT, correction, minutes, package, row
 from tests.officials import Official
 from tests.publish.test_mirror import mirroring
@@ -103,6 +104,22 @@ def test_a_copy_passes_offline(site: Published, tmp_path: Path) -> None:
     root = shutil.copy(site.root, tmp_path / "root.json")
     shutil.rmtree(site.folder)
     assert audit(copy, Path(root)).exit_code == 0
+
+
+def test_a_map_is_read_again(tmp_path: Path) -> None:
+    """Areas' shapes are part of the signed definition: they are published, the audit makes the pages again with them, and without them it cannot."""
+    content, shapes = tmp_path / "site" / "content", coasts(["11", "12"])
+    content.mkdir(parents=True)
+    (content / "map.topojson").write_bytes(shapes)
+    site = Published(make_workspace(tmp_path / "site"))
+    site.release()
+    published = site.public / "targets" / "trust" / f"{hashlib.sha256(shapes).hexdigest()}.map.topojson"
+    assert published.read_bytes() == shapes
+    assert b'<path d="M' in (site.public / "ppwp" / "0.html").read_bytes()
+    assert site.audit().exit_code == 0
+    published.unlink()
+    (site.public / "trust" / "map.topojson").unlink()
+    assert site.audit().exit_code != 0
 
 
 def bundled(site: Published, out: Path) -> Path:

@@ -12,8 +12,10 @@ from builder.content import read_pages
 from builder.election import Election, Tile, Title
 from builder.navigation import Link, Surroundings
 from builder.pages import Pages, language_folder
+from builder.topojson import parse_topojson
 from publish.serve import Server
 from tests.browser.chromium import chromium
+from tests.builder.maps import coasts
 from tests.builder.sample_results import PACKAGE, contest, election, nation, province, village
 from tests.servers import serving
 
@@ -38,13 +40,20 @@ def sample(**changes: object) -> Election:
 
 
 def write_pages(folder: Path, election: Election, **changes: object) -> None:
-    """Every kind of page in both languages, with what pages ask for."""
+    """Every kind of page in both languages, with what pages ask for. The map has tiles in `ppwp/0.html`, elsewhere shapes: of the country's areas one of two."""
     content = read_pages(PROJECT / "content" / "pages")
     around = Surroundings(Link("ppwp/1101/1", "Awan Biru"), Link("ppwp/1101/2", "Padi Kuning"), ())
+    shapes = parse_topojson(coasts(["11", "1101"]), ["11", "1101"], "map.topojson")
     for language in ("id", "en"):
-        pages, top = Pages(PROJECT / "site_templates", election, language), folder / language_folder(language)
+        top = folder / language_folder(language)
+        tiled, pages = (Pages(PROJECT / "site_templates", election, language, map_) for map_ in (None, shapes))
         made = {"index.html": pages.index_page(3, RELEASED, [(election.contests[0], nation())], content)}
-        for results in (nation(**changes), province(**changes), village(scans=[SCAN], **changes)):
+        made["ppwp/0.html"] = tiled.area_page(nation(**changes), around)
+        for results in (
+            nation(path="ppwp/0-shapes.json", **changes),
+            province(**changes),
+            village(scans=[SCAN], **changes),
+        ):
             made[results["path"].replace(".json", ".html")] = pages.area_page(results, around)
         made |= {
             f"{one.slug}.html": pages.content_page(one, ("id", "en")) for one in content if one.language == language

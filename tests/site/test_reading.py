@@ -11,7 +11,7 @@ from tests.programs import require_package
 from tests.site.conftest import Place
 
 VILLAGE = "ppwp/1101/1101012001.html"
-PAGES = ("index.html", "ppwp/0.html", "ppwp/11.html", VILLAGE, "cara-membaca.html")
+PAGES = ("index.html", "ppwp/0.html", "ppwp/0-shapes.html", "ppwp/11.html", VILLAGE, "cara-membaca.html")
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_a_hostile_name_does_nothing(context: BrowserContext, place: Place) -> N
     context.on("request", lambda request: asked.append(request.url))
     context.on("dialog", lambda dialog: pytest.fail(dialog.message))
     for folder in ("", "en/"):
-        for path in PAGES[:4]:
+        for path in PAGES[:5]:
             page = opened(context, place, f"../jahat/{folder}{path}")
             assert "onerror=alert(1)" in page.inner_text("body")
             assert page.locator("img, script:not([src])").count() == 0
@@ -178,9 +178,21 @@ def test_languages_lead_to_each_other(context: BrowserContext, place: Place) -> 
         assert page.url == place.url + path
 
 
-def test_the_map_leads_to_the_provinces(context: BrowserContext, place: Place) -> None:
-    """A tile names its area and leader in words, and leads to the area's page."""
-    page = opened(context, place, "ppwp/0.html")
-    tile = page.get_by_role("link", name="TB 2: Tanjung Biru, unggul dengan")
-    tile.click()
-    assert page.url == f"{place.url}ppwp/11.html"
+@pytest.mark.parametrize(("path", "name"), [("ppwp/0.html", "TB 2: "), ("ppwp/0-shapes.html", "2: ")])
+def test_the_map_leads_to_the_provinces(browser: Browser, place: Place, path: str, name: str) -> None:
+    """A tile or shape names its area and leader in words, is reached by keyboard, and leads to the area's page; no script is asked for that."""
+    with browser.new_context(java_script_enabled=False) as context:
+        page = opened(context, place, path)
+        link = page.locator("svg.map").get_by_role("link", name=f"{name}Tanjung Biru, unggul dengan", exact=False)
+        link.focus()
+        assert link.locator(".tile").first.evaluate("one => getComputedStyle(one).strokeWidth") == "3px"
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"{place.url}ppwp/11.html")
+
+
+def test_the_map_has_numbers_for_all(context: BrowserContext, place: Place) -> None:
+    """Where shapes have no room for a number, or an area has no shape, the area is listed with its number beside the map."""
+    page = opened(context, place, "ppwp/0-shapes.html")
+    assert page.locator("svg.map text").all_text_contents() == ["2"]
+    listed = page.get_by_role("navigation", name="Wilayah yang nomornya tidak muat")
+    assert listed.get_by_role("listitem").all_inner_texts() == ["– Luar Negeri"]

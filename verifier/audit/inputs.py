@@ -33,8 +33,9 @@ __all__ = [
     "lay_out_ledger",
 ]
 
-AREAS = ("trust/areas.csv", "trust/areas.csv.gz")
-DEFINITION_PATHS = ("trust/election.toml", *AREAS)
+# Which of these a definition has.
+CHOSEN = ("trust/areas.csv", "trust/areas.csv.gz", "trust/map.topojson")
+DEFINITION_PATHS = ("trust/election.toml", *CHOSEN)
 
 
 def check_program(cut: Cut) -> None:
@@ -94,7 +95,7 @@ def lay_out_earlier_inputs(folder: Path, cut: Cut, definition: Callable[[], Mapp
 
 def _definition_paths(client: Client) -> Iterator[str]:
     yield "trust/election.toml"
-    yield from (path for path in AREAS if client.lists(path))
+    yield from (path for path in CHOSEN if client.lists(path))
 
 
 def _unpack(folder: Path, files: Mapping[str, bytes]) -> None:
