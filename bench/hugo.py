@@ -92,12 +92,22 @@ def main() -> None:
     start = time.perf_counter()
     prepare(site, work / "assets" / "p")
     print(f"data prepared                  {time.perf_counter() - start:6.1f} s", flush=True)
-    page = (site.render(next(iter(site.views(CONTEST, [len(site.definition.areas) - 1])))["path"].replace(".json", ".html")) or b"").decode()
+    page = (
+        site.render(next(iter(site.views(CONTEST, [len(site.definition.areas) - 1])))["path"].replace(".json", ".html"))
+        or b""
+    ).decode()
     style = page[page.index("<style>") : page.index("</style>") + len("</style>")]
     tail = page[page.index('<section class="check">') :]
-    for name, layout in (("small", SMALL), ("same", SAME.replace("STYLE", style).replace("TAIL", tail.replace("{{", "")))):
+    for name, layout in (
+        ("small", SMALL),
+        ("same", SAME.replace("STYLE", style).replace("TAIL", tail.replace("{{", ""))),
+    ):
         source = work / name
-        for path, text in (("hugo.toml", CONFIG.replace("DATA", str((work / "assets").resolve()))), ("content/_content.gotmpl", ADAPTER), ("layouts/_default/single.html", layout)):
+        for path, text in (
+            ("hugo.toml", CONFIG.replace("DATA", str((work / "assets").resolve()))),
+            ("content/_content.gotmpl", ADAPTER),
+            ("layouts/_default/single.html", layout),
+        ):
             (source / path).parent.mkdir(parents=True, exist_ok=True)
             (source / path).write_text(text)
         (source / "layouts/_default/single.json").write_text("{{ .Params.a | jsonify }}\n")
@@ -105,7 +115,10 @@ def main() -> None:
         subprocess.run([hugo, "--source", source, "--destination", work / f"{name}-public", "--quiet"], check=True)
         pages = list((work / f"{name}-public").rglob("*.html"))
         sizes = sum(path.stat().st_size for path in pages[::100]) / max(1, len(pages[::100]))
-        print(f"hugo, {name:<24} {time.perf_counter() - start:6.1f} s  ({len(pages)} pages of {sizes / 1000:.1f} kB)", flush=True)
+        print(
+            f"hugo, {name:<24} {time.perf_counter() - start:6.1f} s  ({len(pages)} pages of {sizes / 1000:.1f} kB)",
+            flush=True,
+        )
 
 
 def prepare(site: Site, folder: Path) -> None:

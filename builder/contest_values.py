@@ -10,7 +10,7 @@ from typing import Any
 from builder.election import Contest, Election
 from builder.figures import bar_width, signed
 from builder.stations import StationRows
-from builder.templates import Templates
+from builder.templates import Templates, as_ascii
 from builder.tiles import colour
 from builder.wording import Results, Wording
 
@@ -41,7 +41,7 @@ class ContestValues:
             )
             for place, c in enumerate(contest.candidates)
         )
-        vote_labels = [words["candidate"].format(number=number, name=name) for number, name, *_ in names]
+        vote_labels = [as_ascii(words["candidate"].format(number=number, name=name)) for number, name, *_ in names]
         fields = tuple(wording.field(field) for field in contest.fields)
         labels = dict(zip(contest.figures, [*vote_labels, *fields], strict=True))
         votes, count = len(names), len(contest.figures)
@@ -62,6 +62,7 @@ class ContestValues:
         }
         self.labels = labels
         self.stations = StationRows(contest, [*vote_labels, *fields], templates, wording)
+        self._shown = [(number, as_ascii(name), party and as_ascii(party)) for number, name, party, *_ in names]
         self._names, self._fields, self._child_places, self._children_heads = names, fields, places, children_heads
 
     def first_screen(self, results: Results) -> dict[str, Any]:
@@ -80,7 +81,7 @@ class ContestValues:
             "comparison": wording.comparison(results, self.contest),
             "bars": bars,
             "heads": heads,
-            "rows": rows,
+            "rows": [(*shown, *row[3:]) for shown, row in zip(self._shown, rows, strict=True)],
             "reported": figure(stations["reported"]),
             "expected": figure(stations["expected"]),
             "reported_share": wording.share(stations["reported"], stations["expected"]),

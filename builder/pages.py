@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from builder.cards import TEMPLATE, card_values, sharing
 from builder.chart import progress_chart
@@ -22,7 +22,7 @@ from builder.election import Contest, Election
 from builder.navigation import NOWHERE, Link, Surroundings
 from builder.origins import revision_rows, source_rows
 from builder.stations import Withheld
-from builder.templates import FastTemplates, Templates, read_templates, read_texts
+from builder.templates import FastTemplates, Templates, as_ascii, read_templates, read_texts
 from builder.tiles import shape_map, tile_map
 from builder.topojson import Topology
 from builder.wording import Results, Wording
@@ -72,7 +72,7 @@ class Pages:
         self._coded_levels = [level.id for level in election.levels][: election.level_number(election.shard_level) + 1]
         self._contests = {one.id: ContestValues(one, election, wording, self._templates) for one in election.contests}
         self._title_ends = {
-            one.id: _plain(f" – {wording.title(one.title)} – {wording.title(election.title)}")
+            one.id: as_ascii(_plain(f" – {wording.title(one.title)} – {wording.title(election.title)}"))
             for one in election.contests
         }
 
@@ -98,7 +98,7 @@ class Pages:
                 "contest": wording.title(shown.contest.title),
                 **self._places(f"{path}.html", up, root, self._election.languages),
                 **shown.first_screen(results),
-                "head_title": f"{_plain(title)}{self._title_ends[shown.contest.id]}",
+                "head_title": escape(_plain(title)) + self._title_ends[shown.contest.id],
                 "card": self._sharing(results),
                 "file": f"{name}.json",
                 "data": f"{root}{path}.json" if self._folder else f"{name}.json",

@@ -59,7 +59,9 @@ class StationRows:
         self._plain = str(templates.part("station", "", _MARK, Markup(self._line), Markup(self._form), "", None))  # noqa: S704  # rendered with autoescape
         # Places in a station's number and cells: of what its line shows, and of all that the whole of it shows.
         places = [1 + figures.index(name) for name in shown]
-        self._of_line = itemgetter(*places) if len(places) > 1 else lambda cells: tuple(cells[place] for place in places)
+        self._of_line = (
+            itemgetter(*places) if len(places) > 1 else lambda cells: tuple(cells[place] for place in places)
+        )
         self._of_whole = itemgetter(0, *places, *range(len(figures) + 1))
 
     def rows(self, results: Results, root: str, withheld: Withheld) -> list[tuple[Markup, tuple[Any, ...] | None]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from builder.election import Contest, Election, Title
 from builder.figures import Figures, local_date, local_time, share, signed, zone_name
-from builder.templates import Texts
+from builder.templates import Texts, as_ascii
 
 __all__ = ["HASH_SHOWN", "SHAPES", "Results", "Wording"]
 
@@ -117,7 +117,7 @@ class Wording:
             parts.append(self.words["revised"].format(revision=revision))
         if findings:
             parts.append(self.words["has_findings"].format(count=findings.count(" ") + 1))
-        return "; ".join(parts)
+        return as_ascii("; ".join(parts))
 
     def finding(self, finding: Mapping[str, Any]) -> str:
         """A finding as a sentence with both its figures."""

@@ -1,7 +1,7 @@
 // Headers of what the worker answers with: those that decide how a browser treats a file, as verifier/headers.py has them.
 
 const POLICY =
-  "default-src 'none'; script-src 'self'; style-src 'self' 'sha256-aoIPPzD6dk1DYZcG/KMazqyOg1NaUCTUMe0TwkqaQ1U='; img-src 'self'; connect-src 'self'; worker-src 'self'; " +
+  "default-src 'none'; script-src 'self'; style-src 'self' 'sha256-bQwKECqYJcgeVJYmBVbOguPVMYURLTgiu9APNcDvCgA='; img-src 'self'; connect-src 'self'; worker-src 'self'; " +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types terbit";
 
 // One file with everything inside, to be kept and carried about; its own policy, which is within it, names the one script.

@@ -175,8 +175,8 @@ def test_zone_of_the_area() -> None:
     ("votes", "told"),
     [
         ([3, 5], "XX 2: Luar Negeri, unggul dengan 62,50%"),
-        ([4, 4], "XX –: Luar Negeri, imbang"),
-        ([None, None], "XX –: Luar Negeri, belum ada suara"),
+        ([4, 4], "XX -: Luar Negeri, imbang"),
+        ([None, None], "XX -: Luar Negeri, belum ada suara"),
     ],
     ids=["leader", "tied", "nothing"],
 )

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import html
 import os
 import posixpath
 import re
@@ -24,7 +25,7 @@ from builder.errors import BuilderError, ContentError
 from builder.figures import Figures, bar_width, local_time, share, signed
 from builder.pages import Pages
 from builder.rules import FLAG_CODES
-from builder.templates import compact_style, read_templates, read_texts
+from builder.templates import Templates, compact_style, read_templates, read_texts
 from builder.wording import SHAPES
 from tests.builder.sample_results import contest, election, nation, province, village
 from verifier.headers import PAGE_STYLES
@@ -174,6 +175,25 @@ def test_nothing_inline_but_the_style_sheet(sources: dict[str, str], pages: Page
         for tag, attributes in Page(data).elements:
             assert tag != "script" or attributes.get("src"), path
             assert not [name for name in attributes if name == "style" or name.startswith("on")], path
+
+
+def test_what_stands_on_every_page_is_ascii(pages: Pages) -> None:
+    """A village's page is ASCII, which Python encodes in no time, and shows dashes and signs all the same."""
+    page = pages.area_page(village())
+    assert page.isascii()
+    assert "<bdi>Anwar Melati – Budi Kenanga</bdi>" in html.unescape(page.decode())
+    assert "⚠" in html.unescape(page.decode())
+
+
+def test_code_of_templates_stays_as_it_is(sources: dict[str, str]) -> None:
+    """What is not ASCII becomes a reference where it is text of a template, and stays where it is a text within its code."""
+    templates = Templates(
+        sources | {"x.html": '– {{ "é–<" }} {# – #}{% if name == "–" %}⚠{% endif %}'},
+        "id",
+        read_texts(sources, "id")["page"]
+        | {"language": "id", "election_title": "x", "station": "TPS", "stations_in": "x"},
+    )
+    assert templates.render("x.html", {"name": "–"}) == "&#8211; é–&lt; &#9888;"
 
 
 def test_links_are_relative_and_resolve(pages: Pages) -> None:
@@ -355,11 +375,11 @@ def test_nothing_in_yet(pages: Pages) -> None:
     nothing = {"status": "pre-election", "votes": [None, None], "fields": [None] * 4}
     page = pages.area_page(village(count=nothing)).decode()
     assert "Belum ada suara masuk" in page
-    assert "Calon 1<td>–<td>–<td>–" in page
+    assert "Calon 1<td>-<td>-<td>-" in page
     assert "– suara" not in page
     assert "– dari" not in page
     assert page.count("<small>belum ada suara</small>") == 2
-    assert "<b>–</b> <small>belum ada angka</small>" in page
+    assert "<b>-</b> <small>belum ada angka</small>" in page
 
 
 def test_banner_of_a_rehearsal() -> None:

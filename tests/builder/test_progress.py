@@ -303,4 +303,4 @@ def test_nothing_left(figures: list[tuple[Any, ...]]) -> None:
     rows = [[number, f"2026-02-11T1{number}:00:00Z", *one] for number, one in enumerate(figures, 1)]
     page = Pages(TEMPLATES, election()).area_page(province(progress=progress((1, 1, 1)) | {"rows": rows})).decode()
     assert all(one["points"].endswith(f"1000,{HEIGHT}") for one in drawn(Page(page.encode())))
-    assert re.search('<th scope="row">2<td>0<td>–<td>–<td>', page)
+    assert re.search('<th scope="row">2<td>0<td>-<td>-<td>', page)
