@@ -23,7 +23,7 @@ __all__ = ["TEMPLATE", "card_path", "card_values", "carded_rows", "draw", "fitte
 
 TEMPLATE = "card.svg"
 LEVELS = 3
-SHOWN, IN_ONE_COLUMN, IN_A_COLUMN, TOLD = 8, 3, 4, 3  # candidates
+SHOWN, IN_ONE_COLUMN, TOLD = 8, 3, 3  # candidates
 INSIDE, TEST_SIGN = 1080, 200  # pixels
 _FONTS = ("SourceSansPro-Regular.ttf", "SourceSansPro-Semibold.ttf")
 # What XML 1.0 does not take, other control characters, and marks that turn the order of reading.
@@ -90,6 +90,7 @@ def card_values(results: Results, shown: ContestValues, election: Election, word
     title_size = next((size for size in (64, 52) if fitted(title, INSIDE, size) == title), 42)
     shape, status = wording.status(main)
     hidden = len(votes) - len(places)
+    half = len(bars) if layout is _BROAD_ROWS else (len(bars) + 1) // 2
     return {
         "test": election.test,
         "election": fitted(wording.title(election.title), INSIDE - TEST_SIGN * election.test, 28),
@@ -97,7 +98,7 @@ def card_values(results: Results, shown: ContestValues, election: Election, word
         "title_size": title_size,
         "contest": fitted(wording.title(shown.contest.title), INSIDE, 34),
         "layout": layout,
-        "columns": [bars[:IN_A_COLUMN], bars[IN_A_COLUMN:]],
+        "columns": [bars[:half], bars[half:]],
         "shape": shape,
         "status": fitted(f"{series}: {status}", 750 if hidden else INSIDE, 28),
         "more": wording.texts["embed"]["more"].format(count=hidden) if hidden else "",
