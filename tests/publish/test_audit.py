@@ -17,6 +17,7 @@ from builder.officials import Admission
 from builder.recap import COVER
 from builder.site import Site, entry_of
 from publish.redaction import redact
+from publish.release import make
 from publish.release.draft import Draft
 from publish.signing.keyring import Keyring
 from publish.translog import log
@@ -29,6 +30,7 @@ from tests.publish.test_officials import enrol, sign_as
 from tests.publish.workspace import changed_area_files, copy_tree, deliver, make_workspace, publish
 from verifier.audit.history import read_history
 from verifier.cli.main import main
+from verifier.files import SignedFile, object_path
 from verifier.formats import leaves, note, ustar
 from verifier.formats.checkpoint import Checkpoint, SignedCheckpoint
 from verifier.formats.leaves import Leaf
@@ -409,6 +411,51 @@ def test_a_log_without_a_cut_crashes_nothing(site: Published, monkeypatch: pytes
         done = publisher.audit()
         assert done.exit_code == 4, done.output
         assert "the inputs of release" in done.output
+
+
+def test_what_the_log_says_later_counts(site: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the log says after a release's entry, for others' eyes perhaps, contradicts what came before no less: whoever audits that release is told."""
+    before = (site.public / "metadata" / "timestamp.json").read_bytes()
+    honest = log.entry
+    with monkeypatch.context() as inside:
+        again = lambda one: replace(one, release=2) if getattr(one, "release", 0) == 3 else one  # noqa: E731
+        inside.setattr(log, "entry", lambda one: honest(again(one)))
+        site.release(NIGHT + minutes(2), fix3=correction(revision=3))
+    pointer = site.public / "metadata" / "timestamp.json"
+    pointer.unlink()
+    pointer.write_bytes(before)
+    told = site.report()
+    assert (told["release"], told["verified"]) == (2, False)
+    assert "the inputs of release 2 follow those of 2" in told["problems"][0]  # type: ignore[index]
+
+
+def test_what_is_served_is_read_if_asked_for(site: Published) -> None:
+    """A page, a data file or a signature that is served altered changes nothing that is signed; with --served the audit reads it, and names it."""
+    names = ("ppwp/0.html", "data/ppwp/0.datapackage.json", "ppwp/1201/120103.json")
+    spoilt = [site.public / object_path(SignedFile(name, digest(site.public / name), 0)) for name in names]
+    spoilt[-1] = spoilt[-1].with_name(f"{spoilt[-1].name}.minisig")
+    assert site.audit("--served").exit_code == 0
+    for path in spoilt:
+        _flip(path)
+    assert site.audit().exit_code == 0
+    done = site.audit("--served")
+    assert done.exit_code == 4
+    named = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("PROBLEM")]
+    assert sorted(named) == sorted(f"{path.relative_to(site.public)}:" for path in spoilt)
+
+
+def test_an_insider_lets_another_role_sign(site: Published, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A role that may sign files of a group, and lists none as yet, is named before it does."""
+    shards, versions = Keyring._shards.func, make.role_versions
+    with monkeypatch.context() as inside:
+        inside.setattr(Keyring, "_shards", property(lambda self: {"ppwp": {*shards(self)["ppwp"], "9999"}}))
+        inside.setattr(make, "role_versions", lambda *of: {**versions(*of), "ppwp-9999": 3})
+        site.release(NIGHT + minutes(2), fix3=correction(revision=3))
+    assert [change["path"] for change in site.report()["changes"]] == ["role ppwp-9999"]  # type: ignore[attr-defined]
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize("size", [2**40, 2**62])

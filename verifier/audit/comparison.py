@@ -53,6 +53,9 @@ class Compared(NamedTuple):
 def compare(listed: Roles, made: Roles, plan: Plan, workshop: Workshop, fetcher: Fetcher) -> Compared:
     """What was published, as `listed`, and what was `made`, role by role."""
     found = Compared([], [], [])
+    expected = {*NOT_MADE, *(contest.group for contest in load(plan).site.definition.election.contests), *made}
+    for role in sorted(listed.keys() - expected):
+        found.changes.append(Change(f"role {role}", "may sign files, and follows from no input"))
     for role in sorted((listed.keys() | made.keys()) - NOT_MADE):
         theirs, ours = listed.get(role, {}), made.get(role, {})
         changes = {change.path: change for change in differences(role, theirs, ours)}

@@ -25,7 +25,7 @@ from verifier.audit.history import History, changed_inputs, read_history
 from verifier.audit.inputs import check_program, check_roots, check_trust, lay_out_inputs, lay_out_ledger
 from verifier.audit.packages import read_package
 from verifier.audit.packs import pack_changes
-from verifier.audit.rebuild import lay_out_plan, rebuild
+from verifier.audit.rebuild import Plan, Roles, lay_out_plan, rebuild
 from verifier.audit.records import package_record
 from verifier.audit.report import Release, Report
 from verifier.audit.workshop import Workshop
@@ -36,6 +36,8 @@ from verifier.formats.allowed_signers import AllowedSigners
 from verifier.formats.checkpoint import SignedCheckpoint
 from verifier.log import CHECKPOINT, LogReport
 from verifier.log_entries import check_root, parse_entries, read_entries
+from verifier.site import check_site
+from verifier.withheld import Redactions
 
 __all__ = ["audit"]
 
@@ -51,11 +53,12 @@ def audit(
     place: str,
     processes: int,
     earlier: Collection[int] | None = (),
+    served: bool = False,
     progress: Callable[[str], None] = lambda stage: None,
     count: Callable[[int, int], None] = lambda done, known: None,
 ) -> Report:
     """Audit the refreshed `client`'s release, whose place in the log is `seen`; and the `earlier` ones, None for all. `folder` is empty, and holds what is made.
-    `count` is told how many of these are done, and how many there are.
+    `served`: read every listed file, with the signatures of results, where they are served. `count` is told how many earlier ones are done, and how many there are.
 
     Raises:
         VerificationError: the log or the inputs are not what was signed, so that nothing can be made again.
@@ -94,25 +97,46 @@ def audit(
         report.seconds = monotonic() - start
         return report
     rows = _judge(report, history, packages, inputs, fetcher)
+    if served:
+        progress("files")
+        report.problems += _served_otherwise(client, fetcher, seen, executor)
     progress("rebuild")
     with Workshop(processes if len(client.snapshot.meta) >= MANY_ROLES else 1) as workshop:
         try:
-            ledger = lay_out_ledger(folder, history, packages)
-            plan = lay_out_plan(folder, inputs, rows, ledger)
+            plan = lay_out_plan(folder, inputs, rows, lay_out_ledger(folder, history, packages))
             made = rebuild(plan, workshop)
         except Exception as error:  # definition and packages are the publisher's, too
             report.problems.append(f"release {cut.release} cannot be made again from the logged inputs: {error}")
         else:
-            listed = published(client, report.changes)
-            report.files = sum(map(len, made.values()))
-            report.changes += pack_changes(client, fetcher, listed, made, packages)
-            found = compare(listed, made, plan, workshop, fetcher)
-            report.recompressed += found.recompressed
-            report.changes += with_partings([*found.changes, *found.gone], plan, workshop, fetcher)
+            _compare(report, plan, made, packages, client, fetcher, workshop)
         past = Earlier(fetcher, folder, packages, client.root.version, workshop)
         _audit_earlier(report, history, past, earlier, count)
     report.seconds = monotonic() - start
     return report
+
+
+def _served_otherwise(client: Client, fetcher: Fetcher, seen: LogReport, executor: Executor) -> list[str]:
+    """Which of the listed files, and of the signatures of results, are not served as they were signed."""
+    order = Redactions(fetcher, seen.checkpoint.checkpoint).order
+    checked = check_site(client, fetcher, executor, aliases=False, signatures=True, order=order)
+    return [f"{failure.path}: {failure.what}" for failure in checked.failures]
+
+
+def _compare(
+    report: Report,
+    plan: Plan,
+    made: Roles,
+    packages: Sequence[Package],
+    client: Client,
+    fetcher: Fetcher,
+    workshop: Workshop,
+) -> None:
+    listed = published(client, report.changes)
+    report.files = sum(map(len, made.values()))
+    report.changes += pack_changes(client, fetcher, listed, made, packages)
+    found = compare(listed, made, plan, workshop, fetcher)
+    report.recompressed += found.recompressed
+    report.changes += with_partings([*found.changes, *found.gone], plan, workshop, fetcher)
 
 
 def _audit_earlier(
@@ -154,7 +178,11 @@ def _read_log(fetcher: Fetcher, seen: LogReport, executor: Executor) -> tuple[Hi
     entries = read_entries(fetcher, size, executor)
     for head in heads:
         check_root(entries, head)
-    return read_history(list(parse_entries(entries[: seen.index + 1]))), len(entries) - seen.index - 1
+    told = list(parse_entries(entries))
+    history = read_history(told[: seen.index + 1])
+    # What came later contradicts what came before no less: a second release under this number, say, for others' eyes.
+    history.problems = read_history(told).problems
+    return history, len(told) - seen.index - 1
 
 
 def _tell_history(report: Report, history: History, fetcher: Fetcher) -> None:

@@ -29,6 +29,7 @@ __all__ = ["audit"]
     "--release", "releases", metavar="N", type=click.IntRange(1), multiple=True, help="This earlier release, too."
 )
 @click.option("--all-releases", is_flag=True, help="All earlier releases, too.")
+@click.option("--served", is_flag=True, help="Read every listed file, too, where it is served.")
 @trust_options
 @now_option
 def audit(
@@ -39,6 +40,7 @@ def audit(
     processes: int | None,
     releases: tuple[int, ...],
     all_releases: bool,
+    served: bool,
     trust: TrustOptions,
     now: datetime | None,
 ) -> None:
@@ -75,7 +77,7 @@ def audit(
             seen = check_log(client, fetcher)
             if seen is None:
                 raise VerificationError("this site has no log: without one nothing says what its inputs were")
-            report = run_audit(client, fetcher, seen, executor, Path(folder), place, count, earlier, _say, bar)
+            report = run_audit(client, fetcher, seen, executor, Path(folder), place, count, earlier, served, _say, bar)
         if html is not None:
             write_whole(html, html_page(report))
     if as_json:
