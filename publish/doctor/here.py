@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
-
 from builder.errors import BuilderError
 from builder.inbox import find_strays, packages_in
 from publish.config import OFFLINE_ROLES
@@ -30,19 +28,12 @@ from publish.signing.keystore import KeyStore
 from publish.signing.offline import Offline
 from publish.translog.log import RECOVER
 from publish.workspace import Workspace
+from verifier.formats.metadata_fields import signed_fields
 
 __all__ = ["examine", "expected_at", "size_of"]
 
 SIGNATURE_LENGTH = 400
 SNAPSHOT = "snapshot"
-
-
-class _Signed(msgspec.Struct):
-    expires: datetime
-
-
-class _Metadata(msgspec.Struct):
-    signed: _Signed
 
 
 def examine(workspace: Workspace, passphrase: bytes | None, now: datetime) -> Iterator[Finding]:
@@ -253,7 +244,7 @@ def _record(workspace: Workspace, name: str, now: datetime) -> Iterator[Finding]
 
 
 def _expires(store: RecordStore, role: str) -> datetime:
-    return msgspec.json.decode(store.role(role), type=_Metadata).signed.expires
+    return datetime.fromisoformat(signed_fields(store.role(role)).expires)
 
 
 def _waiting(workspace: Workspace, now: datetime) -> Iterator[Finding]:

@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
 from builder.hashing import input_hash
 from builder.ledger import PackageRecord
 from builder.pack import Entry
@@ -22,6 +20,7 @@ from publish.signing.offline import File, Offline
 from publish.targets import TIMESTAMP
 from publish.workspace import Workspace
 from verifier.files import is_pack, is_results, object_path
+from verifier.formats.metadata_fields import signed_fields
 from verifier.tuf_api import Metadata, Targets
 
 __all__ = ["Expected", "Recorded", "expect", "recorded"]
@@ -79,7 +78,7 @@ def expect(workspace: Workspace, store: RecordStore, found: Recorded) -> Expecte
     data |= signed_files
     timestamp = store.role("timestamp")
     data[TIMESTAMP] = timestamp
-    data["latest.json"] = latest_hint(record.release, cut.time, _expires(timestamp), workspace.frozen)
+    data["latest.json"] = latest_hint(record.release, cut.time, signed_fields(timestamp).expires, workspace.frozen)
     files = {path: (len(content), hashlib.sha256(content).hexdigest()) for path, content in signed_files.items()}
     right.update(_role(TRUST, files))
     for path, content in data.items():
@@ -115,7 +114,7 @@ def _signed_offline(keys: Path, snapshot: bytes, trust_sha256: str) -> tuple[dic
     Raises:
         SigningError: some of it is no longer in `keys`.
     """
-    meta = msgspec.json.decode(snapshot, type=_Snapshot).signed.meta
+    meta = signed_fields(snapshot).meta
     names = {role: f"{meta[f'{role}.json'].version}.{role}.json" for role in ("targets", TRUST)}
     folder = keys / "metadata"
     try:
@@ -183,27 +182,3 @@ def _packages(
             path, found = f"{folder}/{file.file}", hidden if file.sha256 in withheld else right
             found[path] = Right("package", file.sha256, file.length, path)
     return right, hidden
-
-
-class _Signed(msgspec.Struct):
-    expires: str
-
-
-class _Meta(msgspec.Struct):
-    version: int
-
-
-class _SignedSnapshot(msgspec.Struct):
-    meta: dict[str, _Meta]
-
-
-class _Snapshot(msgspec.Struct):
-    signed: _SignedSnapshot
-
-
-class _Timestamp(msgspec.Struct):
-    signed: _Signed
-
-
-def _expires(timestamp: bytes) -> str:
-    return msgspec.json.decode(timestamp, type=_Timestamp).signed.expires

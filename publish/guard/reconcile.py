@@ -19,7 +19,6 @@ from publish.errors import RaceError, TargetError
 from publish.guard.expected import expect, recorded
 from publish.guard.inventory import Inventory
 from publish.guard.judge import Right
-from publish.release.draft import timestamp_version
 from publish.release.lineage import Lineage
 from publish.release.push import CHECKPOINT_ROLE
 from publish.release.record import Record, RecordStore, open_record
@@ -33,6 +32,7 @@ from verifier.client import Client
 from verifier.errors import VerifierError
 from verifier.fetcher import MissingError, OverlayFetcher, too_long
 from verifier.formats.checkpoint import SignedCheckpoint
+from verifier.formats.metadata_fields import signed_fields
 from verifier.log import CHECKPOINT
 
 __all__ = ["rebuild"]
@@ -76,7 +76,7 @@ def rebuild(workspace: Workspace, name: str, inventories: Sequence[Inventory], k
     sha256 = hashlib.sha256(timestamp).hexdigest()
     files = {role: file for role, (file, _) in roles.items()}
     log, checkpoint = _shown_log(workspace, inventories[0], keyring)
-    record = Record(cut.release, cut.through, sha256, timestamp_version(timestamp), files, log=log)
+    record = Record(cut.release, cut.through, sha256, signed_fields(timestamp).version, files, log=log)
     kept = {role: data for role, (_, data) in roles.items()}
     store.write(record, {"timestamp": timestamp, CHECKPOINT_ROLE: checkpoint, **kept})
     if gone := _find_gone(workspace, store, inventories[0]):

@@ -31,7 +31,7 @@ from publish.guard.purge import purged
 from publish.guard.sources import Sources
 from publish.guard.wrong import Wrong, hash_of, told_time
 from publish.release.check import role_of
-from publish.release.draft import Draft, timestamp_version
+from publish.release.draft import Draft
 from publish.release.lineage import Lineage
 from publish.release.packs import PACK_LENGTH
 from publish.release.record import open_record
@@ -39,6 +39,8 @@ from publish.signing.keyring import Keyring
 from publish.signing.ours import read_public_keys, signed_by
 from publish.targets import TIMESTAMP
 from publish.workspace import Workspace
+from verifier.errors import FormatError
+from verifier.formats.metadata_fields import signed_fields
 
 __all__ = ["TargetWatch", "open_inventories"]
 
@@ -126,7 +128,7 @@ class TargetWatch:
                 self._mender = Mender(self.inventory, sources, self.keys)
                 try:
                     self.expected = expect(self.workspace, self.store, found)
-                except msgspec.MsgspecError:  # a publisher is just writing the record
+                except FormatError:  # a publisher is just writing the record
                     self.expected = None
                     return False
             return found is not None
@@ -264,7 +266,7 @@ class TargetWatch:
         if snapshot is None or not Lineage(self.workspace.ledger.directory).has(snapshot.version, snapshot.sha256):
             return False
         latest = max(self._clock().timestamp(), self.expected.timestamp_version) + AHEAD_SECONDS
-        return self.expected.timestamp_version < timestamp_version(timestamp.data) <= latest
+        return self.expected.timestamp_version < signed_fields(timestamp.data).version <= latest
 
     def _unfinished(self) -> list[Finding]:
         with self.settled() as settled:

@@ -13,17 +13,9 @@ from builder.pack import pack_names, read_index, read_pack
 from publish.signing.repository import RoleFile
 from publish.targets import Alias
 from verifier.files import object_path
+from verifier.formats.metadata_fields import signed_fields
 
-__all__ = ["Draft", "DraftState", "timestamp_expires", "timestamp_version"]
-
-
-class _Signed(msgspec.Struct):
-    version: int
-    expires: str
-
-
-class _Metadata(msgspec.Struct):
-    signed: _Signed
+__all__ = ["Draft", "DraftState"]
 
 
 class DraftState(msgspec.Struct, frozen=True):
@@ -143,7 +135,7 @@ class Draft:
                 path.write_bytes(data)
 
     def timestamp_version(self) -> int:
-        return timestamp_version(self.timestamp) if self.timestamp else 0
+        return signed_fields(self.timestamp).version if self.timestamp else 0
 
     def finish(self, state: DraftState) -> None:
         durable.write_file(self.directory / "draft.json", msgspec.json.encode(state))
@@ -152,13 +144,3 @@ class Draft:
         # The marker goes first: half a draft must never look like one.
         (self.directory / "draft.json").unlink(missing_ok=True)
         shutil.rmtree(self.directory, ignore_errors=True)
-
-
-def timestamp_expires(data: bytes) -> str:
-    """Until when a timestamp that we signed is good, as `2026-11-21T05:00:00Z`."""
-    return msgspec.json.decode(data, type=_Metadata).signed.expires
-
-
-def timestamp_version(data: bytes) -> int:
-    """Version in a timestamp that we signed."""
-    return msgspec.json.decode(data, type=_Metadata).signed.version

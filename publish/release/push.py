@@ -20,7 +20,7 @@ from publish.errors import RaceError, TargetError
 from publish.progress import Stages
 from publish.redaction import orders, public_files
 from publish.release.check import client_refusal
-from publish.release.draft import Draft, DraftState, timestamp_expires, timestamp_version
+from publish.release.draft import Draft, DraftState
 from publish.release.gone import gone_aliases, gone_paths
 from publish.release.hints import DOMAIN_HINTS, latest_hint
 from publish.release.jobs import Runner
@@ -31,6 +31,7 @@ from publish.targets import Conflict, Seen, Target
 from publish.targets.local import LocalTarget
 from publish.translog.log import Log
 from publish.workspace import Workspace
+from verifier.formats.metadata_fields import signed_fields
 from verifier.log import CHECKPOINT
 
 __all__ = ["SNAPSHOT", "Push", "mapped"]
@@ -79,7 +80,7 @@ class Push:
         if self.purger:
             more = [DOMAIN_HINTS[name] for name in _domain_files(draft)]
             more += [alias.path for group in gone_aliases(replaced, draft) for alias in group]
-            self.purger.release(draft, more, timestamp_version(self.timestamp))
+            self.purger.release(draft, more, signed_fields(self.timestamp).version)
 
     def renew(self, now: datetime) -> None:
         """The recorded release is still the newest: show its new timestamp.
@@ -102,7 +103,7 @@ class Push:
             self._put_hints(record.release)
         self._record(record.release, record.packages, record.roles, {}, record.gone)
         if self.purger:
-            self.purger.renew(timestamp_version(self.timestamp))
+            self.purger.renew(signed_fields(self.timestamp).version)
         if refusal:
             raise TargetError(f"clients refuse what stands there ({refusal}); the timestamp was renewed all the same")
 
@@ -198,13 +199,13 @@ class Push:
         if release > len(self.workspace.ledger.cuts):
             return
         cut = self.workspace.ledger.cuts[release - 1]
-        hint = latest_hint(release, cut.time, timestamp_expires(self.timestamp), self.workspace.frozen)
+        hint = latest_hint(release, cut.time, signed_fields(self.timestamp).expires, self.workspace.frozen)
         self.target.put_hint("latest.json", hint)
 
     def _record(
         self, release: int, packages: int, roles: dict[str, RoleFile], changed: dict[str, bytes], gone: Sequence[str]
     ) -> None:
-        version, sha256 = timestamp_version(self.timestamp), hashlib.sha256(self.timestamp).hexdigest()
+        version, sha256 = signed_fields(self.timestamp).version, hashlib.sha256(self.timestamp).hexdigest()
         log = self.base.record.log if self.base.record and not changed else self.log.size
         kept = {**changed, "timestamp": self.timestamp}
         if changed:

@@ -13,6 +13,7 @@ import msgspec
 from builder import durable
 from publish.signing.repository import RoleFile
 from publish.targets import Seen
+from verifier.formats.metadata_fields import listed_targets
 
 if TYPE_CHECKING:
     from publish.workspace import Workspace
@@ -35,26 +36,6 @@ class Record(msgspec.Struct, frozen=True):
     gone: tuple[str, ...] = ()
     place: str = ""
     log: int = 0
-
-
-class _Hashes(msgspec.Struct):
-    sha256: str
-
-
-class _TargetFile(msgspec.Struct):
-    length: int
-    hashes: _Hashes
-
-
-class _Signed(msgspec.Struct):
-    targets: dict[str, _TargetFile]
-
-
-class _Metadata(msgspec.Struct):
-    signed: _Signed
-
-
-_metadata = msgspec.json.Decoder(_Metadata)
 
 
 class RecordStore:
@@ -91,8 +72,7 @@ class RecordStore:
 
     def role_targets(self, role: str) -> dict[str, tuple[int, str]]:
         """Length and SHA-256 of each file that a recorded role lists. Only for a record that is `whole`."""
-        listed = _metadata.decode(self.role(role)).signed.targets
-        return {path: (one.length, one.hashes.sha256) for path, one in listed.items()}
+        return listed_targets(self.role(role))
 
     def recorded_targets(self, record: Record, role: str) -> dict[str, tuple[int, str]]:
         """The same for any record; nothing for a role whose metadata is not as it was recorded."""

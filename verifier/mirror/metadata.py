@@ -12,8 +12,6 @@ from concurrent.futures import Executor
 from typing import NamedTuple
 from urllib.parse import quote
 
-import msgspec
-
 from verifier import limits
 from verifier.errors import FormatError, VerificationError, VerifierError
 from verifier.fetcher import MissingError
@@ -22,7 +20,7 @@ from verifier.mirror.budget import Budget
 from verifier.mirror.folder import TIMESTAMP, Folder
 from verifier.mirror.upstreams import Upstream, Upstreams, worst
 
-__all__ = ["Listed", "MetadataSource", "claimed_version", "listed_files", "named_metadata", "right_bytes"]
+__all__ = ["Listed", "MetadataSource", "claimed_version", "named_metadata", "right_bytes"]
 
 NOT_IN_A_SNAPSHOT = frozenset({"root", "timestamp", "snapshot"})
 
@@ -145,33 +143,6 @@ def named_metadata(data: bytes) -> dict[str, Listed]:
         case _:
             raise FormatError("this is neither a timestamp nor a snapshot")
     return named
-
-
-class _Hashes(msgspec.Struct):
-    sha256: str
-
-
-class _Target(msgspec.Struct):
-    hashes: _Hashes
-
-
-class _Targets(msgspec.Struct):
-    targets: dict[str, _Target]
-
-
-class _Role(msgspec.Struct):
-    signed: _Targets
-
-
-_role = msgspec.json.Decoder(_Role)
-
-
-def listed_files(data: bytes) -> dict[str, str]:
-    """SHA-256 of each file that a role lists, by path. For lists that were verified when they came; what is no role lists nothing."""
-    try:
-        return {path: target.hashes.sha256 for path, target in _role.decode(data).signed.targets.items()}
-    except msgspec.DecodeError:
-        return {}
 
 
 def claimed_version(timestamp: bytes) -> int:

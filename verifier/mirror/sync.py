@@ -19,12 +19,13 @@ from verifier.client import Client
 from verifier.errors import FormatError, StaleError, VerificationError, VerifierError
 from verifier.fetcher import DirectoryFetcher
 from verifier.files import SignedFile, is_pack, is_results, object_path
+from verifier.formats.metadata_fields import listed_targets
 from verifier.formats.tlog_proof import LogProof
 from verifier.log import CHECKPOINT, check_log, proof_path
 from verifier.mirror.budget import Budget
 from verifier.mirror.folder import TIMESTAMP, Complete, Folder
 from verifier.mirror.log import bring_log
-from verifier.mirror.metadata import Listed, MetadataSource, claimed_version, listed_files, named_metadata
+from verifier.mirror.metadata import Listed, MetadataSource, claimed_version, named_metadata
 from verifier.mirror.objects import Objects
 from verifier.mirror.packs import open_packs
 from verifier.mirror.transfer import Transfer
@@ -238,7 +239,7 @@ class _Run:
                 signed = role.name not in ROLES_WITHOUT_RESULTS and is_results(path)
                 if signed:
                     self._results.add(path)
-                if not same and listed.get(path) != file.sha256:
+                if not same and listed.get(path, (0, ""))[1] != file.sha256:
                     new.append((file, signed))
             yield new
 
@@ -259,9 +260,12 @@ class _Run:
         except (FormatError, KeyError):  # nothing is served yet, or the disk has lost it: all files are looked at
             return {}
 
-    def _listed_before(self, role: Listed) -> dict[str, str]:
+    def _listed_before(self, role: Listed) -> dict[str, tuple[int, str]]:
         data = self._folder.read(role.path, role.sha256)
-        return listed_files(data) if data is not None else {}
+        try:
+            return listed_targets(data) if data is not None else {}
+        except FormatError:  # its signatures were those of another format then
+            return {}
 
     def _commit(self) -> None:
         """The one moment in which the new release takes the old one's place."""

@@ -10,7 +10,8 @@ from verifier.errors import VerifierError
 from verifier.fetcher import Fetcher
 from verifier.files import SignedFile, check_signature, object_path
 from verifier.formats import canonical_json
-from verifier.mirror.metadata import Listed, listed_files, named_metadata, right_bytes
+from verifier.formats.metadata_fields import listed_targets
+from verifier.mirror.metadata import Listed, named_metadata, right_bytes
 from verifier.results_signature import MinisignKeys
 from verifier.site import KEYS_PATH
 from verifier.tuf_api import Metadata, Snapshot
@@ -44,7 +45,7 @@ def _check_earlier(client: Client, fetcher: Fetcher, path: str, role: Listed) ->
     data = fetcher.fetch(role.path, min(role.length, limits.TARGETS_METADATA))
     right_bytes(role.sha256)(data)
     name = path.removesuffix(MINISIG)
-    sha256 = listed_files(data).get(name, "")
+    _, sha256 = listed_targets(data).get(name, (0, ""))
     if path == name:
         right_bytes(sha256)(fetcher.fetch(path, limits.TARGET_FILE))
         return
