@@ -29,7 +29,7 @@ from builder.parts import Part, parts
 from builder.recap import Cover
 from builder.results import View, Views, encode_view, scan_subject
 from builder.rows import Rows
-from builder.scripts import join_modules, standalone_checker
+from builder.scripts import compact_script, scripts
 from builder.tally import Tally, definition_cut, package_releases, tally
 
 __all__ = [
@@ -225,8 +225,7 @@ class Site:
             languages = [one for one in LANGUAGES if (page.slug, one) in slugs]
             yield entry_of(page.path, self._pages(page.language).content_page(page, languages))
         templates = self.inputs.template_files
-        yield entry_of("sw.js", join_modules(templates, "sw"))
-        yield entry_of("assets/periksa.html", standalone_checker(templates))
+        yield from starmap(entry_of, scripts(templates))
         yield entry_of("mirrors.json", mirrors_list(self.inputs.content_files.get(MIRRORS_FILE)))
         for name, data in sorted(templates.items()):
             if name.startswith("assets/"):
@@ -236,7 +235,7 @@ class Site:
                         file=self.inputs.templates / name,
                         rule="assets",
                     )
-                yield entry_of(name, data)
+                yield entry_of(name, compact_script(data, name) if name.endswith(".js") else data)
 
     def render(self, path: str) -> bytes | None:
         """One file by its path, for previews; None if the site has none of that name."""

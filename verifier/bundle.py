@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Recorder", "import_bundle", "write_bundle"]
 
 # The page that checks a file without any network, under its own name too: for whoever has a browser and nothing of ours.
-CHECKER = "assets/periksa.html"
+CHECKER = "assets/periksa-luring.html"
 
 
 class Recorder:

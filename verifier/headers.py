@@ -24,11 +24,6 @@ PAGE_POLICY = (
 )
 # The checker asks mirrors, wherever they are; what they send counts only if it is what was signed.
 CHECKER_POLICY = "default-src 'none'; connect-src *"
-# One file with everything inside, to be kept and carried about; its own policy, which is within it, names the one script.
-STANDALONE_POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
 # Pages for other sites' frames (docs/formats.md, "Embeds"): nothing runs in them, and only they may be framed.
 EMBED_POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors *"
 # Scans come from whoever hands in: a browser that opens one gives it no rights at all.
@@ -98,9 +93,8 @@ def _policy(path: str) -> str:
     if _in_package(path):
         return PACKAGE_POLICY
     # Also where an election's own folder is served as the root.
-    for name, policy in {"sw.js": CHECKER_POLICY, "assets/periksa.html": STANDALONE_POLICY}.items():
-        if name in {path, path.partition("/")[2]}:
-            return policy
+    if "sw.js" in {path, path.partition("/")[2]}:
+        return CHECKER_POLICY
     return EMBED_POLICY if _is_embed(path) else PAGE_POLICY
 
 

@@ -1,7 +1,7 @@
 // SHA-256 and SHA-512 (FIPS 180-4): the browser's own, or ours where a page has none, as over plain HTTP.
 
-const SHA2 = { 256: { bits: 32, rounds: 64, block: 64, S: [2, 13, 22, 6, 11, 25], s: [7, 18, 3, 17, 19, 10] },
-  512: { bits: 64, rounds: 80, block: 128, S: [28, 34, 39, 14, 18, 41], s: [1, 8, 7, 19, 61, 6] } };
+// The distances of FIPS 180-4, 4.1.2 and 4.1.3: Σ0, Σ1, σ0, σ1.
+const DISTANCES = { 256: [2, 13, 22, 6, 11, 25, 7, 18, 3, 17, 19, 10], 512: [28, 34, 39, 14, 18, 41, 1, 8, 7, 19, 61, 6] };
 
 // The largest integer whose `degree`-th power is at most `value` (Newton's method).
 function root(value, degree) {
@@ -28,13 +28,12 @@ export function fractions() {
 
 // Both widths by one algorithm; numbers for 32 bits would be faster, but few pages come this way.
 function sha2(size, data) {
-  const { bits, rounds, block, S, s } = SHA2[size];
-  const width = BigInt(bits);
+  const bits = size / 8; // of a word
+  const rounds = 48 + bits / 2;
+  const block = 2 * bits;
   const cut = (value) => BigInt.asUintN(bits, value);
-  const turns = (list) => list.map(BigInt);
-  const turn = (value, by) => (value >> by) | cut(value << (width - by));
-  const [a1, a2, a3, e1, e2, e3] = turns(S);
-  const [w1, w2, w3, w4, w5, w6] = turns(s);
+  const turn = (value, by) => (value >> by) | cut(value << (BigInt(bits) - by));
+  const [a1, a2, a3, e1, e2, e3, w1, w2, w3, w4, w5, w6] = DISTANCES[size].map(BigInt);
   const upper = (value) => value >> BigInt(64 - bits);
   const key = fractions().cube.map(upper);
   const state = fractions().square.map(upper);

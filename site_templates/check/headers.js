@@ -1,33 +1,21 @@
 // Headers of what the worker answers with: those that decide how a browser treats a file, as verifier/headers.py has them.
 
+const END = "; base-uri 'none'; form-action 'none'; frame-ancestors ";
 const POLICY =
-  "default-src 'none'; script-src 'self'; style-src 'self' 'sha256-bQwKECqYJcgeVJYmBVbOguPVMYURLTgiu9APNcDvCgA='; img-src 'self'; connect-src 'self'; worker-src 'self'; " +
-  "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types terbit";
+  "default-src 'none'; script-src 'self'; style-src 'self' 'sha256-bQwKECqYJcgeVJYmBVbOguPVMYURLTgiu9APNcDvCgA='; img-src 'self'; connect-src 'self'; worker-src 'self'" +
+  `${END}'none'; require-trusted-types-for 'script'; trusted-types terbit`;
 
-// One file with everything inside, to be kept and carried about; its own policy, which is within it, names the one script.
-const STANDALONE =
-  "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-const EMBED = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors *";
+const EMBED = `default-src 'none'; style-src 'self'${END}*`;
 const isEmbed = (path) => /^embed\/.*\.html$/.test(path);
 
-const TYPES = {
-  html: "text/html; charset=utf-8",
-  css: "text/css; charset=utf-8",
-  js: "text/javascript; charset=utf-8",
-  json: "application/json",
-  jsonld: "application/ld+json",
-  xml: "application/xml",
-  csv: "text/csv; charset=utf-8",
-  atom: "application/atom+xml",
-  svg: "image/svg+xml",
-  png: "image/png",
-  txt: "text/plain; charset=utf-8",
-  toml: "text/plain; charset=utf-8",
-  pub: "text/plain; charset=utf-8",
-};
+const TEXTS = { html: "html", css: "css", js: "javascript", csv: "csv", txt: "plain", toml: "plain", pub: "plain" };
+const OTHERS = { json: "application/json", jsonld: "application/ld+json", xml: "application/xml", atom: "application/atom+xml", svg: "image/svg+xml", png: "image/png" };
 
-const policy = (path) => (path === "assets/periksa.html" ? STANDALONE : isEmbed(path) ? EMBED : POLICY);
-const type = (path) => TYPES[path.split(".").at(-1)] ?? "application/octet-stream";
+const policy = (path) => (isEmbed(path) ? EMBED : POLICY);
+function type(path) {
+  const suffix = path.split(".").at(-1);
+  return TEXTS[suffix] ? `text/${TEXTS[suffix]}; charset=utf-8` : (OTHERS[suffix] ?? "application/octet-stream");
+}
 
 // `shown`: as a page of the site; else without any rights, and never as a page.
 export const headersFor = (path, shown = true) => ({

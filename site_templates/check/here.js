@@ -1,11 +1,11 @@
 // The check within a page, where a browser has no service worker: over plain HTTP, or an old one. It can only say that something is wrong.
 
 import { base64, fromBase64, same } from "./bytes.js";
-import { LIMITS } from "./limits.js";
+import { MAX_SHOWN_FILE } from "./limits.js";
 import { outcomeOf, uncheckedOutcome } from "./outcome.js";
 import { checkSite, fetchFrom, trustFirstRoot } from "./site.js";
 
-const KEPT = ["root", "timestamp", "snapshot", "log/checkpoint"];
+const REMEMBERED = ["root", "timestamp", "snapshot", "log/checkpoint"];
 
 
 function open(key) {
@@ -18,7 +18,7 @@ function open(key) {
 
 function save(key, store) {
   try {
-    localStorage.setItem(key, JSON.stringify(Object.fromEntries(KEPT.filter((name) => store.has(name)).map((name) => [name, base64(store.get(name))]))));
+    localStorage.setItem(key, JSON.stringify(Object.fromEntries(REMEMBERED.filter((name) => store.has(name)).map((name) => [name, base64(store.get(name))]))));
   } catch {
     // A full or forbidden storage: the next page begins anew.
     return;
@@ -33,7 +33,7 @@ export async function checkHere(origin, path) {
     await trustFirstRoot(origin, store);
     const release = await checkSite(origin, store, Date.now());
     save(key, store);
-    const shown = await fetchFrom(origin, path, LIMITS.shownFile);
+    const shown = await fetchFrom(origin, path, MAX_SHOWN_FILE);
     const read = await release.read(path, shown);
     const outcome = outcomeOf(release, origin, path, read);
     if (!read || outcome.state === "stale") return outcome;

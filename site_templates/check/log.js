@@ -3,7 +3,7 @@
 import { refuted } from "./errors.js";
 import { hex, text, utf8 } from "./bytes.js";
 import { sha256 } from "./hash.js";
-import { LIMITS } from "./limits.js";
+import { MAX_PROOF, MAX_TILE } from "./limits.js";
 import { checkPolicy, parsePolicy } from "./policy.js";
 import { checkEntry, consistencyProof, parseProof, verifyConsistency } from "./tlog.js";
 import { parseHead } from "./note.js";
@@ -26,7 +26,7 @@ async function checkPast(store, { text: head, ...now }, fetch) {
     const readTile = async (path, length) => {
       const data = await fetch(`log/${path}`, length);
       // A partial tile may have been dropped for the full one.
-      return data ?? (await fetch(`log/${path.replace(/\.p\/\d+$/, "")}`, LIMITS.tile))?.subarray(0, length);
+      return data ?? (await fetch(`log/${path.replace(/\.p\/\d+$/, "")}`, MAX_TILE))?.subarray(0, length);
     };
     const [early, late] = known.size <= now.size ? [known, now] : [now, known];
     const proof = early.size < late.size ? await consistencyProof(early.size, late.size, readTile) : [];
@@ -50,8 +50,8 @@ export async function checkLog(client, store, fetch) {
   const spelt = await client.keep(POLICY_PATH);
   if (!spelt) return null;
   const policy = await parsePolicy(spelt);
-  const data = await fetch(`metadata/${client.release}.snapshot.json.tlog-proof`, LIMITS.proof);
-  refuted(!data, `release ${client.release} has no log proof, though the offline keys name a log for it`);
+  const data = await fetch(`metadata/${client.release}.snapshot.json.tlog-proof`, MAX_PROOF);
+  refuted(!data, `release ${client.release} has no log proof`);
   const proof = parseProof(data);
   const times = await checkPolicy(policy, proof.checkpoint);
   await checkEntry(proof, await releaseEntry(client.release, client.snapshotBytes));

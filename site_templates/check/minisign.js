@@ -4,7 +4,7 @@ import { malformed, refuted } from "./errors.js";
 import { blake2b } from "./blake2b.js";
 import { concat, fromBase64, hex, text, utf8 } from "./bytes.js";
 import { verifyEd25519 } from "./ed25519.js";
-import { LIMITS } from "./limits.js";
+import { MAX_MINISIGN, MAX_PUBLIC_KEY } from "./limits.js";
 
 const UNTRUSTED = "untrusted comment: ";
 const TRUSTED = "trusted comment: ";
@@ -27,7 +27,7 @@ export const keyName = (id) => hex(Uint8Array.from(id).reverse()).replace(/^0+(?
 // {id, key} of a bare `RW…` line or of the two lines of a `.pub` file.
 export function parsePublicKey(data) {
   const what = "the public key";
-  const rows = capped(data, LIMITS.publicKey, what).replace(/\n$/, "").split("\n");
+  const rows = capped(data, MAX_PUBLIC_KEY, what).replace(/\n$/, "").split("\n");
   if (rows.length === 2 && rows[0].startsWith(UNTRUSTED)) checkPrintable(rows.shift(), what);
   malformed(rows.length !== 1, `${what} is one line, or a comment and that line`);
   const raw = fromBase64(rows[0], what, 42);
@@ -38,7 +38,7 @@ export function parsePublicKey(data) {
 // {id, signature, comment, whole}: `whole` is over the signature and the trusted comment. Nothing is verified.
 export function parseSignatureFile(data) {
   const what = "the signature file";
-  const rows = capped(data, LIMITS.minisign, what).split("\n");
+  const rows = capped(data, MAX_MINISIGN, what).split("\n");
   malformed(rows.length !== 5 || rows[4] || rows[0] !== FIRST_LINE || !rows[2].startsWith(TRUSTED), `${what} is not what minisign writes`);
   const raw = fromBase64(rows[1], "the signature", 74);
   malformed(raw[0] !== 0x45 || raw[1] !== 0x44, "the signature is not prehashed Ed25519 (ED)");

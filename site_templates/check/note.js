@@ -4,7 +4,7 @@ import { malformed, refuted } from "./errors.js";
 import { concat, fromBase64, hex, text, utf8 } from "./bytes.js";
 import { verifyEd25519 } from "./ed25519.js";
 import { sha256 } from "./hash.js";
-import { LIMITS } from "./limits.js";
+import { MAX_CHECKPOINT_EXTENSIONS, MAX_KEY_NAME, MAX_NOTE, MAX_NOTE_SIGNATURES, MAX_VERIFIER_KEY } from "./limits.js";
 
 export const ED25519 = 1;
 export const COSIGNATURE_V1 = 4;
@@ -15,26 +15,26 @@ export const MOST = 2n ** 63n;
 
 // An integer from 0 to 2^63 - 1, as BigInt.
 export function decimal(spelt, what) {
-  malformed(!/^(0|[1-9][0-9]{0,18})$/.test(spelt) || BigInt(spelt) >= MOST, `${what} is not a decimal integer from 0 to 2^63 - 1`);
+  malformed(!/^(0|[1-9][0-9]{0,18})$/.test(spelt) || BigInt(spelt) >= MOST, `${what} is no integer from 0 to 2^63 - 1`);
   return BigInt(spelt);
 }
 
 // UTF-8 of at most `cap` bytes without control characters other than LF.
 export function lines(data, cap, what) {
-  malformed(data.length > cap, `${what} has ${data.length} bytes, at most ${cap} are allowed`);
+  malformed(data.length > cap, `${what} is longer than ${cap} bytes`);
   const whole = text(data, what);
   malformed(/[\x00-\x09\x0b-\x1f]/.test(whole), `${what} has control characters`);
   return whole;
 }
 
 function checkName(name) {
-  malformed(NO_NAME.test(name) || utf8(name).length > LIMITS.keyName, "a key's name is empty, too long, or has a space or plus sign");
+  malformed(NO_NAME.test(name) || utf8(name).length > MAX_KEY_NAME, "a key has no proper name");
 }
 
 // {name, kind, key, id}; keys of types that we cannot verify are read, and never count.
 export async function parseVerifierKey(spelt) {
   const [name, id, ...rest] = spelt.split("+");
-  malformed(spelt.length > LIMITS.verifierKey || !rest.length, "a verifier key is <name>+<8 hex digits>+<base64>");
+  malformed(spelt.length > MAX_VERIFIER_KEY || !rest.length, "a verifier key is <name>+<8 hex digits>+<base64>");
   const raw = fromBase64(rest.join("+"), "the verifier key");
   checkName(name);
   const [kind, key] = [raw[0], raw.subarray(1)];
@@ -54,24 +54,24 @@ function parseSignature(line) {
 
 // {text, signatures}; nothing is verified.
 export function parseNote(data) {
-  const whole = lines(data, LIMITS.note, "the note");
+  const whole = lines(data, MAX_NOTE, "the note");
   const end = whole.lastIndexOf("\n\n");
   malformed(end < 0 || !whole.endsWith("\n") || whole.endsWith("\n\n"), "a note is a text, an empty line and signature lines");
   const signatures = whole.slice(end + 2, -1).split("\n").map(parseSignature);
-  malformed(signatures.length > LIMITS.noteSignatures, "a note has too many signatures");
+  malformed(signatures.length > MAX_NOTE_SIGNATURES, "a note has too many signatures");
   return { text: whole.slice(0, end + 1), signatures };
 }
 
 const linesOf = (note, key) => note.signatures.filter(({ name, id }) => name === key.name && id === key.id);
 
-async function check(key, message, signature) {
+async function checkSignature(key, message, signature) {
   refuted(!(await verifyEd25519(key.key, signature, utf8(message))), `a signature by ${key.name} does not hold`);
 }
 
 // Whether `key` signed the text. A line of its that does not hold spoils the whole note.
 export async function signedBy(note, key) {
   const found = key.kind === ED25519 ? linesOf(note, key) : [];
-  for (const { signature } of found) await check(key, note.text, signature);
+  for (const { signature } of found) await checkSignature(key, note.text, signature);
   return found.length > 0;
 }
 
@@ -80,7 +80,7 @@ export function parseHead(head) {
   const [origin, size, root, ...rest] = head.split("\n");
   const extensions = rest.slice(0, -1);
   malformed(!rest.length || rest.at(-1) || !origin || extensions.includes(""), "a checkpoint is origin, size and root hash, each on a line");
-  malformed(utf8(origin).length > LIMITS.keyName || extensions.length > LIMITS.checkpointExtensions, "a checkpoint's origin or extensions are too long");
+  malformed(utf8(origin).length > MAX_KEY_NAME || extensions.length > MAX_CHECKPOINT_EXTENSIONS, "a checkpoint is too long");
   return { origin, size: decimal(size, "a checkpoint's size"), root: fromBase64(root, "a checkpoint's root hash", 32), extensions };
 }
 
@@ -104,7 +104,7 @@ export async function cosignedAt(checkpoint, key) {
     refuted(signature.length <= 8, `a cosignature by ${key.name} is too short`);
     const time = new DataView(signature.buffer, signature.byteOffset).getBigUint64(0);
     refuted(time >= MOST, `a cosignature by ${key.name} has no proper time`);
-    await check(key, `cosignature/v1\ntime ${time}\n${checkpoint.text}`, signature.subarray(8));
+    await checkSignature(key, `cosignature/v1\ntime ${time}\n${checkpoint.text}`, signature.subarray(8));
     if (latest === null || time > latest) latest = time;
   }
   return latest === null ? null : Number(latest);

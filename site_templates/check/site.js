@@ -3,7 +3,7 @@
 import { FetchError, StaleError, VerificationError, VerifierError, malformed, refuted } from "./errors.js";
 import { concat } from "./bytes.js";
 import { parseJson } from "./json.js";
-import { LIMITS } from "./limits.js";
+import { MAX_MIRRORS, MAX_ROOT } from "./limits.js";
 import { checkLog, PROOF } from "./log.js";
 import { checkBytes, Client } from "./tuf.js";
 
@@ -44,7 +44,7 @@ async function readAll(reader, maxLength, path) {
     const { done, value } = await reader.read();
     if (done) return concat(...parts);
     length += value.length;
-    refuted(length > maxLength, `${path} is longer than the ${maxLength} bytes that it may have`);
+    refuted(length > maxLength, `${path} is longer than ${maxLength} bytes`);
     parts.push(value);
   }
 }
@@ -54,7 +54,7 @@ function parseMirrors(data) {
   const { format, mirrors } = Object(parseJson(data, MIRRORS_PATH));
   const proper = (url) => typeof url === "string" && /^https?:\/\/[^\s?#]+\/$/.test(url);
   malformed(format !== "terbit-mirrors-1" || !Array.isArray(mirrors) || !mirrors.every(proper), `${MIRRORS_PATH} is no list of mirrors`);
-  return mirrors.slice(0, LIMITS.mirrors);
+  return mirrors.slice(0, MAX_MIRRORS);
 }
 
 // A site as it was found to be. `base`: which place had its newest metadata, null for what we knew ourselves; `log`: as checkLog says;
@@ -84,7 +84,7 @@ class Release {
     for (const base of this.order) {
       try {
         const data = await this.get(base, path, cap);
-        refuted(!data, `${path} is missing at ${base}, though signed metadata names it`);
+        refuted(!data, `${path} is missing at ${base}, though signed`);
         await check(data);
         this.sources.set(path, base);
         return data;
@@ -113,8 +113,8 @@ class Release {
 // Trust on first use: the first root that this browser sees here leads to all later ones. Nothing better is to be had from within a page.
 export async function trustFirstRoot(origin, store, get = fetchFrom) {
   if (store.has("root")) return;
-  const root = await get(origin, "metadata/1.root.json", LIMITS.root);
-  if (!root) throw new FetchError("there is no metadata/1.root.json here");
+  const root = await get(origin, "metadata/1.root.json", MAX_ROOT);
+  if (!root) throw new FetchError("metadata/1.root.json is missing");
   store.set("root", root);
 }
 
@@ -140,7 +140,7 @@ export async function checkSite(origin, store, now, get = fetchFrom) {
         first ??= error;
       }
     }
-    if (!problems.some(({ code }) => code === StaleError.code)) break;
+    if (!problems.some(({ code }) => code === "stale")) break;
   }
   throw first;
 }

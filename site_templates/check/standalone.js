@@ -130,6 +130,7 @@ async function show(files) {
 }
 
 if (globalThis.document) {
+  byId("asleep").hidden = true;
   const files = new Map();
   const take = async (list) => {
     for (const file of list) {

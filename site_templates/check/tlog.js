@@ -3,7 +3,7 @@
 import { malformed, refuted } from "./errors.js";
 import { concat, fromBase64, same, utf8 } from "./bytes.js";
 import { sha256 } from "./hash.js";
-import { LIMITS } from "./limits.js";
+import { MAX_PROOF, MAX_PROOF_EXTRA, MAX_TREE_PROOF } from "./limits.js";
 import { decimal, lines, parseCheckpoint } from "./note.js";
 
 export const leafHash = (entry) => sha256(concat(Uint8Array.of(0), entry));
@@ -12,13 +12,13 @@ const nodeHash = (left, right) => sha256(concat(Uint8Array.of(1), left, right));
 // Each hash of a proof from node `position` of a row that ends at `last`, and whether it stands on the left (RFC 9162, 2.1.3.2).
 function climb(position, last, proof) {
   const steps = proof.map((sibling) => {
-    refuted(last === 0n, "a proof of the log is too long");
+    refuted(last === 0n, "a log proof is too long");
     const left = (position & 1n) === 1n || position === last;
     while (left && position && !(position & 1n)) [position, last] = [position >> 1n, last >> 1n];
     [position, last] = [position >> 1n, last >> 1n];
     return { sibling, left };
   });
-  refuted(last, "a proof of the log is too short");
+  refuted(last, "a log proof is too short");
   return steps;
 }
 
@@ -59,16 +59,16 @@ export async function verifyConsistency(oldSize, oldRoot, size, root, proof) {
 
 // A log proof: {index, hashes, checkpoint}; nothing is verified.
 export function parseProof(data) {
-  const [head, ...rest] = lines(data, LIMITS.proof, "the log proof").split("\n\n");
+  const [head, ...rest] = lines(data, MAX_PROOF, "the log proof").split("\n\n");
   const [header, ...spelt] = head.split("\n");
   malformed(header !== "c2sp.org/tlog-proof@v1" || !rest.length, "this is no log proof of version 1");
   if (spelt[0]?.startsWith("extra ")) {
     const extra = fromBase64(spelt.shift().slice(6), "a log proof's extra data");
-    malformed(!extra.length || extra.length > LIMITS.proofExtra, "a log proof has no proper extra data");
+    malformed(!extra.length || extra.length > MAX_PROOF_EXTRA, "a log proof has no proper extra data");
   }
   malformed(!spelt[0]?.startsWith("index "), "a log proof has a line “index <number>”");
   const index = decimal(spelt.shift().slice(6), "a log proof's index");
-  malformed(spelt.length > LIMITS.treeProof, "a log proof has too many hashes");
+  malformed(spelt.length > MAX_TREE_PROOF, "a log proof is too long");
   return { index, hashes: spelt.map((line) => fromBase64(line, "a log proof's hash", 32)), checkpoint: parseCheckpoint(utf8(rest.join("\n\n"))) };
 }
 

@@ -5,59 +5,63 @@ import { fromHex, hex, same, utf8 } from "./bytes.js";
 import { verifyEd25519 } from "./ed25519.js";
 import { sha256, sha512 } from "./hash.js";
 import { canonicalJson, parseJson } from "./json.js";
-import { LIMITS } from "./limits.js";
+import { MAX_DELEGATIONS, MAX_ROOT, MAX_ROOT_ROTATIONS, MAX_SNAPSHOT, MAX_TARGETS, MAX_TIMESTAMP, MAX_TIMESTAMP_AHEAD_SECONDS, MAX_TIMESTAMP_VALIDITY_SECONDS } from "./limits.js";
 
 const TOP = ["root", "timestamp", "snapshot", "targets"];
 const HASHES = { sha256, sha512 };
 
+const isText = (value) => typeof value === "string";
+const isTexts = (value) => Array.isArray(value) && value.every(isText);
+const isDistinct = (list) => new Set(list).size === list.length;
 const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
 const isCount = (value, least) => Number.isSafeInteger(value) && value >= least;
 
+function improper(wrong, what, part) {
+  malformed(wrong, `${what} has no proper ${part}`);
+}
+
 function checkRole(role, what) {
-  const { keyids, threshold } = isObject(role) ? role : {};
-  const listed = Array.isArray(keyids) && keyids.every((id) => typeof id === "string") && new Set(keyids).size === keyids.length;
-  malformed(!listed || !isCount(threshold, 1), `${what} has no proper keyids and threshold`);
+  const { keyids, threshold } = Object(role);
+  const listed = isTexts(keyids) && isDistinct(keyids);
+  improper(!listed || !isCount(threshold, 1), what, "keyids and threshold");
 }
 
 function checkKeys(keys, what) {
-  const proper = (key) => isObject(key) && isObject(key.keyval) && [key.keytype, key.scheme, key.keyval.public].every((part) => typeof part === "string");
-  malformed(!isObject(keys) || !Object.values(keys).every(proper), `${what} has no proper keys`);
+  const proper = (key) => isObject(key) && isObject(key.keyval) && isTexts([key.keytype, key.scheme, key.keyval.public]);
+  improper(!isObject(keys) || !Object.values(keys).every(proper), what, "keys");
 }
 
 function checkDelegations(delegations, what) {
-  const { keys, roles, succinct_roles: bins } = isObject(delegations) ? delegations : {};
+  const { keys, roles, succinct_roles: bins } = Object(delegations);
   checkKeys(keys, what);
   if (bins !== undefined) {
     checkRole(bins, what);
-    malformed(roles !== undefined || !isCount(bins.bit_length, 1) || bins.bit_length > 32 || typeof bins.name_prefix !== "string", `${what} has no proper hash bins`);
+    improper(roles !== undefined || !isCount(bins.bit_length, 1) || bins.bit_length > 32 || !isText(bins.name_prefix), what, "hash bins");
     return;
   }
-  malformed(!Array.isArray(roles), `${what} has no proper delegated roles`);
-  const texts = (list) => Array.isArray(list) && list.every((one) => typeof one === "string");
+  improper(!Array.isArray(roles) || !isDistinct(roles.map((role) => Object(role).name)), what, "delegated roles");
   for (const role of roles) {
     checkRole(role, what);
-    malformed(typeof role.name !== "string" || !role.name || TOP.includes(role.name), `${what} delegates to a role without a proper name`);
-    malformed(typeof role.terminating !== "boolean" || texts(role.paths) === texts(role.path_hash_prefixes), `${what} does not say what ${role.name} may speak for`);
+    malformed(!isText(role.name) || !role.name || TOP.includes(role.name), `${what} has a role without a name`);
+    malformed(typeof role.terminating !== "boolean" || isTexts(role.paths) === isTexts(role.path_hash_prefixes), `${what} does not say what ${role.name} may speak for`);
   }
-  malformed(new Set(roles.map((role) => role.name)).size !== roles.length, `${what} delegates to a role twice`);
 }
 
 function checkFile(file, what, isTarget) {
-  const { version, length, hashes } = isObject(file) ? file : {};
+  const { version, length, hashes } = Object(file);
   const sized = isTarget ? isCount(length, 0) : isCount(version, 1) && (length === undefined || isCount(length, 0));
-  const hashed = hashes === undefined ? !isTarget : isObject(hashes) && Object.keys(hashes).length && Object.values(hashes).every((hash) => typeof hash === "string");
-  malformed(!sized || !hashed, `${what} lists a file without proper version, length or hashes`);
+  const hashed = hashes === undefined ? !isTarget : isObject(hashes) && Object.keys(hashes).length && isTexts(Object.values(hashes));
+  malformed(!sized || !hashed, `${what} lists a file without version, length or hashes`);
 }
 
 // Metadata of one type, with the shape that the rest relies on. Nothing is verified.
 function parse(data, type, what) {
   const { signed, signatures } = Object(parseJson(data, what));
   refuted(!isObject(signed) || signed._type !== type, `${what} is no metadata of type ${type}`);
-  const signature = (one) => isObject(one) && typeof one.keyid === "string" && typeof one.sig === "string";
-  malformed(!Array.isArray(signatures) || !signatures.every(signature), `${what} has no proper signatures`);
-  malformed(new Set(signatures.map((one) => one.keyid)).size !== signatures.length, `${what} has two signatures of one key`);
-  malformed(!/^1(\.\d+){1,2}$/.test(signed.spec_version) || !isCount(signed.version, 1), `${what} has no proper version`);
-  malformed(!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(signed.expires) || Number.isNaN(Date.parse(signed.expires)), `${what} has no proper expiry`);
+  const signature = (one) => isObject(one) && isTexts([one.keyid, one.sig]);
+  improper(!Array.isArray(signatures) || !signatures.every(signature) || !isDistinct(signatures.map((one) => one.keyid)), what, "signatures");
+  improper(!/^1(\.\d+){1,2}$/.test(signed.spec_version) || !isCount(signed.version, 1), what, "version");
+  improper(!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(signed.expires) || Number.isNaN(Date.parse(signed.expires)), what, "expiry");
   if (type === "root") {
     checkKeys(signed.keys, what);
     TOP.forEach((name) => checkRole(signed.roles?.[name], what));
@@ -81,7 +85,7 @@ function covers(pattern, path) {
 export async function checkBytes(data, { length, hashes = {} }, what) {
   let holds = length === undefined || data.length === length;
   for (const [name, digest] of Object.entries(hashes)) holds &&= name in HASHES && hex(await HASHES[name](data)) === digest;
-  refuted(!holds, `${what} has another length or hash than the signed one: altered, or mixed from two states`);
+  refuted(!holds, `${what} is not what was signed: altered, or mixed from two states`);
 }
 
 const passes = (data, promised) => checkBytes(data, promised, "it").then(() => true, () => false);
@@ -123,7 +127,7 @@ export class Client {
       }
     };
     const count = (await Promise.all(signatures.map(holds))).filter(Boolean).length;
-    refuted(count < role.threshold, `${name} has ${count} good signatures of the ${role.threshold} that it needs`);
+    refuted(count < role.threshold, `${name} has ${count} of ${role.threshold} signatures`);
     this.signers.set(name, { count, threshold: role.threshold });
   }
 
@@ -131,19 +135,19 @@ export class Client {
   async checkKeyids(keys = {}) {
     if (this.stock) return;
     for (const [keyid, { keytype, keyval, scheme }] of Object.entries(keys)) {
-      refuted(hex(await sha256(canonicalJson({ keytype, keyval, scheme }))) !== keyid, `keyid ${keyid} is not the hash of the key that stands there`);
+      refuted(hex(await sha256(canonicalJson({ keytype, keyval, scheme }))) !== keyid, `keyid ${keyid} is not that key's hash`);
     }
   }
 
   checkFresh(name, { expires }) {
     if (Date.parse(expires) > this.now) return;
     this.expired.push(name);
-    if (!this.tolerant) throw new StaleError(`${name} ended ${expires}: signed, but no longer fresh`);
+    if (!this.tolerant) throw new StaleError(`${name} ended ${expires}`);
   }
 
   async fetchChecked(path, cap, check) {
     const data = await this.fetch(path, cap);
-    refuted(!data, `${path} is missing, though signed metadata names it`);
+    refuted(!data, `${path} is missing, though signed`);
     await check(data);
     return data;
   }
@@ -160,9 +164,9 @@ export class Client {
       await this.checkKeyids(root.signed.keys);
     };
     await check(trusted, trusted);
-    for (let step = 0; step < LIMITS.rootRotations; step++) {
+    for (let step = 0; step < MAX_ROOT_ROTATIONS; step++) {
       const version = trusted.signed.version + 1;
-      const data = await this.fetch(`metadata/${version}.root.json`, LIMITS.root);
+      const data = await this.fetch(`metadata/${version}.root.json`, MAX_ROOT);
       if (!data) break;
       const next = parse(data, "root", "root");
       await check(next, trusted);
@@ -178,31 +182,41 @@ export class Client {
     this.checkFresh("root", this.root);
   }
 
+  async signed(data, name, role, keys) {
+    const found = parse(data, TOP.includes(name) ? name : "targets", name);
+    await this.checkSignatures(found, name, role, keys);
+    return found;
+  }
+
   // What an earlier run left, if it still verifies.
   async stored(name, role, keys) {
-    const data = this.store.get(name);
-    if (!data) return undefined;
     try {
-      const metadata = parse(data, TOP.includes(name) ? name : "targets", name);
-      await this.checkSignatures(metadata, name, role, keys);
-      return metadata;
+      return await this.signed(this.store.get(name), name, role, keys);
     } catch {
       return undefined;
     }
   }
 
+  // Metadata as signed metadata promises it: `old`, if that is it.
+  async promised(name, role, keys, file, cap, old) {
+    if (old?.signed.version === file.version && (await passes(old.data, file))) return old;
+    const data = await this.fetchPromised(`metadata/${this.prefix(file.version)}${encodeURIComponent(name)}.json`, file, cap);
+    const found = await this.signed(data, name, role, keys);
+    refuted(found.signed.version !== file.version, `${name} has another version than is signed for it`);
+    return found;
+  }
+
   async updateTimestamp() {
     const role = this.root.roles.timestamp;
     const old = await this.stored("timestamp", role, this.root.keys);
-    const data = await this.fetch("metadata/timestamp.json", LIMITS.timestamp);
+    const data = await this.fetch("metadata/timestamp.json", MAX_TIMESTAMP);
     if (!data) throw new FetchError("timestamp.json is missing");
-    const found = parse(data, "timestamp", "timestamp");
-    await this.checkSignatures(found, "timestamp", role, this.root.keys);
+    const found = await this.signed(data, "timestamp", role, this.root.keys);
     const version = found.signed.version;
     // A thief of the timestamp's key could sign 2^53: whoever has seen that takes every honest timestamp for older.
-    refuted(!this.stock && version > this.now / 1000 + LIMITS.timestampAheadSeconds, `timestamp version ${version} is a time far ahead`);
+    refuted(!this.stock && version > this.now / 1000 + MAX_TIMESTAMP_AHEAD_SECONDS, `timestamp version ${version} is a time far ahead`);
     const snapshotOf = (timestamp) => timestamp.signed.meta["snapshot.json"].version;
-    refuted(old && (version < old.signed.version || snapshotOf(found) < snapshotOf(old)), "timestamp rolled back to an older one");
+    refuted(old && (version < old.signed.version || snapshotOf(found) < snapshotOf(old)), "timestamp rolled back");
     this.timestamp = old?.signed.version === version ? old.signed : found.signed;
     this.checkFresh("timestamp", this.timestamp);
     if (this.timestamp === found.signed) this.store.set("timestamp", data);
@@ -210,24 +224,17 @@ export class Client {
 
   async updateSnapshot() {
     const role = this.root.roles.snapshot;
-    const promised = this.timestamp.meta["snapshot.json"];
     const old = await this.stored("snapshot", role, this.root.keys);
-    let found = old;
-    if (old?.signed.version !== promised.version || !(await passes(old.data, promised))) {
-      const data = await this.fetchPromised(`metadata/${this.prefix(promised.version)}snapshot.json`, promised, LIMITS.snapshot);
-      found = parse(data, "snapshot", "snapshot");
-      await this.checkSignatures(found, "snapshot", role, this.root.keys);
-      refuted(found.signed.version !== promised.version, "snapshot has another version than the timestamp says");
-    }
+    const found = await this.promised("snapshot", role, this.root.keys, this.timestamp.meta["snapshot.json"], MAX_SNAPSHOT, old);
     for (const [name, { version }] of Object.entries(old?.signed.meta ?? {})) {
-      refuted(!(found.signed.meta[name]?.version >= version), `${name} was removed, or rolled back to an older one`);
+      refuted(!(found.signed.meta[name]?.version >= version), `${name} was removed, or rolled back`);
     }
     this.checkFresh("snapshot", found.signed);
     this.snapshot = found.signed;
     this.snapshotBytes = found.data;
     // A final release may last for years: then its snapshot does too, which another key has signed.
-    const latest = Math.max(this.now + 1000 * LIMITS.timestampValiditySeconds, Date.parse(this.snapshot.expires));
-    refuted(!this.stock && Date.parse(this.timestamp.expires) > latest, "the timestamp ends long after its snapshot: its key is misused to freeze the site");
+    const latest = Math.max(this.now + 1000 * MAX_TIMESTAMP_VALIDITY_SECONDS, Date.parse(this.snapshot.expires));
+    refuted(!this.stock && Date.parse(this.timestamp.expires) > latest, "the timestamp ends long after its snapshot");
     this.store.set("snapshot", found.data);
   }
 
@@ -237,16 +244,9 @@ export class Client {
   async role(name, role, keys) {
     const known = this.roles.get(name);
     if (known?.role === role) return known.signed;
-    const promised = this.snapshot.meta[`${name}.json`];
-    refuted(!promised, `the snapshot does not name the role ${name}`);
-    let found = await this.stored(name, role, keys);
-    if (found?.signed.version !== promised.version || !(await passes(found.data, promised))) {
-      const path = `metadata/${this.prefix(promised.version)}${encodeURIComponent(name)}.json`;
-      const data = await this.fetchPromised(path, promised, LIMITS.targets);
-      found = parse(data, "targets", name);
-      await this.checkSignatures(found, name, role, keys);
-      refuted(found.signed.version !== promised.version, `${name} has another version than the snapshot says`);
-    }
+    const file = this.snapshot.meta[`${name}.json`];
+    refuted(!file, `the snapshot does not name the role ${name}`);
+    const found = await this.promised(name, role, keys, file, MAX_TARGETS, await this.stored(name, role, keys));
     await this.checkKeyids(found.signed.delegations?.keys);
     this.checkFresh(name, found.signed);
     this.store.set(name, found.data);
@@ -256,11 +256,11 @@ export class Client {
 
   // What the first role that a search reaches says of a path (5.6.7): {length, hashes, roles}, the roles from the top down; null if none lists it.
   async find(path) {
-    refuted(!this.stock && /^packs\/(?![1-9]\d*-[1-9]\d*\.tar$)/.test(path), `${path} is no pack: nothing else may lie there`);
+    refuted(!this.stock && /^packs\/(?![1-9]\d*-[1-9]\d*\.tar$)/.test(path), `${path} is no pack`);
     const pathHash = hex(await sha256(utf8(path)));
     const pending = [{ name: "targets", role: this.root.roles.targets, keys: this.root.keys, chain: [] }];
     const seen = new Set();
-    while (pending.length && seen.size < LIMITS.delegations) {
+    while (pending.length && seen.size < MAX_DELEGATIONS) {
       const { name, role, keys, chain } = pending.pop();
       if (seen.has(name)) continue;
       seen.add(name);

@@ -2,7 +2,7 @@
 // metadata, objects, log and packages, which verify by themselves, go their own way.
 
 import { headersFor } from "./headers.js";
-import { LIMITS } from "./limits.js";
+import { MAX_SHOWN_FILE } from "./limits.js";
 import { notice } from "./notice.js";
 import { outcomeOf, uncheckedOutcome } from "./outcome.js";
 import { checkSite, trustFirstRoot } from "./site.js";
@@ -141,13 +141,13 @@ async function passOn(request, path) {
 }
 
 // Large files are for programs, and terbit-verify checks them.
-const tooLarge = async (path) => (await (await release()).client.find(path))?.length > LIMITS.shownFile;
+const tooLarge = async (path) => (await (await release()).client.find(path))?.length > MAX_SHOWN_FILE;
 
 async function respond(request, path) {
   // What a page shows of a package, it names by its hash: within a checked page nothing is seen but what was signed.
   const sha256 = new URL(request.url).searchParams.get("sha256");
   if (sha256) {
-    const found = await (await release()).fetchAny(path, LIMITS.shownFile, (data) => checkBytes(data, { hashes: { sha256 } }, path));
+    const found = await (await release()).fetchAny(path, MAX_SHOWN_FILE, (data) => checkBytes(data, { hashes: { sha256 } }, path));
     return new Response(found, { headers: headersFor(path, false) });
   }
   const beside = BESIDE.test(path) || (request.mode === "navigate" && (await tooLarge(path).catch(() => false)));

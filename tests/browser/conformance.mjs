@@ -1,15 +1,12 @@
 #!/usr/bin/env node
-// The client under test of the public tuf-conformance suite (its CLIENT-CLI.md), over the browser's verifier.
+// The client under test of the public tuf-conformance suite (its CLIENT-CLI.md), over the browser's verifier: its modules, or the file that TERBIT_CHECKER names.
 // The suite also signs with ECDSA and RSA, which Terbit never does: those are verified here, by the same WebCrypto.
 
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 
-import { concat, fromHex } from "../../site_templates/check/bytes.js";
-import { verifyEd25519 } from "../../site_templates/check/ed25519.js";
-import { FetchError, VerificationError } from "../../site_templates/check/errors.js";
-import { Client, checkBytes } from "../../site_templates/check/tuf.js";
+const { concat, fromHex, verifyEd25519, FetchError, VerificationError, Client, checkBytes } = await import(process.env.TERBIT_CHECKER ?? "./checker.mjs");
 
 const options = Object.fromEntries(["metadata-url", "metadata-dir", "target-dir", "target-base-url"].map((name) => [name, { type: "string" }]));
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { ...options, "target-name": { type: "string", multiple: true } } });

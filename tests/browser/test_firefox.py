@@ -105,7 +105,7 @@ def standalone(
     """The checker in one file, opened; the election's folder."""
     election = published.public / "uji"
     if request.param == "a disk":
-        browser.open((election / "assets/periksa.html").as_uri())
+        browser.open((election / "assets/periksa-luring.html").as_uri())
         yield election
         return
     place = Place(published.public, tmp_path / "lan")

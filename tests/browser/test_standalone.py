@@ -37,7 +37,7 @@ def election(published: Published) -> Path:
 def page(election: Path, context: BrowserContext) -> Page:
     context.set_offline(True)
     page = context.new_page()
-    page.goto((election / "assets/periksa.html").as_uri())
+    page.goto((election / "assets/periksa-luring.html").as_uri())
     return page
 
 

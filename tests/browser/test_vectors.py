@@ -7,9 +7,11 @@ import subprocess
 from datetime import datetime
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
+from tests.browser.checker import write_checker
 from tests.programs import require
 from verifier.client import Client
 from verifier.errors import FetchError, FormatError, StaleError, VerificationError
@@ -53,9 +55,12 @@ def expected() -> dict[str, str]:
 
 @cache
 def in_node(without_webcrypto: str = "") -> dict[str, str]:
+    """What the verifier as it is published, made small, says of each vector."""
     command = [require("node"), "--no-warnings", Path(__file__).with_name("vectors.mjs"), *MINISIGN]
-    environment = {**os.environ, "TERBIT_WITHOUT_WEBCRYPTO": without_webcrypto}
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout)
+    with TemporaryDirectory() as folder:
+        checker = write_checker(Path(folder) / "checker.mjs")
+        environment = {**os.environ, "TERBIT_WITHOUT_WEBCRYPTO": without_webcrypto, "TERBIT_CHECKER": str(checker)}
+        return json.loads(subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout)
 
 
 @pytest.mark.parametrize("name", expected())

@@ -89,6 +89,9 @@ def test_pages_in_both_languages() -> None:
     by_language = {language: {page.slug for page in pages if page.language == language} for language in ("id", "en")}
     assert by_language["id"] == by_language["en"]
     known = {
+        "assets/pemeriksa.css",
+        "assets/pemeriksa.js",
+        "assets/periksa-luring.html",
         "assets/periksa.html",
         "keys/minisign.pub",
         "metadata/1.root.json",

@@ -206,6 +206,7 @@ def test_links_are_relative_and_resolve(pages: Pages) -> None:
         "latest.json",
         "keys/minisign.pub",
         "assets/periksa.html",
+        "assets/periksa-luring.html",
         *(f"{path}.html" for path in areas),
     }
     known |= {"feeds/releases.atom", "feeds/corrections.atom", "ppwp/a-z.html", "data/ppwp/0.html"}  # builder/extras.py

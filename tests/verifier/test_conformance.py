@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser.checker import write_checker
 from tests.programs import require
 
 PROJECT = Path(__file__).parents[2]
@@ -28,6 +29,7 @@ def test_the_public_suite_passes(language: str, tmp_path: Path) -> None:
     suite = Path(os.environ["TUF_CONFORMANCE"])
     command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tuf_conformance", "--entrypoint", str(client)]
     environment = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+    environment["TERBIT_CHECKER"] = str(write_checker(tmp_path / "checker.mjs"))  # the browser's as it is published
     result = subprocess.run(command, cwd=suite, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout[-5_000:]
     assert " passed" in result.stdout
