@@ -290,7 +290,7 @@ class Ledger:
                 )
             try:
                 record = _decoder.decode(text)
-            except msgspec.DecodeError as error:
+            except (ValueError, RecursionError) as error:
                 raise LedgerError(f"not a record: {error}", file=self.path, line=number, rule="record") from error
             if _encoder.encode(record) != text:
                 raise LedgerError("not written as terbit writes it", file=self.path, line=number, rule="canonical")

@@ -40,7 +40,7 @@ def write_pack(directory: Path, name: str, files: Iterable[tuple[Entry, bytes]])
 def read_index(directory: Path, name: str) -> list[Entry]:
     try:
         return _index.decode((directory / f"{name}.index").read_bytes())
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, ValueError) as error:
         raise BuilderError(
             f"the draft is damaged: {error}; delete {directory} and build again", file=directory / name
         ) from error

@@ -66,7 +66,7 @@ def parse_topojson(data: bytes, areas: Container[str], file: str | Path) -> Topo
     """
     try:
         told = msgspec.json.decode(data, type=_File)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         problem, _, path = str(error).partition(" - at ")
         field = path.strip("`").removeprefix("$.") or None
         raise DefinitionError(f"not TopoJSON of areas: {problem}", file=file, field=field, rule="type") from None
@@ -140,7 +140,7 @@ def _rings(geometry: _Geometry, arcs: Sequence[Sequence[Point]], field: str) -> 
     kind: Any = list[list[Ring]] if geometry.type == "MultiPolygon" else list[Ring]
     try:
         told = msgspec.json.decode(geometry.arcs, type=kind)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         _refuse(f"{field}.arcs", "type", f"not the arcs of a {geometry.type}: {error}")
     for ring in chain.from_iterable(told) if geometry.type == "MultiPolygon" else told:
         if not ring or any(not -len(arcs) <= arc < len(arcs) for arc in ring):

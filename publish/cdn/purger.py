@@ -108,7 +108,7 @@ class Purger:
     def _kept(self) -> _Kept:
         try:
             return msgspec.json.decode(self._file.read_bytes(), type=_Kept)
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, ValueError):
             return _Kept("", [])
 
     def _keep(self, kept: _Kept) -> None:

@@ -213,7 +213,7 @@ def _is_hint(data: bytes, release: int) -> bool:
     """True if a hint says nothing that an earlier one of ours could not have said. Nobody signs it: more cannot be known."""
     try:
         return msgspec.json.decode(data, type=_Hint).release <= release
-    except msgspec.MsgspecError:
+    except ValueError:
         return False
 
 
@@ -227,5 +227,5 @@ def _is_top(path: str, right: Right) -> bool:
 def _read_since(path: Path) -> dict[str, str]:
     try:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, str])
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, ValueError):
         return {}

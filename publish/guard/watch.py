@@ -350,5 +350,5 @@ def _as_it_is(path: str, sha256: str, length: int) -> Right:
 def _read_verified(path: Path) -> dict[str, tuple[str, str]]:
     try:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, tuple[str, str]])
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, ValueError):
         return {}

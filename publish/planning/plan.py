@@ -68,10 +68,10 @@ def make_plan(flow: Flow) -> ReleasePlan:
 def read_plan(path: Path) -> ReleasePlan:
     """A plan's file. DriftError if it is none, or another version's."""
     with path.open("rb") as file:
-        data = file.read(limits.PLAN_FILE + 1)
+        data = file.read(limits.PLAN_FILE)
     try:
-        plan = msgspec.json.decode(data[: limits.PLAN_FILE], type=ReleasePlan)
-    except msgspec.MsgspecError as error:
+        plan = msgspec.json.decode(data, type=ReleasePlan)
+    except (ValueError, RecursionError) as error:
         raise DriftError(f"{path} is not a plan ({error}); make one: terbit plan -o {path}") from None
     if plan.format != FORMAT:
         raise DriftError(f"{path} is a plan of another version; make a new one: terbit plan -o {path}")

@@ -50,7 +50,7 @@ class Draft:
         """How far it got; None if there is no draft, or one that was not finished."""
         try:
             return msgspec.json.decode((self.directory / "draft.json").read_bytes(), type=DraftState)
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, ValueError):
             return None
 
     @property

@@ -134,7 +134,7 @@ class Exchange:
         seen = self.place.read(path)
         try:
             return msgspec.json.decode(seen.data, type=kind) if seen else None
-        except msgspec.MsgspecError as error:
+        except (ValueError, RecursionError) as error:
             raise PublishError(f"{self.place.name}: {path}: {error}; remove it, and have it made again") from None
 
 

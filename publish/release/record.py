@@ -58,7 +58,7 @@ class RecordStore:
     def _read(self) -> Record | None:
         try:
             return msgspec.json.decode((self.directory / "record.json").read_bytes(), type=Record)
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, ValueError):
             return None
 
     def whole(self, record: Record) -> bool:

@@ -96,7 +96,7 @@ class SecondSigner:
         """What this machine has answered last, by its own record."""
         try:
             return msgspec.json.decode((self.folder / ANSWER).read_bytes(), type=Answer)
-        except (FileNotFoundError, msgspec.MsgspecError):
+        except (FileNotFoundError, ValueError):
             return None
 
 

@@ -76,7 +76,7 @@ class Lock:
         seen = self._read()
         try:
             holder = msgspec.json.decode(seen.data, type=_Holder) if seen else None
-        except msgspec.MsgspecError:
+        except (ValueError, RecursionError):
             return None
         # A stranger with the bucket's keys must not lock us out for longer than any publisher of ours would.
         if holder is None or holder.until.tzinfo is None or holder.until > self._clock() + LIFETIME:

@@ -93,7 +93,7 @@ class Log:
         """How many entries each witness had cosigned last, by its name in the policy."""
         try:
             return msgspec.json.decode((self._directory / "witnesses.json").read_bytes(), type=dict[str, int])
-        except (FileNotFoundError, msgspec.MsgspecError):
+        except (FileNotFoundError, ValueError):
             return {}
 
     @cached_property
@@ -269,7 +269,7 @@ def _read_state(directory: Path) -> _State | None:
         if any((directory / name).exists() for name in ("checkpoint", "proofs")):
             raise LogError(f"{path} is gone, and with it how far the log goes; {RECOVER}") from None
         return None
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, ValueError) as error:
         raise LogError(f"{path} cannot be read: {error}; {RECOVER}") from error
 
 

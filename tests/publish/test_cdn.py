@@ -371,6 +371,7 @@ def test_a_failed_purge_is_kept_and_done_first(tmp_path: Path, capsys: pytest.Ca
         assert {*again} == {*kept["paths"]}
         assert len(again) == len(kept["paths"]) + 2
         assert not (made / "build/targets/public/purge.json").exists()
+        (made / "build/targets/public/purge.json").write_bytes(b'{"reference":"\xff","paths":[]}')
         run(made, NIGHT + minutes(10))
         assert sorted(api.paths()[-2:]) == ["/uji/latest.json", "/uji/metadata/timestamp.json"]
         assert len(api.asked) == tried + len(again) + 2

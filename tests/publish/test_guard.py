@@ -399,6 +399,12 @@ def test_stale_is_told_from_altered(tmp_path: Path, cache: tuple[str, dict[str, 
     shown[kept[1]] = 404
     told = {finding.path: finding.what for finding in look(place.directory, now=start + minutes(3))}
     assert told == {"ppwp/1101/1101.html": "altered", "ppwp/1101/1101.json": "deleted"}
+    shown.clear()
+    # Neither may end the guard: invalid UTF-8, and metadata that has no canonical form.
+    shown["uji/latest.json"] = b'{"release":1,"released":"\xff","expires":""}'
+    shown[f"uji/{TIMESTAMP}"] = earlier[f"uji/{TIMESTAMP}"].replace(b'"signed":{', b'"signed":{"x":["\\n",1.5],', 1)
+    told = {finding.path: finding.what for finding in look(place.directory, now=start + minutes(3))}
+    assert told == {"latest.json": "altered", TIMESTAMP: "altered"}
 
 
 @pytest.mark.parametrize("answer", [302, 200, 503], ids=["redirected", "emptied", "down"])

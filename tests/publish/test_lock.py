@@ -37,11 +37,13 @@ def holder(until: str) -> bytes:
         None,
         b"",
         b"no JSON",
+        holder("2026-11-21T05:00:01Z").replace(b"other", b"\xff"),
+        b'{"more":' + b"[" * 100_000,
         holder("2026-11-21T05:10:00"),
         holder("9999-12-31T23:59:59Z"),
         holder("2026-11-21T04:59:59Z"),
     ],
-    ids=["nothing", "empty", "not ours", "no zone", "for ever", "expired"],
+    ids=["nothing", "empty", "not ours", "no UTF-8", "too deep", "no zone", "for ever", "expired"],
 )
 def test_what_locks_nobody_out(found: bytes | None) -> None:
     """Neither an expired lock nor a forged one that would hold longer than ours keeps a publisher away."""

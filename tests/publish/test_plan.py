@@ -207,10 +207,10 @@ def test_an_old_plan(workspace: Path) -> None:
         assert [text for text in drift(flow, plan.basis) if "due to be made anew" in text]
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"format":"terbit-plan-2"}', "[" * 5_000])
-def test_no_plan(workspace: Path, text: str) -> None:
+@pytest.mark.parametrize("data", [b"", b"{}", b'{"format":"terbit-plan-2"}', b'{"format":"\xff"}', b"[" * 5_000])
+def test_no_plan(workspace: Path, data: bytes) -> None:
     """A file that is no plan is refused with one clear line."""
-    (workspace / "plan.json").write_text(text)
+    (workspace / "plan.json").write_bytes(data)
     assert "is not a plan" in str(terbit(workspace, "apply", workspace / "plan.json").exception)
 
 

@@ -492,6 +492,7 @@ def test_what_is_no_signature_counts_for_nothing(pair: Pair, signature: str) -> 
         b"",
         b"{",
         b"[]",
+        b'{"format":"\xff"}',
         b'{"format":"terbit-draft-1","release":0}',
         b'{"format":"terbit-draft-1","release":1,"files":{"../../x":[1,""]}}',
     ],

@@ -133,7 +133,7 @@ def compare_area(
         if results.path != path:
             raise VerificationError(f"{path} says that it is {results.path}")
         return _compare(results, columns, tallies, missing=missing)
-    except (msgspec.MsgspecError, ValueError, IndexError, RecursionError) as error:
+    except (ValueError, IndexError, RecursionError) as error:
         raise FormatError(f"{path} is not a results file of this format: {error}") from None
 
 

@@ -77,7 +77,7 @@ def load_definition(client: Client) -> Definition:
     """The definition that the refreshed `client`'s release has, verified; FormatError if it is none."""
     try:
         election = msgspec.toml.decode(client.target(ELECTION), type=_Election)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise FormatError(f"{ELECTION} is no election definition: {error}") from None
     levels: dict[str, str] = {}
     parents: dict[str, str] = {}

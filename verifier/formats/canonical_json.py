@@ -7,7 +7,10 @@ The encoder of `msgspec` writes the same bytes wherever a text needs no escape, 
 from typing import Any, cast
 
 import msgspec
+from securesystemslib.exceptions import FormatError as CannotEncodeError
 from securesystemslib.formats import encode_canonical
+
+from verifier.errors import FormatError
 
 __all__ = ["encode"]
 
@@ -15,12 +18,15 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 def encode(document: dict[str, Any]) -> bytes:
-    """Canonical bytes of a JSON document without floats."""
+    """Canonical bytes of a JSON document without floats. FormatError if it has none."""
     try:
         data = _encode(document)
         # The two encodings differ in control characters only, and msgspec writes those with a backslash.
         if b"\\" not in data:
             return data
-    except (msgspec.MsgspecError, TypeError, OverflowError, ValueError):  # such as an integer beyond 64 bits
+    except (TypeError, OverflowError, ValueError, RecursionError):  # such as an integer beyond 64 bits
         pass
-    return cast("str", encode_canonical(document)).encode("utf-8")
+    try:
+        return cast("str", encode_canonical(document)).encode("utf-8")
+    except (CannotEncodeError, ValueError, RecursionError) as error:
+        raise FormatError(f"JSON without a canonical form: {str(error)[:200]}") from None

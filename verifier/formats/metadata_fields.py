@@ -43,7 +43,7 @@ def signed_fields(data: bytes) -> SignedFields:
     """The signed part of any metadata. FormatError if it is none."""
     try:
         return _decode(data).signed
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise FormatError(f"this is no TUF metadata: {error}") from None
 
 

@@ -18,20 +18,22 @@ def loads(data: bytes, what: str) -> object:
     try:
         found = _decode(data)
         written = _encode(found)
-    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
+    except (ValueError, OverflowError, RecursionError):
         pass  # told below, in the same words for all
     else:
         # Of two equal keys one would be lost, and no number was a float: what is written like this has one reading. Most of what we read is.
         if data in (written, written + b"\n"):
             return found
     try:
-        return json.loads(
+        found = json.loads(
             data.decode("utf-8"), object_pairs_hook=_unique, parse_float=_refuse_number, parse_constant=_refuse_number
         )
+        json.dumps(found, ensure_ascii=False).encode()  # half of a surrogate pair is no text: some parsers refuse it
     except FormatError as error:
         raise FormatError(f"{what} {error}; it is not what was published") from None
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{what} is not JSON ({error}); it is not what was published") from None
+    return found
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -110,7 +110,7 @@ class Folder:
         """What the last run that ended well left, whatever has happened since."""
         try:
             return msgspec.json.decode((self.root / "complete.json").read_bytes(), type=Complete)
-        except (OSError, msgspec.DecodeError):
+        except (OSError, ValueError):
             return None
 
     def complete(self) -> Complete | None:
