@@ -195,4 +195,4 @@ def test_the_map_has_numbers_for_all(context: BrowserContext, place: Place) -> N
     page = opened(context, place, "ppwp/0-shapes.html")
     assert page.locator("svg.map text").all_text_contents() == ["2"]
     listed = page.get_by_role("navigation", name="Wilayah yang nomornya tidak muat")
-    assert listed.get_by_role("listitem").all_inner_texts() == ["– Luar Negeri"]
+    assert listed.get_by_role("listitem").all_inner_texts() == ["- Luar Negeri"]
