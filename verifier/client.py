@@ -204,6 +204,13 @@ class Client:
         """The newest verified root."""
         return self._trusted.root
 
+    def root_bytes(self) -> bytes:
+        """The newest verified root, as it was published."""
+        try:
+            return (self._roots / f"{self.root.version}.root.json").read_bytes()
+        except OSError as error:
+            raise VerifierError(f"the state folder has lost its root: {error}") from None
+
     @property
     def timestamp(self) -> Timestamp:
         """The verified timestamp (after `refresh`)."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from functools import partial
 
+from verifier import limits
 from verifier.errors import FormatError, VerificationError
 from verifier.fetcher import Fetcher
 from verifier.formats import merkle
@@ -16,7 +17,11 @@ __all__ = ["check_root", "parse_entries", "read_entries"]
 
 
 def read_entries(fetcher: Fetcher, size: int, executor: Executor) -> list[bytes]:
-    """The first `size` entries of the log. Nothing of them is trusted yet."""
+    """The first `size` entries of the log. Nothing of them is trusted yet. VerificationError if nobody could hold so many."""
+    if size > limits.LOG_ENTRIES_COUNT:
+        raise VerificationError(
+            f"the log is said to have {size} entries, and at most {limits.LOG_ENTRIES_COUNT} are read"
+        )
     tiles = [Tile(ENTRIES, index, min(WIDTH, size - index * WIDTH)) for index in range(-(-size // WIDTH))]
     return [entry for bundle in executor.map(partial(_bundle, fetcher), tiles) for entry in bundle]
 

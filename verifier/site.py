@@ -25,6 +25,7 @@ from verifier.formats.allowed_signers import AllowedSigners
 from verifier.log import LogReport, check_log
 from verifier.officials import SIGNERS_PATH
 from verifier.packages import SIGNATURE, check_packages
+from verifier.past_trust import check_past_trust
 from verifier.public_log import check_public_log
 from verifier.results_signature import MinisignKeys
 from verifier.surroundings import DOMAIN_PAGES, check_domain, unlisted
@@ -83,7 +84,8 @@ def check_whole_site(
     folder: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, known: None,
 ) -> SiteReport:
-    """What `check_site` says; that the release is in the log; and with `aliases`, that the log's own files there are right."""
+    """What `check_site` says; that the release is in the log; and with `aliases`, that the log's own files there are right, and know of no
+    newer offline-signed metadata."""
     logged, failures = None, []
     try:
         logged = check_log(client, fetcher)
@@ -91,6 +93,7 @@ def check_whole_site(
         failures = [Failure.of("log", error)]
     if logged is not None and aliases:
         failures = check_public_log(fetcher, logged.policy, logged.checkpoint)
+        failures += check_past_trust(client, fetcher, logged, executor)
     report = check_site(
         client,
         fetcher,

@@ -1,5 +1,6 @@
 """The audit: what was published is made again from the logged inputs, and whatever does not follow from them is named."""
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -473,12 +474,23 @@ def test_a_log_of_endless_size_takes_no_memory(site: Published, size: int) -> No
 
 HASH = "ab" * 32
 CUT = leaves.Inputs(1, "2026-11-03T12:00:00Z", 0, HASH, HASH, HASH, HASH, None, "1", 1)
+OTHER = "cd" * 32
+
+
+def replaced(cut: leaves.Inputs, release: int, trust: str) -> leaves.Inputs:
+    return dataclasses.replace(cut, release=release, trust=trust)
+
+
 RELEASE = leaves.Release("1.snapshot.json", 1, HASH)
 CONTRADICTIONS: dict[str, tuple[list[Leaf], str]] = {
     "package-twice": ([leaves.Package(HASH, None, None), leaves.Package(HASH, None, None)], "accepted before"),
     "cut-skipped": ([leaves.Inputs(2, CUT.time, 0, HASH, HASH, HASH, HASH, None, "1", 1)], "follow those of 0"),
     "packages-unlogged": ([leaves.Inputs(1, CUT.time, 3, HASH, HASH, HASH, HASH, None, "1", 1)], "0 were accepted"),
     "time-back": ([CUT, leaves.Inputs(2, "2026-11-03T11:00:00Z", 0, HASH, HASH, HASH, HASH, None, "1", 1)], "older"),
+    "trust-back": (
+        [CUT, replaced(CUT, 2, OTHER), replaced(CUT, 3, HASH)],
+        "goes back to offline-signed metadata",
+    ),
     "release-without-inputs": ([RELEASE], "the last inputs are those of 0"),
     "two-releases": ([CUT, RELEASE, leaves.Release("1.snapshot.json", 2, HASH)], "two stories"),
     "root-skipped": ([leaves.Root("2.root.json", 1, HASH)], "does not follow root 0"),

@@ -28,6 +28,7 @@ class History:
     told_by: list[int] = field(default_factory=list)  # of each of these, the first release that tells of it
     problems: list[str] = field(default_factory=list)
     _names: set[str] = field(default_factory=set)
+    _trusts: set[str] = field(default_factory=set)
     _snapshots: dict[str, leaves.Release] = field(default_factory=dict)
 
     def signers_around(self, number: int) -> list[str]:
@@ -84,6 +85,9 @@ def _take_cut(history: History, leaf: leaves.Inputs) -> Iterator[str]:
     if last and leaf.time < last.time:
         yield f"the inputs of release {leaf.release} are older than those before them"
     history.cuts.append(cut_record(leaf))
+    if last and leaf.trust != last.trust and leaf.trust in history._trusts:  # versions only grow: no hash comes twice
+        yield f"release {leaf.release} goes back to offline-signed metadata that was replaced before it"
+    history._trusts.add(leaf.trust)
 
 
 def _take_release(history: History, leaf: leaves.Release) -> Iterator[str]:

@@ -171,10 +171,6 @@ def _read_log(fetcher: Fetcher, seen: LogReport, executor: Executor) -> tuple[Hi
     except MissingError:
         pass
     size = max(head.size for head in heads)
-    if size > limits.LOG_ENTRIES_COUNT:
-        raise VerificationError(
-            f"the log is said to have {size} entries, and at most {limits.LOG_ENTRIES_COUNT} are read"
-        )
     entries = read_entries(fetcher, size, executor)
     for head in heads:
         check_root(entries, head)
