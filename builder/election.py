@@ -63,6 +63,7 @@ RESERVED_NAMES = frozenset(
         "feeds",
         "data",
         "embed",
+        "sirekap",
         "en",
     ]
 )
@@ -118,6 +119,13 @@ class Candidate(_Part, frozen=True):
     party: str | None = None
 
 
+class Sirekap(_Part, frozen=True):
+    """That a contest is published in Sirekap's shape, too: by which ids programs know the candidates' numbers; `stations`: a file for each station."""
+
+    candidates: dict[str, int]
+    stations: bool = False
+
+
 class Contest(_Part, frozen=True):
     id: Identifier
     group: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]+\Z", max_length=32)]
@@ -125,6 +133,7 @@ class Contest(_Part, frozen=True):
     candidates: Annotated[tuple[Candidate, ...], msgspec.Meta(min_length=1, max_length=limits.CANDIDATES_COUNT)]
     fields: tuple[str, ...] = ("registered", "voters", "valid", "invalid")
     area: str | None = None
+    sirekap: Sirekap | None = None
 
     @property
     def votes(self) -> tuple[str, ...]:
@@ -228,7 +237,7 @@ def parse_election(data: bytes, file: str | Path) -> Election:
 
 def _check_election(election: Election, data: bytes, file: str | Path) -> None:
     parties = [party.id for party in election.parties]
-    contests = (problem for contest in election.contests for problem in _contest_problems(contest, parties))
+    contests = (problem for contest in election.contests for problem in _contest_problems(contest, parties, election))
     for problem, field, rule, word in itertools.chain(_election_problems(election, parties), contests):
         line = line_of(data, field.rsplit(".", 1)[-1], word)
         raise DefinitionError(problem, file=file, line=line, field=field, rule=rule)
@@ -267,7 +276,7 @@ def _language_problems(election: Election) -> Iterator[tuple[str, str, str, str]
         yield problem, "cards", "cards", ""
 
 
-def _contest_problems(contest: Contest, parties: list[str]) -> Iterator[tuple[str, str, str, str]]:
+def _contest_problems(contest: Contest, parties: list[str], election: Election) -> Iterator[tuple[str, str, str, str]]:
     """What is wrong with one contest, likewise."""
     name, group = contest.id, contest.group
     if name != group and not name.startswith(f"{group}-"):
@@ -283,9 +292,36 @@ def _contest_problems(contest: Contest, parties: list[str]) -> Iterator[tuple[st
         if field not in BALLOT_COUNTS:
             known = ", ".join(sorted(BALLOT_COUNTS))
             yield f"unknown ballot count {field!r}; known: {known}", "contests.fields", "unknown-field", field
+    yield from _sirekap_problems(contest, election)
     for party in [candidate.party for candidate in contest.candidates]:
         if party is not None and party not in parties:
             yield f"party {party!r} is not in [[parties]]", "contests.candidates.party", "unknown-party", party
+
+
+def _sirekap_problems(contest: Contest, election: Election) -> Iterator[tuple[str, str, str, str]]:
+    """Why a contest cannot be published in Sirekap's shape, likewise: paths, and roles by them, are as KPU's five levels have them."""
+    if contest.sirekap is None:
+        return
+    if contest.id != contest.group or len(election.levels) != 5 or election.level_number(election.shard_level) != 2:
+        problem = f"contest {contest.id!r}: Sirekap's shape has five levels, with the third one as shard_level, and a contest of its group's name"
+        yield problem, "contests.sirekap", "sirekap", "sirekap"
+    if contest.area is not None:
+        yield (
+            f"contest {contest.id!r}: Sirekap's shape is of a contest of the root",
+            "contests.sirekap",
+            "sirekap",
+            "sirekap",
+        )
+    if sorted(contest.sirekap.candidates.values()) != sorted(one.number for one in contest.candidates):
+        problem = f"contest {contest.id!r}: name each candidate's number once, by the id that programs know"
+        yield problem, "contests.sirekap.candidates", "sirekap", "candidates"
+    if word := next((one for one in contest.sirekap.candidates if not re.fullmatch("[0-9]{1,12}", one)), None):
+        yield (
+            f"contest {contest.id!r}: {word[:40]!r} is no id, which is a number",
+            "contests.sirekap.candidates",
+            "sirekap",
+            word,
+        )
 
 
 def _check_named_areas(election: Election, areas: Areas, file: Path) -> None:

@@ -5,7 +5,7 @@ import zoneinfo
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["Figures", "bar_width", "local_date", "local_time", "share", "signed", "zone_name"]
+__all__ = ["Figures", "bar_width", "hundredths", "local_date", "local_time", "share", "signed", "zone_name"]
 
 _READY = 10_000  # Most figures of a village are smaller; making these strings takes a millisecond, once.
 
@@ -29,7 +29,7 @@ def signed(figure: int, figures: Figures) -> str:
     return f"{'+' if figure > 0 else '−'}{figures[abs(figure)]}"
 
 
-def _hundredths(part: int, whole: int) -> int:
+def hundredths(part: int, whole: int) -> int:
     """`part` of `whole` in hundredths of a percent, half up; in integers, which leave no doubt about rounding."""
     return (part * 20_000 + whole) // (2 * whole)
 
@@ -38,7 +38,7 @@ def share(part: int | None, whole: int | None, decimal: str = ",") -> str:
     """`55,27%`, or "" of nothing."""
     if part is None or not whole or whole < 0:
         return ""
-    number = _hundredths(part, whole)
+    number = hundredths(part, whole)
     return f"{number // 100}{decimal}{number % 100:02d}%"
 
 

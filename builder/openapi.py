@@ -41,6 +41,8 @@ _NAME = "[A-Za-z0-9][A-Za-z0-9._-]*"
 _PARAMETERS = {
     "area": ("Code of an area, `n` for a leading `-`", _CODE),
     "shard": ("Code of the area by whose role it is signed, `n` for a leading `-`", _CODE),
+    **{level: (f"Code of a {level}", _CODE) for level in ("province", "regency", "district", "village")},
+    "station": ("Code of a village, then its station's number of three digits", "[0-9A-Za-z._-]+"),
     "page": (
         "Name of a content page",
         f"(?!(?:{'|'.join(sorted(RESERVED_SLUGS))})(?![a-z0-9-]))[a-z0-9]+(?:-[a-z0-9]+)*",
@@ -133,6 +135,16 @@ _OF_TRUST = (
     _Kind("trust/tlog-policy.txt", "Logs, witnesses, and how many of these must have signed"),
     _Kind("keys/{name}.pub", "A public key"),
 )
+# The same figures in Sirekap's shape, where the definition asks for that; the last one, where it asks for stations.
+_OF_SIREKAP = (
+    _Kind("sirekap/pemilu/hhcw/{group}.json", "Sirekap's shape: results of the country"),
+    *(
+        _Kind(f"sirekap/{folder}/{{group}}/{above}{{area}}.json", about)
+        for folder, about in (("pemilu/hhcw", "Sirekap's shape: results"), ("wilayah/pemilu", "Sirekap's shape: what is below an area; below the country, 0.json"))
+        for above in ("", "{province}/", "{province}/{regency}/", "{province}/{regency}/{district}/")
+    ),
+    _Kind("sirekap/pemilu/hhcw/{group}/{province}/{regency}/{district}/{village}/{station}.json", "Sirekap's shape: one station"),
+)  # fmt: skip
 # TUF targets that have no alias.
 _OBJECTS_ALONE = (_Kind("packs/{release}-{number}.tar", "What a release changed, for mirrors"),)
 _OTHERS = (
@@ -161,6 +173,7 @@ def openapi(definition: Definition) -> dict[str, Any]:
     # By groups: a nation has thousands of contests.
     contest = rf"(?:{'|'.join(election.groups)})(?:-[a-z0-9]+)*"
     parameters = {**_PARAMETERS, "contest": ("Id of a contest", contest)}
+    parameters["group"] = ("Id of a contest", rf"(?:{'|'.join(election.groups)})")
     targets = list(_targets(definition))
     objects = [_object(kind) for kind in (*targets, *_OBJECTS_ALONE)]
     return {
@@ -187,6 +200,8 @@ def _targets(definition: Definition) -> Iterator[_Kind]:
             if language == LANGUAGES[0] or kind.language:
                 yield kind._replace(path=language_folder(language) + kind.path)
     yield from _OF_TRUST
+    asked = [contest.sirekap for contest in election.contests if contest.sirekap]
+    yield from _OF_SIREKAP if any(one.stations for one in asked) else _OF_SIREKAP[:-1] if asked else ()
     for field, kinds in _OF_DOMAIN.items():
         yield from kinds if getattr(election, field) else ()
 

@@ -30,6 +30,7 @@ from builder.recap import Cover
 from builder.results import View, Views, encode_view, scan_subject
 from builder.rows import Rows
 from builder.scripts import compact_script, scripts
+from builder.sirekap import nation_file, sirekap_files
 from builder.tally import Tally, definition_cut, package_releases, tally
 
 __all__ = [
@@ -166,6 +167,8 @@ class Site:
             yield from self._results_files(part, since)
             if all_pages:
                 yield from starmap(entry_of, self._extras.letters(part))
+        if part.sirekap:
+            yield from starmap(entry_of, self._sirekap_files(part, since))
         if part.beside:
             yield from starmap(entry_of, self._extras.part_files(part, since, listed or {}, everything=all_pages))
 
@@ -179,6 +182,11 @@ class Site:
                 yield entry_of(view["path"], encode_view(view))
             for language in self.definition.election.languages:
                 yield entry_of(*self._area_page(row, view, language))
+
+    def _sirekap_files(self, part: Part, since: int) -> Iterator[tuple[str, bytes]]:
+        releases, contest = self._area_releases[part.contest], self.tallies[part.contest].contest
+        rows = [row for row in part.rows if max(releases[row], self.pages_release) > since]
+        return chain.from_iterable(sirekap_files(view, contest) for view in self.views(part.contest, rows))
 
     def _area_page(self, row: int, view: View, language: str) -> tuple[str, bytes]:
         """An area's page in one language, with its path."""
@@ -210,6 +218,8 @@ class Site:
         yield from starmap(entry_of, self._extras.site_files())
         cut = self.cuts[-1]
         nations = [(contest, self._top_view(contest)) for contest in self.definition.election.contests]
+        for contest, view in nations:
+            yield from starmap(entry_of, nation_file(view, contest))
         content = read_pages(self.inputs.content / "pages")
         for language in self.definition.election.languages:
             front = self._pages(language).index_page(cut.release, cut.time, nations, content)
@@ -264,6 +274,8 @@ class Site:
             contest = name.partition("/")[0]
             row = self._rows_by_path(contest).get(name) if contest in self.tallies else None
             return None if row is None else self._extras.cards(contest, [row])
+        if path.startswith("sirekap/") and path.count("/") > 3:
+            return chain.from_iterable(self._sirekap_files(part, 0) for part in some if part.sirekap)
         if path.startswith(("data/", "embed/")):
             make = partial(self._extras.part_files, since=0, listed={}, everything=True)
             return chain.from_iterable(make(part) for part in some if part.beside)

@@ -140,8 +140,8 @@ def test_openapi(site: Path) -> None:
     told = read(site, "openapi.json")
     validator = pytest.importorskip("openapi_spec_validator")
     validator.OpenAPIV31SpecValidator(told, base_uri=f"{site.as_uri()}/openapi.json").validate()
-    described = {name: types for name in sorted(_names(site)) for types in [_described(told, name)] if types != {content_type(f"uji/{name}").partition(";")[0]}}  # fmt: skip
-    assert described == {}
+    wrong = {name: types for name in sorted(_names(site)) for types in [described(told, name)] if types != {content_type(f"uji/{name}").partition(";")[0]}}  # fmt: skip
+    assert wrong == {}
     domain = {path.relative_to(site.parent).as_posix() for path in site.parent.rglob("*") if path.is_file()}
     assert domain - {f"uji/{name}" for name in _names(site)} == {"index.html", ".well-known/security.txt"}
 
@@ -164,10 +164,10 @@ def test_openapi_describes_nothing_else(site: Path) -> None:
     }
     assert idle - aliases == {path for path in objects if path.split("/")[2] in {"data", "en", "trust"}}
     package = f"packages/{'a' * 64}"
-    assert _described(told, f"{package}/Scan-1.JPG") == {"image/jpeg", "image/png", "image/webp", "application/pdf"}
-    assert _described(told, f"{package}/recap.toml.sig") == {"text/plain"}
+    assert described(told, f"{package}/Scan-1.JPG") == {"image/jpeg", "image/png", "image/webp", "application/pdf"}
+    assert described(told, f"{package}/recap.toml.sig") == {"text/plain"}
     for name in ("ppwp/11/1101/110101.json", "private.json", "pegawai/11.json", "ppwp/-99.json", f"{package}/rows.csv.html"):  # fmt: skip
-        assert _described(told, name) == set()
+        assert described(told, name) == set()
 
 
 def _names(site: Path) -> set[str]:
@@ -183,7 +183,7 @@ def _patterns(told: dict[str, Any]) -> dict[str, re.Pattern[str]]:
     }  # fmt: skip
 
 
-def _described(told: dict[str, Any], name: str) -> set[str]:
+def described(told: dict[str, Any], name: str) -> set[str]:
     """The content types of the one path that describes a file; as OpenAPI says, one without parameters goes before."""
     fitting = [f"/{name}"] if f"/{name}" in told["paths"] else [path for path, pattern in _patterns(told).items() if pattern.fullmatch(name)]  # fmt: skip
     assert len(fitting) < 2, fitting

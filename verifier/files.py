@@ -46,6 +46,7 @@ _PACK = re.compile(_PACKS + r"([1-9][0-9]{0,15})-([1-9][0-9]{0,15})\.tar")
 
 # Folders with what the roles of groups and shards sign besides results and pages.
 BESIDE_RESULTS = ("data/", "embed/")
+_NO_RESULTS = (*BESIDE_RESULTS, "sirekap/")
 
 
 class SignedFile(NamedTuple):
@@ -155,7 +156,7 @@ def check_batch(batch: Batch) -> BatchReport:
 
 def is_results(path: str) -> bool:
     """True for a results file among the files of a group of contests or of a shard: it alone has a minisign signature."""
-    return path.endswith(".json") and not path.startswith(BESIDE_RESULTS)
+    return path.endswith(".json") and not path.startswith(_NO_RESULTS)
 
 
 def named_packages(data: bytes) -> set[tuple[bytes, bytes]]:

@@ -10,7 +10,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from builder.pack import pack_names, read_index
-from builder.parts import DATA_FILES
+from builder.parts import DATA_FILES, SIREKAP
 from publish.errors import SigningError, TargetError
 from publish.release.draft import Draft
 from publish.release.jobs import Runner
@@ -180,6 +180,10 @@ def _check_roles(
 
 def role_of(folder: str) -> str:
     """The role whose pack holds the files of a folder: docs/formats.md, "TUF metadata"."""
+    if folder.startswith("sirekap/"):
+        _, _, _, *rest = folder.split("/")
+        shard = rest[2] if len(rest) > 2 else DATA_FILES
+        return f"{rest[0]}-{shard}-{SIREKAP}" if rest else "site"
     kind = next((kind for kind in ("en/", *BESIDE_RESULTS) if folder.startswith(kind)), "")
     contest, _, shard = folder.removeprefix(kind).partition("/")
     if folder in {"", "en", "assets", "schema", "inputs", "search", "feeds", "packs"}:

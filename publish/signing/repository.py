@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from securesystemslib.exceptions import UnverifiedSignatureError
 from tuf.api.serialization import DeserializationError
 
-from builder.parts import DATA_FILES
+from builder.parts import DATA_FILES, SIREKAP
 from publish.errors import SigningError
 from publish.signing.keys import SecretKey
 from verifier.errors import FormatError
@@ -98,19 +98,29 @@ def tuf_key(public: minisign.PublicKey) -> Key:
 
 def delegated_paths(role: str) -> list[str]:
     """Patterns of the TUF targets that `role` may sign (trust, site, `<group>`, `<group>-data-files` or `<group>-<shard>`)."""
-    site = ["*", "en/*", "assets/*", "schema/*", "inputs/*", "packs/*", "search/*", "feeds/*"]
+    site = ["*", "en/*", "assets/*", "schema/*", "inputs/*", "packs/*", "search/*", "feeds/*", "sirekap/pemilu/hhcw/*"]
     fixed = {"trust": ["trust/*", "keys/*"], "site": site}
     if role in fixed:
         return fixed[role]
     # A glob does not cross "/": each depth, language and kind of file stands on its own.
     group, _, shard = role.partition("-")
+    if shard.endswith(f"-{SIREKAP}"):
+        return _sirekap_paths(group, shard.removesuffix(f"-{SIREKAP}"))
     folders = ["*"] if shard == DATA_FILES else [f"{shard}/*"] if shard else ["*", "*/*"]
-    return [
+    paths = [
         f"{kind}{contest}/{rest}"
         for kind in (BESIDE_RESULTS if shard == DATA_FILES else ("", "en/", *BESIDE_RESULTS))
         for contest in (group, f"{group}-*")
         for rest in folders
     ]
+    return paths if shard else [*paths, *_sirekap_paths(group, shard)]
+
+
+def _sirekap_paths(group: str, shard: str) -> list[str]:
+    """Of a group's, a shard's or data files' part in Sirekap's shape, in which the shard's folder lies in that of the area above it."""
+    below = [f"*/{shard}/{rest}" for rest in ("*", "*/*", "*/*/*")]
+    ways = {"": ["*", "*/*", "*/*/*", "*/*/*/*", "*/*/*/*/*"], DATA_FILES: ["*", "*/*"]}.get(shard, below)
+    return [f"{folder}/{group}/{way}" for folder in ("sirekap/pemilu/hhcw", "sirekap/wilayah/pemilu") for way in ways]
 
 
 def root_metadata(version: int, expires: datetime, roles: Mapping[str, RoleKeys]) -> bytes:

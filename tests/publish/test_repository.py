@@ -158,6 +158,15 @@ def test_stock_client_finds_no_path_that_nobody_signed(tree, tmp_path):
         ("ppwp-1101", "embed/ppwp/1102/1102.html"),
         ("ppwp-data-files", "ppwp/0.html"),
         ("ppwp-data-files", "embed/ppwp/1101/1101.html"),
+        ("site", "sirekap/pemilu/hhcw/ppwp/11.json"),
+        ("ppwp", "sirekap/pemilu/hhcw/ppwp.json"),
+        ("ppwp", "sirekap/pemilu/hhcw/dpd/11.json"),
+        ("ppwp-1101", "sirekap/pemilu/hhcw/ppwp/11/1101/110101.json"),
+        ("ppwp-data-files", "sirekap/pemilu/hhcw/ppwp/11.json"),
+        ("ppwp-data-files-sirekap", "sirekap/pemilu/hhcw/ppwp/11/1101/110101.json"),
+        ("ppwp-1101-sirekap", "sirekap/pemilu/hhcw/ppwp/11/1102/110201.json"),
+        ("ppwp-1101-sirekap", "sirekap/pemilu/hhcw/ppwp/11/1101.json"),
+        ("ppwp-1101-sirekap", "ppwp/1101/1101.json"),
         ("site", "trust/election.toml"),
         ("site", "keys/minisign.pub"),
         ("trust", "index.html"),
@@ -176,6 +185,16 @@ def test_patterns_are_those_of_the_format():
         *("en/ppwp/*", "en/ppwp/*/*", "en/ppwp-*/*", "en/ppwp-*/*/*"),
         *("data/ppwp/*", "data/ppwp/*/*", "data/ppwp-*/*", "data/ppwp-*/*/*"),
         *("embed/ppwp/*", "embed/ppwp/*/*", "embed/ppwp-*/*", "embed/ppwp-*/*/*"),
+        *(f"sirekap/pemilu/hhcw/ppwp/{way}" for way in ("*", "*/*", "*/*/*", "*/*/*/*", "*/*/*/*/*")),
+        *(f"sirekap/wilayah/pemilu/ppwp/{way}" for way in ("*", "*/*", "*/*/*", "*/*/*/*", "*/*/*/*/*")),
+    ]
+    assert delegated_paths("ppwp-data-files-sirekap") == [
+        *("sirekap/pemilu/hhcw/ppwp/*", "sirekap/pemilu/hhcw/ppwp/*/*"),
+        *("sirekap/wilayah/pemilu/ppwp/*", "sirekap/wilayah/pemilu/ppwp/*/*"),
+    ]
+    assert delegated_paths("ppwp-1101-sirekap") == [
+        *(f"sirekap/pemilu/hhcw/ppwp/*/1101/{way}" for way in ("*", "*/*", "*/*/*")),
+        *(f"sirekap/wilayah/pemilu/ppwp/*/1101/{way}" for way in ("*", "*/*", "*/*/*")),
     ]
     assert delegated_paths("ppwp-data-files") == ["data/ppwp/*", "data/ppwp-*/*", "embed/ppwp/*", "embed/ppwp-*/*"]
     assert delegated_paths("ppwp-1101") == [
