@@ -208,7 +208,7 @@ def test_the_first_page_shows_shapes_and_lists_the_rest() -> None:
     tiles = (Tile(area="11", column=0, row=0, label="XX"),)
     page = Pages(SOURCES, election(tiles=tiles), "id", topology).area_page(nation()).decode().replace("&#x2f;", "/")
     assert re.search(r'<a href="\.\./ppwp/11\.html"><title>2: Tanjung Biru, unggul dengan 85,59%, 15\.600 dari 15\.610 TPS masuk</title><path d="M', page)  # fmt: skip
-    assert '<b>–</b> <a href="../ppwp/n99.html"><bdi>Luar Negeri</bdi></a>' in page
+    assert '<b>-</b> <a href="../ppwp/n99.html"><bdi>Luar Negeri</bdi></a>' in page
     assert "XX" not in page
     assert page.count('class="map') == 1
 
