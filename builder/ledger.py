@@ -70,7 +70,7 @@ class RedactedRecord(_Record, frozen=True, tag="redacted"):
 
 
 class Cut(_Record, frozen=True, tag="cut"):
-    """The decision to make release `release` of packages 1 to `through`, at `time` (UTC, seconds)."""
+    """The decision to make release `release` of packages 1 to `through`, at `time` (UTC, seconds). `full`: with packs of every file, too."""
 
     release: Annotated[int, msgspec.Meta(ge=1)]
     time: Time
@@ -82,6 +82,7 @@ class Cut(_Record, frozen=True, tag="cut"):
     builder: str
     results: Number
     signers: Sha256 | None = None
+    full: bool = False
 
 
 Record = PackageRecord | RefusedRecord | RootRecord | RedactedRecord | Cut

@@ -146,7 +146,10 @@ _OF_SIREKAP = (
     _Kind("sirekap/pemilu/hhcw/{group}/{province}/{regency}/{district}/{village}/{station}.json", "Sirekap's shape: one station"),
 )  # fmt: skip
 # TUF targets that have no alias.
-_OBJECTS_ALONE = (_Kind("packs/{release}-{number}.tar", "What a release changed, for mirrors"),)
+_OBJECTS_ALONE = (
+    _Kind("packs/{release}-{number}.tar", "What a release changed, for mirrors"),
+    _Kind("packs/{release}-{packed}-{number}.tar", "All that is in force at a release, for mirrors that begin"),
+)
 _OTHERS = (
     _Kind("latest.json", "The current release; an unsigned hint"),
     _Kind("metadata/timestamp.json", "TUF: which snapshot is current"),
@@ -174,6 +177,8 @@ def openapi(definition: Definition) -> dict[str, Any]:
     contest = rf"(?:{'|'.join(election.groups)})(?:-[a-z0-9]+)*"
     parameters = {**_PARAMETERS, "contest": ("Id of a contest", contest)}
     parameters["group"] = ("Id of a contest", rf"(?:{'|'.join(election.groups)})")
+    packed = rf"(?:{'|'.join(election.groups)}|site)"
+    parameters["packed"] = ("Group of contests whose files a full pack has; `site`: those of none", packed)
     targets = list(_targets(definition))
     objects = [_object(kind) for kind in (*targets, *_OBJECTS_ALONE)]
     return {

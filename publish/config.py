@@ -35,6 +35,7 @@ __all__ = [
     "parse_config",
 ]
 
+FULL_PACKS_HOURS = 24
 OFFLINE_ROLES = ("root", "targets", "trust")
 MINISIGN_KEY = "minisign"  # signs results files; never metadata
 LOG_KEY = "log"  # signs the log's checkpoints, and nothing else
@@ -153,6 +154,7 @@ class Config(msgspec.Struct, frozen=True):
     ask: AskConfig = AskConfig()
     log: LogConfig = LogConfig()
     exchange: ExchangeConfig | None = None
+    full_packs_hours: int = FULL_PACKS_HOURS
 
     def role(self, name: str) -> Role:
         """The role `name`: its own table, else its group's (`ppwp` for `ppwp-1101`), else `results`."""
@@ -198,6 +200,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ask: AskConfig = AskConfig()
     log: LogConfig = LogConfig()
     exchange: ExchangeConfig | None = None
+    full_packs_hours: Annotated[int, msgspec.Meta(ge=0, le=limits.VALIDITY_DAYS * 24)] = FULL_PACKS_HOURS
 
 
 def load_config(path: Path) -> Config:
@@ -253,6 +256,7 @@ def parse_config(data: bytes, file: str, processors: int) -> Config:
         ask=read.ask,
         log=read.log,
         exchange=_exchange(read.exchange, places, file),
+        full_packs_hours=read.full_packs_hours,
     )
 
 

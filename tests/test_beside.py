@@ -162,7 +162,10 @@ def test_openapi_describes_nothing_else(site: Path) -> None:
     objects = {
         f"/targets/{folder}/{{sha256}}.{name}" for folder, _, name in (path[1:].rpartition("/") for path in aliases)
     }
-    assert idle - aliases == {path for path in objects if path.split("/")[2] in {"data", "en", "trust"}}
+    full = "/targets/packs/{sha256}.{release}-{packed}-{number}.tar"
+    assert idle - aliases == {full, *(path for path in objects if path.split("/")[2] in {"data", "en", "trust"})}
+    for group, types in (("ppwp", {"application/x-tar"}), ("site", {"application/x-tar"}), ("dpr", set())):
+        assert described(told, f"targets/packs/{'a' * 64}.2-{group}-1.tar") == types
     package = f"packages/{'a' * 64}"
     assert described(told, f"{package}/Scan-1.JPG") == {"image/jpeg", "image/png", "image/webp", "application/pdf"}
     assert described(told, f"{package}/recap.toml.sig") == {"text/plain"}

@@ -27,6 +27,7 @@ __all__ = [
     "check_batch",
     "check_copy",
     "check_signature",
+    "is_full_pack",
     "is_pack",
     "is_results",
     "is_stray",
@@ -42,7 +43,8 @@ _PACKAGE = re.compile(
 
 
 _PACKS = "packs/"
-_PACK = re.compile(_PACKS + r"([1-9][0-9]{0,15})-([1-9][0-9]{0,15})\.tar")
+# Release, group of contests (of full packs alone), number.
+_PACK = re.compile(_PACKS + r"([1-9][0-9]{0,15})-(?:([a-z0-9]{1,32})-)?([1-9][0-9]{0,15})\.tar")
 
 # Folders with what the roles of groups and shards sign besides results and pages.
 BESIDE_RESULTS = ("data/", "embed/")
@@ -180,6 +182,12 @@ def is_pack(path: str) -> bool:
     return path.startswith(_PACKS) and _PACK.fullmatch(path) is not None
 
 
+def is_full_pack(path: str) -> bool:
+    """True for one of the packs that hold every file in force together; else a pack has what its release changed."""
+    found = _PACK.fullmatch(path)
+    return found is not None and found[2] is not None
+
+
 def is_stray(path: str, release: int, listed: Container[str]) -> bool:
     """True for what lies below packs/ and is none of the packs of `release`, which are numbered from 1 on; `listed` are the paths beside it.
 
@@ -189,8 +197,8 @@ def is_stray(path: str, release: int, listed: Container[str]) -> bool:
         return False
     if (found := _PACK.fullmatch(path)) is None or int(found[1]) != release:
         return True
-    number = int(found[2])
-    return number > 1 and f"{_PACKS}{release}-{number - 1}.tar" not in listed
+    number = int(found[3])
+    return number > 1 and path.replace(f"-{number}.tar", f"-{number - 1}.tar") not in listed
 
 
 def _check_file(batch: Batch, file: SignedFile, failures: list[Failure]) -> bytes | None:

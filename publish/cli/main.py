@@ -157,12 +157,14 @@ def push(directory: Path, passphrase_file: Path | None, yes: bool, as_json: bool
 @attest_option
 @directory_option
 @passphrase_option
+@click.option("--full-packs", is_flag=True, help="Make a release with packs of every file, for mirrors that begin.")
 @yes_option
 @json_option
 @quiet_option
 def publish(
     paths: tuple[Path, ...],
     attest: bool,
+    full_packs: bool,
     directory: Path,
     passphrase_file: Path | None,
     yes: bool,
@@ -178,7 +180,7 @@ def publish(
     Example:  terbit publish
     """
     check_attest(attest, paths)
-    _publish(directory, passphrase_file, yes, as_json, quiet, paths=paths, attested=attest)
+    _publish(directory, passphrase_file, yes, as_json, quiet, paths=paths, attested=attest, full_packs=full_packs)
 
 
 @terbit.command()
@@ -237,6 +239,7 @@ def _publish(
     quiet: bool,
     paths: tuple[Path, ...] | None,
     attested: bool = False,
+    full_packs: bool = False,
 ) -> None:
     from publish.cli.plan import asking
     from publish.release.flow import Flow
@@ -246,6 +249,7 @@ def _publish(
     workspace, stages = start(directory, quiet)
     refused = False
     with workspace.lock(), Flow(workspace, stages, now(), passphrase_file) as flow:
+        flow.full_packs = full_packs
         if paths is not None:
             try:
                 refused = take_in(flow, paths, attested=attested)

@@ -16,7 +16,7 @@ from publish.release.packs import PACK_LENGTH
 from publish.release.push import SNAPSHOT
 from publish.release.record import Base
 from publish.workspace import Workspace
-from verifier.files import is_results
+from verifier.files import is_pack, is_results
 from verifier.formats import ustar
 from verifier.formats.tiles import tiles_between
 
@@ -59,6 +59,8 @@ def estimate(flow: Flow, name: str, base: Base, draft: Draft) -> Load:
     packages, scans = ([size for size, is_scan in handed_in if is_scan == kind] for kind in (False, True))
     sizes = [*(entry.length for entry in files), *[MINISIGN_BYTES] * len(signed), *packages, *metadata]
     packed = sum(ustar.size_of("", size) for size in sizes)
+    if workspace.ledger.cuts[-1].full:
+        packed += _full_size(base) if base.record else packed
     # All of it but scans lies in packs, too: publish/release/packs.py.
     once = [*packages, *scans, *metadata, *[PACK_LENGTH] * (packed // PACK_LENGTH), packed % PACK_LENGTH]
     target, aliases = workspace.config.targets[name], [*(entry.path for entry in files), *signed, *gone]
@@ -78,6 +80,15 @@ def estimate(flow: Flow, name: str, base: Base, draft: Draft) -> Load:
         len(files), len(gone), stored, puts, gets, purges,
         round(cost, 6) if paid else None, round(cost_month, 6) if paid else None, prices.currency,
     )  # fmt: skip
+
+
+def _full_size(base: Base) -> int:
+    """About how many bytes full packs have: those of what the target lists, for little of it changes in length."""
+    roles = [role for role in (base.record.roles if base.record else ()) if role != SNAPSHOT]
+    files = {path: length for role in roles for path, (length, _) in base.role_targets(role).items()}
+    sizes = [length for path, length in files.items() if not is_pack(path)]
+    sizes += [MINISIGN_BYTES for path in files if is_results(path)]
+    return sum(ustar.size_of("", size) for size in sizes)
 
 
 def _log_files(flow: Flow, base: Base) -> int:

@@ -46,6 +46,11 @@ class Draft:
             directory / "packs",  # for mirrors: publish/release/packs.py
         )
 
+    @property
+    def whole(self) -> "Draft":
+        """Beside it, every file in force: publish/release/whole.py."""
+        return Draft(self.directory / "whole")
+
     def state(self) -> DraftState | None:
         """How far it got; None if there is no draft, or one that was not finished."""
         try:

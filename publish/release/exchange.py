@@ -20,9 +20,10 @@ from publish.release.draft import Draft, DraftState
 from publish.targets import Target
 from publish.workspace import Workspace
 
-__all__ = ["RECORDS", "Answer", "Exchange", "Shared", "await_answer", "share"]
+__all__ = ["RECORDS", "WHOLE_SIGNATURES", "Answer", "Exchange", "Shared", "await_answer", "share"]
 
 RECORDS = "records.jsonl"
+WHOLE_SIGNATURES = "whole-signatures"  # where there are full packs: of every results file
 POLL_SECONDS = 0.5
 
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
@@ -158,7 +159,8 @@ def share(exchange: Exchange, workspace: Workspace, draft: Draft, state: DraftSt
 def _draft_files(workspace: Workspace, draft: Draft, state: DraftState) -> Iterator[tuple[str, Path]]:
     """The ledger's records, and of the draft what its second signer needs to compare and to finish it."""
     yield RECORDS, workspace.ledger.path
-    for name, folder in (("files", draft.files), ("results-signatures", draft.signatures)):
+    folders = {"files": draft.files, "results-signatures": draft.signatures, WHOLE_SIGNATURES: draft.whole.signatures}
+    for name, folder in folders.items():
         yield from ((f"{name}/{path.name}", path) for path in sorted(folder.glob("*.*")))
     for role in state.changed:
         name = f"{state.roles[role].version}.{role}.json"

@@ -52,13 +52,18 @@ SITE, TRUST, SNAPSHOT = "site", "trust", "snapshot"
 Signatures = Mapping[str, Mapping[str, str]]  # by metadata file and keyid, hexadecimal
 
 
-def make_cut(workspace: Workspace, trust: Trust, now: datetime, renew_after: timedelta, spent: int) -> Cut:
-    """The cut to publish: the last one, or a new one when an input changed, the last one's snapshot has aged, an order is to be told, or its number is `spent`."""
+def make_cut(
+    workspace: Workspace, trust: Trust, now: datetime, renew_after: timedelta, spent: int, *, full_packs: bool = False
+) -> Cut:
+    """The cut to publish: the last one, or a new one when an input changed, the last one's snapshot has aged, an order is to be told, its number is `spent`, or
+    `full_packs` are asked for."""
     ledger, inputs = workspace.ledger, cut_inputs(workspace, trust.sha256)
     last = ledger.cuts[-1] if ledger.cuts else None
     reasons = outdated(workspace, trust.sha256, now, renew_after)
     if last is not None and last.release == spent:
         reasons = reasons or ["log"]
+    if last is not None and full_packs:
+        reasons = reasons or ["packs"]
     if reasons not in (["time"], ["log"]) and reasons and (frozen := workspace.frozen):
         raise _frozen(frozen, "something has changed since the last release")
     if last is not None and not reasons:
@@ -68,6 +73,7 @@ def make_cut(workspace: Workspace, trust: Trust, now: datetime, renew_after: tim
         release=last.release + 1 if last else 1,
         time=now.strftime(TIME_FORMAT),
         signers=hashlib.sha256(signers).hexdigest() if signers is not None else None,
+        full=(full_packs and last is not None) or _full_packs_due(ledger.cuts, now, workspace.config.full_packs_hours),
         **inputs,  # type: ignore[arg-type]
     )
     for kind, files in workspace.inputs.archived.items():
@@ -76,6 +82,12 @@ def make_cut(workspace: Workspace, trust: Trust, now: datetime, renew_after: tim
         ledger.add(_new_roots(ledger, trust))
         ledger.add_cut(cut)
     return cut
+
+
+def _full_packs_due(cuts: Sequence[Cut], now: datetime, hours: int) -> bool:
+    """True if the last full packs are older than that (0: never). The first release's are full as they are."""
+    last = next((cut for cut in reversed(cuts) if cut.full or cut.release == 1), None)
+    return hours > 0 and last is not None and now >= datetime.fromisoformat(last.time) + timedelta(hours=hours)
 
 
 def check_frozen(workspace: Workspace, shown: int) -> None:
@@ -132,13 +144,14 @@ def build(
     runner: Runner,
     stages: Stages,
     jobs: Sequence[Job],
+    name: str = "",
 ) -> None:
-    """Make the files that changed since `base` into the draft; `jobs` after the first do in the same go what would come later."""
+    """Make the files that changed since `base` into the draft; `jobs` after the first do in the same go what would come later. `name`: of the stage."""
     cut = workspace.ledger.cuts[-1]
     roles = list(
         dict.fromkeys(part.role for part in parts(workspace.definition) if site.part_release(part) > base.release)
     )
-    with stages.stage("build" if len(jobs) == 1 else "build, sign, put", len(roles)) as advance:
+    with stages.stage(name or ("build" if len(jobs) == 1 else "build, sign, put"), len(roles)) as advance:
         runner.run(jobs, roles, advance)
         write_pack(draft.files, SITE, chain(site.site_files(), site.lasting_files(base.release)))
         write_pack(draft.files, TRUST, (entry_of(path, data) for path, data in sorted(trust_files.items())))
@@ -154,10 +167,11 @@ def sign(
     runner: Runner,
     stages: Stages,
     others: Callable[[DraftState], Signatures | None],
+    whole: Callable[[DraftState], Draft | None],
 ) -> DraftState:
     """Sign the draft: minisign on each results file, the lists of the roles that changed, the packs and the role `site` that lists them, the snapshot.
 
-    `others` gives other signers' signatures for a draft as it is so far, None where ours suffice; where it raises, the next run goes on from there.
+    `whole` makes what full packs hold (publish/release/whole.py). `others` gives other signers' signatures for a draft as it is so far, None where ours suffice; where it raises, the next run goes on from there.
     """
     state = draft.state()
     if state is None:
@@ -169,9 +183,10 @@ def sign(
             state = sign_roles(workspace, site, base, draft, keyring, state)
             draft.finish(state)
     if state.stage == "roles":
+        every = whole(state)
         state = cosign(draft, keyring, state, others(state), state.changed)
         with stages.stage("pack"):
-            state = sign_site(workspace, site, base, draft, keyring, runner, state)
+            state = sign_site(workspace, site, base, draft, keyring, runner, state, every)
             draft.finish(state)
     signatures = others(state)
     state = sign_snapshot(workspace, draft, keyring, cosign(draft, keyring, state, signatures, [SITE]))
@@ -203,15 +218,22 @@ def sign_roles(
 
 
 def sign_site(
-    workspace: Workspace, site: Site, base: Base, draft: Draft, keyring: Keyring, runner: Runner, state: DraftState
+    workspace: Workspace,
+    site: Site,
+    base: Base,
+    draft: Draft,
+    keyring: Keyring,
+    runner: Runner,
+    state: DraftState,
+    whole: Draft | None,
 ) -> DraftState:
-    """Make the packs, which hold the other roles' lists, and sign the role `site`, which lists the packs."""
+    """Make the packs, which hold the other roles' lists, and sign the role `site`, which lists the packs. `whole`: the draft for full ones."""
     cut = workspace.ledger.cuts[-1]
     # Made anew each time, but for what lasts; if the search index is another one, its old files go.
     kept = ("inputs/",) if site.pages_release > state.since else ("inputs/", "search/")
     listed = {path: file for path, file in base.role_targets(SITE).items() if path.startswith(kept)}
     listed |= {entry.path: (entry.length, entry.sha256) for entry in read_index(draft.files, SITE)}
-    listed |= write_packs(site, draft, state, runner)
+    listed |= write_packs(site, draft, state, runner, whole, base.directory)
     data = keyring.online_role(SITE, cut.release, datetime.fromisoformat(cut.time), listed)
     roles = {**state.roles, SITE: _write(draft, SITE, cut.release, data)}
     return msgspec.structs.replace(state, stage="site", roles=roles, changed=(*state.changed, SITE))

@@ -8,13 +8,13 @@ import contextlib
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from builder.ledger import Ledger
-from builder.pack import Entry, read_index
+from builder.pack import Entry, pack_names, read_index
 from builder.parts import parts
 from builder.recap import COVER, SIGNATURE
 from builder.site import Site, is_lasting
@@ -41,21 +41,29 @@ class _Piece(NamedTuple):
     length: int
 
 
-def write_packs(site: Site, draft: Draft, state: DraftState, runner: Runner) -> dict[str, tuple[int, str]]:
-    """Write the packs of a draft of which all but role `site` and snapshot is signed, by everybody; path, length and hex SHA-256 of each."""
+def write_packs(
+    site: Site, draft: Draft, state: DraftState, runner: Runner, whole: Draft | None, record: Path | None
+) -> dict[str, tuple[int, str]]:
+    """Write the packs of a draft of which all but role `site` and snapshot is signed, by everybody; path, length and hex SHA-256 of each.
+
+    `whole`: the draft of every file, for full packs; None for none. `record`: where the lists of earlier releases lie (`publish.release.record`).
+    """
     shutil.rmtree(draft.packs, ignore_errors=True)
     draft.packs.mkdir()
-    found = [*_changed(site, draft, state), *_metadata(draft, state.release), *_packages(site.ledger, state.release)]
-    shares = list(enumerate(_split(sorted(found)), 1))
-    written = runner.in_parts(partial(_write, draft.packs, state.release), shares)
+    found = [*_changed(site, draft, state), *_metadata(draft, state.release)]
+    found += _packages(site.ledger, site.cuts[-2].through if len(site.cuts) > 1 else 0)
+    shares = [*_numbered(f"{state.release}", found)]
+    if whole is not None:
+        for group, pieces in _every(site, draft, whole, state, record).items():
+            shares += _numbered(f"{state.release}-{group}", pieces)
+    written = runner.in_parts(partial(_write, draft.packs), shares)
     return {path: file for part in written for path, file in part.items()}
 
 
-def _write(directory: Path, release: int, shares: Iterable[tuple[int, Sequence[_Piece]]]) -> dict[str, tuple[int, str]]:
-    """Write numbered packs, in any process; what they are listed with."""
+def _write(directory: Path, shares: Iterable[tuple[str, Sequence[_Piece]]]) -> dict[str, tuple[int, str]]:
+    """Write packs, in any process; what they are listed with."""
     listed = {}
-    for number, pieces in shares:
-        name = f"{release}-{number}.tar"
+    for name, pieces in shares:
         temporary = directory / name
         digest = hashlib.sha256()
         # A folder as target links to this very file: nobody else may write to it.
@@ -77,17 +85,45 @@ def _changed(site: Site, draft: Draft, state: DraftState) -> Iterator[_Piece]:
     wanted = _late_files(site, state.release - 1) if state.since < state.release - 1 else None
     trust = [TRUST] if len(cuts) == 1 or cuts[-2].trust != cuts[-1].trust else []
     for role in [*state.rendered, SITE, *trust]:
-        pieces = [
-            _Piece(object_path(entry), source, offset, entry.length)
-            for entry, source, offset in _places(draft.files, role)
-            if wanted is None or entry.path in wanted or (role in {SITE, TRUST} and not is_lasting(entry.path))
-        ]
-        yield from pieces
-        if draft.has_signatures(role):
-            signatures = {f"{piece.path}.minisig" for piece in pieces}
-            for entry, source, offset in _places(draft.signatures, role):
-                if entry.path in signatures:
-                    yield _Piece(entry.path, source, offset, entry.length)
+
+        def changed(path: str, role: str = role) -> bool:
+            return wanted is None or path in wanted or (role in {SITE, TRUST} and not is_lasting(path))
+
+        yield from _objects(draft, role, changed)
+
+
+def _every(site: Site, draft: Draft, whole: Draft, state: DraftState, record: Path | None) -> dict[str, list[_Piece]]:
+    """All that is in force, by group of contests; under `site` what belongs to none."""
+    found: dict[str, list[_Piece]] = {SITE: [*_packages(site.ledger, 0)]}
+    for role in pack_names(whole.files):
+        found.setdefault(_group(role), []).extend(_objects(whole, role, lambda path: True))
+    for role, file in state.roles.items():
+        if role not in {SITE, SNAPSHOT}:
+            name = f"{file.version}.{role}.json"
+            source = draft.metadata / name
+            if record is not None and not source.exists():
+                source = record / f"{role}.json"
+            found.setdefault(_group(role), []).append(_Piece(f"metadata/{name}", str(source), 0, file.length))
+    return found
+
+
+def _group(role: str) -> str:
+    return SITE if role == TRUST else role.partition("-")[0]
+
+
+def _objects(draft: Draft, role: str, wanted: Callable[[str], bool]) -> Iterator[_Piece]:
+    """The objects of a role's files whose path is wanted, and the signatures beside them."""
+    pieces = [
+        _Piece(object_path(entry), source, offset, entry.length)
+        for entry, source, offset in _places(draft.files, role)
+        if wanted(entry.path)
+    ]
+    yield from pieces
+    if draft.has_signatures(role):
+        signatures = {f"{piece.path}.minisig" for piece in pieces}
+        for entry, source, offset in _places(draft.signatures, role):
+            if entry.path in signatures:
+                yield _Piece(entry.path, source, offset, entry.length)
 
 
 def _late_files(site: Site, since: int) -> set[str]:
@@ -112,14 +148,17 @@ def _metadata(draft: Draft, release: int) -> Iterator[_Piece]:
             yield _Piece(f"metadata/{path.name}", str(path), 0, path.stat().st_size)
 
 
-def _packages(ledger: Ledger, release: int) -> Iterator[_Piece]:
-    """The packages that this release added, without their scans: those are large, and may have to be withheld one day."""
-    first = ledger.cuts[release - 2].through if release > 1 else 0
-    for record in ledger.packages[first : ledger.cuts[release - 1].through]:
+def _packages(ledger: Ledger, since: int) -> Iterator[_Piece]:
+    """The packages after the first `since`, without their scans: those are large, and may have to be withheld one day."""
+    for record in ledger.packages[since : ledger.cuts[-1].through]:
         for name in (COVER, ledger.read_cover(record).rows.file, *([SIGNATURE] if record.signature else [])):
             path = f"packages/{record.package}/{name}"
             source = ledger.directory / path
             yield _Piece(path, str(source), 0, source.stat().st_size)
+
+
+def _numbered(name: str, pieces: Iterable[_Piece]) -> Iterator[tuple[str, list[_Piece]]]:
+    return ((f"{name}-{number}.tar", share) for number, share in enumerate(_split(sorted(pieces)), 1))
 
 
 def _split(pieces: Iterable[_Piece]) -> Iterator[list[_Piece]]:

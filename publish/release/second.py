@@ -19,10 +19,11 @@ from publish.errors import PublishError
 from publish.progress import Stages
 from publish.release import make
 from publish.release.draft import Draft, DraftState
-from publish.release.exchange import RECORDS, Answer, Exchange, Shared
+from publish.release.exchange import RECORDS, WHOLE_SIGNATURES, Answer, Exchange, Shared
 from publish.release.follow import Follower
 from publish.release.jobs import Jobs, Plan, Runner, Workers, save_tallies
 from publish.release.record import Base, Record, RecordStore
+from publish.release.whole import make_whole
 from publish.signing.keyring import Keyring
 from publish.signing.repository import signatures_of, signed_part
 from publish.signing.signable import first_difference
@@ -105,7 +106,7 @@ class _Rebuild:
 
     def __init__(self, signer: SecondSigner, shared: Shared, workers: Workers) -> None:
         self.workspace, self.keyring, self.stages = signer.workspace, signer.keyring, signer.stages
-        self.exchange, self.places, self.shared = signer.exchange, signer.places, shared
+        self.exchange, self.places, self.shared, self.workers = signer.exchange, signer.places, shared, workers
         self._promote(signer.folder)
         self.store = RecordStore(signer.folder / "record", "")
         self.base = Base(self.store, NOTHING)
@@ -160,9 +161,15 @@ class _Rebuild:
 
     def _finish(self, state: DraftState) -> tuple[DraftState, list[str]]:
         """The last part: the packs, which hold the others' signatures, the list of role `site`, which names the packs, and the snapshot."""
-        for path in [path for path in self.shared.files if path.startswith("results-signatures/")]:
-            (self.draft.signatures / path.partition("/")[2]).write_bytes(self.exchange.fetch(self.shared, path))
-        state = make.sign_site(self.workspace, self.site, self.base, self.draft, self.keyring, self.runner, state)
+        trust = self.keyring.trust.files
+        whole = make_whole(self.workspace, self.site, trust, self.draft, state, self.workers, self.stages, None)
+        self._fetch_signatures("results-signatures", self.draft)
+        if whole is not None:
+            # A publisher whose draft was whole has laid out all of them as those of the draft.
+            self._fetch_signatures("results-signatures", whole)
+            self._fetch_signatures(WHOLE_SIGNATURES, whole)
+        make_it = (self.workspace, self.site, self.base, self.draft, self.keyring, self.runner)
+        state = make.sign_site(*make_it, state, whole)
         theirs = self.exchange.fetch(self.shared, f"metadata/{self._site_name}")
         differences = list(
             self._differences(self._site_name, (self.draft.metadata / self._site_name).read_bytes(), theirs)
@@ -172,6 +179,10 @@ class _Rebuild:
             state = make.sign_snapshot(self.workspace, self.draft, self.keyring, state)
             self.draft.finish(state)
         return state, differences
+
+    def _fetch_signatures(self, folder: str, draft: Draft) -> None:
+        for path in [path for path in self.shared.files if path.startswith(f"{folder}/")]:
+            (draft.signatures / path.partition("/")[2]).write_bytes(self.exchange.fetch(self.shared, path))
 
     @property
     def _site_name(self) -> str:

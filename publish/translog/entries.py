@@ -19,7 +19,7 @@ def entry(record: Record) -> bytes:
         case Cut():
             return leaves.Inputs(
                 record.release, record.time, record.through, record.definition, record.content, record.templates,
-                record.trust, record.signers, record.builder, record.results,
+                record.trust, record.signers, record.builder, record.results, leaves.FULL if record.full else leaves.CHANGED,
             ).encode()  # fmt: skip
         case _:
             return leaves.Root(record.file, record.length, record.sha256).encode()

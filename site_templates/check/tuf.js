@@ -256,7 +256,7 @@ export class Client {
 
   // What the first role that a search reaches says of a path (5.6.7): {length, hashes, roles}, the roles from the top down; null if none lists it.
   async find(path) {
-    refuted(!this.stock && /^packs\/(?![1-9]\d*-[1-9]\d*\.tar$)/.test(path), `${path} is no pack`);
+    refuted(!this.stock && /^packs\/(?![1-9]\d*-(?:[a-z0-9]{1,32}-)?[1-9]\d*\.tar$)/.test(path), `${path} is no pack`);
     const pathHash = hex(await sha256(utf8(path)));
     const pending = [{ name: "targets", role: this.root.roles.targets, keys: this.root.keys, chain: [] }];
     const seen = new Set();

@@ -73,7 +73,17 @@ def test_what_cannot_be_joined_is_refused(source: str) -> None:
     assert str(caught.value.file).startswith("check/")
 
 
-@pytest.mark.parametrize("path", ["packs/hasil.html", "packs/1-1.tar.html", "packs/01-1.tar", "packs/id/1-1.tar"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "packs/hasil.html",
+        "packs/1-1.tar.html",
+        "packs/01-1.tar",
+        "packs/id/1-1.tar",
+        "packs/1-ppwp-1.tar.html",
+        "packs/1-a-b-1.tar",
+    ],
+)
 def test_a_page_among_the_packs_is_refused(path: str) -> None:
     """THREATS 15: below packs/ a reader is shown nothing but packs, whatever the keys of the role `site` have signed."""
     script = f"""import {{ Client }} from "{TEMPLATES}/check/tuf.js";

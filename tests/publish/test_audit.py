@@ -267,7 +267,7 @@ def test_an_insider_fills_a_pack_with_something_else(
 ) -> None:
     """THREATS 15: a pack that is none, or holds what is listed and logged nowhere else, is named by the audit."""
 
-    def write_packs(_site: Site, draft: Draft, _state: object, _runner: object) -> dict[str, tuple[int, str]]:
+    def write_packs(_site: Site, draft: Draft, *_: object) -> dict[str, tuple[int, str]]:
         sha256 = hashlib.sha256(pack).hexdigest()
         draft.packs.mkdir(exist_ok=True)
         (draft.packs / f"{sha256}.3-1.tar").write_bytes(pack)

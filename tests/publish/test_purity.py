@@ -107,7 +107,7 @@ def test_packs_from_several_processes(copy: Path, monkeypatch: pytest.MonkeyPatc
         alone, listed = tree(flow.draft.packs), set(flow.draft.pack_paths)
         assert len(alone) > 3
         flow.workers.start()
-        again = packs.write_packs(flow.site, flow.draft, state, flow.runner)
+        again = packs.write_packs(flow.site, flow.draft, state, flow.runner, None, None)
         assert tree(flow.draft.packs) == alone
         assert set(again) == listed
 

@@ -26,6 +26,7 @@ from verifier.mirror.upstreams import Upstreams
 OK, ERROR, USAGE, FAILED, STALE = 0, 1, 2, 4, 5
 TIME = f"{NOW:%Y-%m-%dT%H:%M:%SZ}"
 PACK = "packs/2-1.tar"
+FULL = "packs/2-ppwp-1.tar"
 
 
 def archive(files: dict[str, bytes]) -> bytes:
@@ -116,6 +117,35 @@ def test_signed_but_hostile_packs(
     assert check_whole(mirror) == 2
     assert set(tree(mirror.public)) - {"latest.json"} <= set(site.tree) | {"latest.json"}
     assert {path.name for path in mirror.root.iterdir()} == names
+
+
+@pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
+def test_signed_but_hostile_full_packs(
+    site: SiteSimulator, upstream: SiteServer, tmp_path: Path, spoil: Callable[[dict[str, bytes]], bytes]
+) -> None:
+    """Nor can he do more with full packs, on which a mirror relies that begins."""
+    site.next_release()
+    every = {path: data for path, data in site.tree.items() if path.startswith(("targets/ppwp", "metadata/2.ppwp"))}
+    site.files["site"][FULL] = spoil(every)
+    site.publish()
+    del site.tree[FULL]
+    found = make(tmp_path / "late", site, upstream.url)
+    names = {path.name for path in found.root.iterdir()} | {"lock", "complete.json"}
+    run(found)
+    assert site.object_of(FULL) in upstream.asked
+    assert check_whole(found) == 2
+    assert set(tree(found.public)) - {"latest.json"} <= set(site.tree)
+    assert {path.name for path in found.root.iterdir()} <= names
+
+
+def test_full_packs_spare_every_other_request(site: SiteSimulator, upstream: SiteServer, tmp_path: Path) -> None:
+    """What full packs have a mirror that begins asks for in no other way."""
+    site.next_release()
+    every = {path: data for path, data in site.tree.items() if path.startswith("targets/ppwp")}
+    site.files["site"][FULL] = archive(every)
+    site.publish()
+    run(make(tmp_path / "late", site, upstream.url))
+    assert not asked_alone(upstream, every)
 
 
 @pytest.mark.parametrize("spoil", ["nothing", "altered file", "files swapped", "strange files", "a file missing"])

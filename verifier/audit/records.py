@@ -26,4 +26,5 @@ def cut_record(leaf: leaves.Inputs) -> Cut:
         signers=leaf.signers,
         builder=leaf.builder,
         results=leaf.results,
+        full=leaf.packs == leaves.FULL,
     )

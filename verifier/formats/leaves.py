@@ -13,9 +13,10 @@ from verifier import limits
 from verifier.errors import FormatError
 from verifier.formats.encoding import decode_decimal
 
-__all__ = ["Inputs", "Leaf", "Package", "Redacted", "Refused", "Release", "Root", "parse_leaf"]
+__all__ = ["CHANGED", "FULL", "Inputs", "Leaf", "Package", "Redacted", "Refused", "Release", "Root", "parse_leaf"]
 
 NONE = "none"
+CHANGED, FULL = "changed", "full"
 
 
 class _Line(NamedTuple):
@@ -44,6 +45,7 @@ Positive = Annotated[int, _Line(r"[1-9][0-9]{0,18}", _number)]
 Codes = Annotated[tuple[str, ...], _Line(rf"{_CODE}(?: {_CODE})*", lambda text: tuple(text.split(" ")))]
 Time = Annotated[str, _Line(_TIME)]
 TimeOrNone = Annotated[str | None, _Line(rf"{_TIME}|{NONE}", _text_or_none)]
+Packs = Annotated[str, _Line(f"{CHANGED}|{FULL}")]
 Version = Annotated[str, _Line(r"[0-9A-Za-z.+-]{1,64}")]
 SnapshotName = Annotated[str, _Line(r"[1-9][0-9]{0,18}\.snapshot\.json")]
 RootName = Annotated[str, _Line(r"[1-9][0-9]{0,18}\.root\.json")]
@@ -119,7 +121,7 @@ class Refused(Leaf):
 
 @dataclass(frozen=True)
 class Inputs(Leaf):
-    """A cut was made: all that release `release` is a function of, beside the log's first `packages` packages."""
+    """A cut was made: all that release `release` is a function of, beside the log's first `packages` packages. `packs` tells what its packs hold."""
 
     KIND = "inputs"
     release: Positive
@@ -132,6 +134,7 @@ class Inputs(Leaf):
     signers: HashOrNone
     builder: Version
     results: Number
+    packs: Packs = CHANGED
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -6,14 +6,14 @@ checked by the newest metadata like a file from any upstream; so a pack that is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from verifier import limits
 from verifier.archive import ArchiveFetcher
 from verifier.client import Client
 from verifier.errors import VerifierError
-from verifier.files import SignedFile, is_pack, is_stray, object_path
+from verifier.files import SignedFile, is_full_pack, is_pack, is_stray, object_path
 from verifier.mirror.budget import Budget
 from verifier.mirror.folder import Folder
 from verifier.mirror.metadata import MetadataSource
@@ -38,27 +38,60 @@ def open_packs(
     since: int,
     most: int,
 ) -> Iterator[ArchiveFetcher]:
-    """The packs of the releases after `since`, the newest first, as long as all of them together have hardly more than `most` bytes.
+    """The packs of the releases after `since`, the newest first, as long as all of them together have hardly more than `most` bytes; or full
+    packs and those of the releases after them, where that is less.
 
     Each is put where the mirror's own readers find it.
     """
     newest = client.snapshot.version
-    left = most + MARGIN
-    for release in range(newest, max(since, newest - limits.PACKS_RELEASES_COUNT), -1):
-        try:
-            path = f"metadata/{release}.{SITE}.json"
-            if release == newest:
-                data = source.fetch(path, limits.TARGETS_METADATA)
-            else:
-                data = _earlier(folder, upstreams, client, budget, path, release)
-            packs = _listed(client.earlier_role(SITE, release, data))
-            left -= sum(pack.length for pack in packs)
-            if left < 0:
-                return
-            for pack in packs:
-                yield _open(folder, upstreams, budget, pack)
-        except VerifierError:
-            return  # the files come one by one
+    last = max(since, newest - limits.PACKS_RELEASES_COUNT)
+
+    def listed(release: int) -> list[SignedFile]:
+        path = f"metadata/{release}.{SITE}.json"
+        if release == newest:
+            data = source.fetch(path, limits.TARGETS_METADATA)
+        else:
+            data = _earlier(folder, upstreams, client, budget, path, release)
+        return _listed(client.earlier_role(SITE, release, data))
+
+    try:
+        for pack in _choose(map(listed, range(newest, last, -1)), most + MARGIN, leads_on=last == since):
+            yield _open(folder, upstreams, budget, pack)
+    except VerifierError:
+        return  # the files come one by one
+
+
+def _choose(releases: Iterable[Sequence[SignedFile]], most: int, *, leads_on: bool) -> list[SignedFile]:
+    """Which of the packs of some releases, the newest first, bring most of what is needed for at most `most` bytes.
+
+    A chain of what each release changed leads to the last of them. The newest full packs make all that is behind them needless: they are taken as soon as
+    the chain behind them is longer, or does not lead on to what is there (`leads_on`).
+    """
+    chain: list[SignedFile] = []
+    full: list[SignedFile] = []  # with the chain before them
+    try:
+        for packs in releases:
+            every = [pack for pack in packs if is_full_pack(pack.path)]
+            if every and not full and _length([*chain, *every]) <= most:
+                full = [*chain, *every]
+            changed = [pack for pack in packs if not is_full_pack(pack.path)]
+            chain += changed
+            if not changed or _length(chain) > (_length(full) if full else most):
+                break
+        else:
+            if leads_on:
+                return chain
+    except VerifierError:
+        pass  # a list that cannot be had: the chain ends there
+    if full:
+        return full
+    while _length(chain) > most:
+        chain.pop()
+    return chain
+
+
+def _length(packs: Iterable[SignedFile]) -> int:
+    return sum(pack.length for pack in packs)
 
 
 def _earlier(folder: Folder, upstreams: Upstreams, client: Client, budget: Budget, path: str, release: int) -> bytes:

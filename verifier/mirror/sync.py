@@ -175,7 +175,7 @@ class _Run:
         self._folder.begin()
         with ThreadPoolExecutor(self._upstreams.threads) as executor, Unpacker(self._folder) as unpacker:
             if known := self._folder.last_success():
-                self._open_packs(known.release, known.bytes)
+                self._open_packs(known.release, 2 * known.bytes)
                 unpacker.start(self._upstreams.packs)
             self._source.fetch_all(executor)
             transfer = Transfer(self._folder, self._upstreams, self._budget, executor, self._progress)

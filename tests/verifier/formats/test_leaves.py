@@ -35,7 +35,20 @@ versions = st.from_regex(r"[0-9A-Za-z.+-]{1,64}", fullmatch=True)
 leaves = st.one_of(
     st.builds(Package, hashes, maybe, maybe, st.none() | times),
     st.builds(Refused, hashes, maybe, maybe, rules),
-    st.builds(Inputs, positive, times, numbers, hashes, hashes, hashes, hashes, maybe, versions, numbers),
+    st.builds(
+        Inputs,
+        positive,
+        times,
+        numbers,
+        hashes,
+        hashes,
+        hashes,
+        hashes,
+        maybe,
+        versions,
+        numbers,
+        st.sampled_from(["changed", "full"]),
+    ),
     st.builds(Release, positive.map("{}.snapshot.json".format), numbers, hashes),
     st.builds(Root, positive.map("{}.root.json".format), numbers, hashes),
     st.builds(Redacted, hashes, hashes, hashes),
@@ -80,8 +93,19 @@ HASH = "0" * 64
         (Release, ("1.snapshot.json", -1, HASH)),
         (Root, ("1.snapshot.json", 1, HASH)),
         (Inputs, (1, "2019-13-01T00:00:00Z", 0, HASH, HASH, HASH, HASH, None, "0.1.0", 1)),
+        (Inputs, (1, "2019-12-01T00:00:00Z", 0, HASH, HASH, HASH, HASH, None, "0.1.0", 1, "none")),
     ],
-    ids=["capitals", "line-end", "no-rules", "unsorted", "release-zero", "negative", "other-role", "month-13"],
+    ids=[
+        "capitals",
+        "line-end",
+        "no-rules",
+        "unsorted",
+        "release-zero",
+        "negative",
+        "other-role",
+        "month-13",
+        "no-packs",
+    ],
 )
 def test_no_leaf_is_made_that_could_not_be_read(kind, values):
     """Values that a parser would refuse make no leaf."""
