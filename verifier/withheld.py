@@ -41,13 +41,19 @@ class Redactions:
     def __init__(self, fetcher: Fetcher, checkpoint: Checkpoint | None) -> None:
         self._fetcher, self._checkpoint = fetcher, checkpoint
         self._lock = threading.Lock()
-        self._orders: Mapping[tuple[str, str], str] | None = None
+        self._orders: Mapping[tuple[str, str], str] | VerifierError | None = None
 
     def order(self, package: str, file: str) -> str | None:
         """See Order. VerifierError if the log cannot be had, or is not that of the checkpoint."""
         with self._lock:
             if self._orders is None:
-                self._orders = self._read()
+                # A source without scans is asked about very many: its log is read once, even if in vain.
+                try:
+                    self._orders = self._read()
+                except VerifierError as error:
+                    self._orders = error
+        if isinstance(self._orders, VerifierError):
+            raise self._orders.with_traceback(None)
         return self._orders.get((package, file))
 
     def _read(self) -> Mapping[tuple[str, str], str]:

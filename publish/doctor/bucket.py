@@ -6,7 +6,6 @@ import base64
 import hashlib
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import boto3
@@ -15,7 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from publish.config import TargetConfig
-from publish.doctor.judge import Finding, judge_clock
+from publish.doctor.judge import Finding, answered_at, judge_clock
 
 __all__ = ["examine"]
 
@@ -55,8 +54,8 @@ class _Bucket:
         try:
             answer = self._put()
             yield Finding("ok", self._where, "the probe object was written")
-            if (told := answer["ResponseMetadata"]["HTTPHeaders"].get("date")) is not None:
-                yield judge_clock(self._where, (clock() - parsedate_to_datetime(told)).total_seconds())
+            if (told := answered_at(answer["ResponseMetadata"]["HTTPHeaders"])) is not None:
+                yield judge_clock(self._where, (clock() - told).total_seconds())
             if self._client.get_object(Bucket=self._bucket, Key=self._key)["Body"].read() != BODY:
                 yield self._fail(
                     "the probe object does not read as it was written", "do not publish there; ask the provider"

@@ -1,7 +1,8 @@
 """The doctor's judgement: values in, findings out. Pure: no disk, no network, no clock."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -14,6 +15,7 @@ __all__ = [
     "UNLIMITED",
     "Finding",
     "Size",
+    "answered_at",
     "judge_clock",
     "judge_expiry",
     "judge_headers",
@@ -92,6 +94,15 @@ HOSTS = (
         "docs.netlify.com, Files per directory limit",
     ),
 )
+
+
+def answered_at(headers: Mapping[str, str]) -> datetime | None:
+    """By the clock there, when an answer came, from a cache or not (`headers` in lower case: RFC 9110, 6.6.1; RFC 9111, 5.1); None if it does not say."""
+    try:
+        told = parsedate_to_datetime(headers["date"]) + timedelta(seconds=int(headers.get("age", "0")))
+    except (KeyError, ValueError, OverflowError):
+        return None
+    return told if told.tzinfo else told.replace(tzinfo=UTC)
 
 
 def judge_clock(where: str, seconds: float) -> Finding:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
 from urllib.parse import quote, urlsplit
 
 import urllib3
 
 from publish.doctor.here import size_of
-from publish.doctor.judge import ORIGIN, Finding, judge_clock, judge_headers, judge_host
+from publish.doctor.judge import ORIGIN, Finding, answered_at, judge_clock, judge_headers, judge_host
 from publish.guard.expected import Expected
 from publish.signing.ours import signed_by
 from publish.targets import TIMESTAMP
@@ -60,7 +59,8 @@ def examine(
         headers = {name.lower(): value for name, value in answer.headers.items()}
         if path == TIMESTAMP:
             yield judge_shown(url + place, data, expected, keys)
-            yield from _clock(url, headers, clock())
+            if (told := answered_at(headers)) is not None:
+                yield judge_clock(url, (clock() - told).total_seconds())
         yield from judge_headers(url + place, place, headers)
 
 
@@ -97,12 +97,3 @@ def judge_shown(where: str, data: bytes, expected: Expected, keys: Sequence[Publ
     what = f"it shows a timestamp that is {age} older than our last one"
     fix = "terbit publish; purge it at the CDN, which may keep timestamp.json for 10 s at most"
     return Finding("warn", where, what, fix)
-
-
-def _clock(url: str, headers: dict[str, str], now: datetime) -> Iterator[Finding]:
-    """By the time of the answer; one from a cache says how old it is."""
-    try:
-        told = parsedate_to_datetime(headers["date"]) + timedelta(seconds=int(headers.get("age", "0")))
-    except (KeyError, ValueError):
-        return
-    yield judge_clock(url, (now - told).total_seconds())

@@ -71,6 +71,26 @@ def test_clock(seconds: float, level: str) -> None:
     assert judge.judge_clock("there", seconds).level == level
 
 
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"date": "Sat, 21 Nov 2026 05:00:00 GMT"}, 0),
+        ({"date": "Sat, 21 Nov 2026 05:00:00 GMT", "age": "90"}, 90),
+        ({"date": "Sat, 21 Nov 2026 05:00:00 -0000"}, 0),
+        ({"date": "Sat, 21 Nov 2026 05:00:00 GMT", "age": "9" * 18}, None),
+        ({"date": "Fri, 31 Dec 9999 23:59:59 GMT", "age": "1"}, None),
+        ({"date": "Sat, 21 Nov 2026 05:00:00 GMT", "age": "old"}, None),
+        ({"date": "yesterday"}, None),
+        ({"age": "90"}, None),
+    ],
+    ids=["origin", "cache", "no zone", "age too great", "end of time", "no age", "no date", "nothing"],
+)
+def test_when_an_answer_came(headers: dict[str, str], seconds: int | None) -> None:
+    """The time of an answer is that of its headers, and none where they say nothing that can be understood."""
+    start = datetime(2026, 11, 21, 5, tzinfo=UTC)
+    assert judge.answered_at(headers) == (None if seconds is None else start + timedelta(seconds=seconds))
+
+
 @pytest.mark.parametrize(("days", "level"), [(61, "ok"), (60, "warn"), (1, "warn"), (0, "fail"), (-1, "fail")])
 def test_expiry(days: int, level: str) -> None:
     """What the offline keys have to sign is told sixty days ahead."""

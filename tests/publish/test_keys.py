@@ -222,6 +222,7 @@ DAMAGED = {
     "public-changed": altered(94, b"\xff"),
     "checksum-changed": altered(126, b"\xff"),
     "endless-scrypt": altered(2, b"ScB2" + bytes(32) + b"\xff" * 16),
+    "scrypt-without-memory": altered(2, b"ScB2" + bytes(32) + (524_288).to_bytes(8, "little") + bytes(8)),
     "too-big": altered(0, b"") + b"\n" * 5_000,
 }
 

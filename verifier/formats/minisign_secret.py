@@ -144,5 +144,8 @@ def _checksum(key: bytes) -> bytes:
 
 
 def _exclusive_or(sealed: bytes, passphrase: bytes, header: _Header) -> bytes:
-    stream = nacl.pwhash.scrypt.kdf(SEALED_SIZE, passphrase, header.salt, header.operations, header.memory)
+    try:
+        stream = nacl.pwhash.scrypt.kdf(SEALED_SIZE, passphrase, header.salt, header.operations, header.memory)
+    except ValueError:  # a cost that is none: more operations than fit into that memory
+        raise FormatError(_DAMAGED) from None
     return bytes(a ^ b for a, b in zip(sealed, stream, strict=True))
