@@ -15,7 +15,7 @@ body{font:1rem/1.5 system-ui,sans-serif;max-width:70rem;margin:0 auto;padding:1r
 table{border-collapse:collapse;width:100%;margin:.5rem 0 1.5rem}
 th,td{border:1px solid #bbb;padding:.3rem .5rem;text-align:left;vertical-align:top;overflow-wrap:break-word}
 td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-.scroll{overflow-x:auto}.en{color:#555;font-weight:normal}
+li,p,.long{overflow-wrap:anywhere}.scroll{overflow-x:auto}.en{color:#555;font-weight:normal}
 .bad{background:#fbe3e1}.old{background:#fdf3d5}.good{background:#e3f3e5}
 small{color:#555}th .en,td .en{display:block;font-size:.85em}
 """

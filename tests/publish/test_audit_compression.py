@@ -83,6 +83,10 @@ def test_other_libraries_in_an_earlier_release(other_libraries: Published) -> No
     code, told = report(other_libraries, "--all-releases")
     assert (code, told["changes"]) == (0, [])
     assert {CSV, PARQUET, *DESCRIPTIONS} <= paths(told["recompressed"], 2)
+    assert [told["releases"][1][name] for name in ("verdict", "why")] == [
+        "same",
+        f"{len(paths(told['recompressed'], 2))} files compressed otherwise",
+    ]
     for change in told["recompressed"]:
         if change["release"] == 2 and change["path"] == CSV:
             folder, _, name = change["path"].rpartition("/")

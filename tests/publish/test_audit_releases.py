@@ -61,7 +61,7 @@ def test_honest_releases_are_all_the_same(site: Published) -> None:
     assert verdicts(site, "--release", "2", "--release", "4") == (0, {1: "", 2: "same", 3: "", 4: "same", 5: ""})
     assert verdicts(site) == (0, dict.fromkeys((1, 2, 3, 4, 5), ""))
     told = site.audit("--release", "3").stdout
-    assert "Release 3, 2026-11-03T12:02:00Z: definition, trust, signers; made again, all the same" in told
+    assert "Release 3, 2026-11-03T12:02:00Z: definition, trust, signers; made again, the same" in told
 
 
 def test_only_what_changed_is_made_again(site: Published, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,11 @@ class Outcome:
         """`same`, `differs` or `unknown`."""
         return "differs" if self.changes else "unknown" if self.unknown or self.problems else "same"
 
+    @property
+    def why(self) -> str:
+        """What is to be said beside the verdict, if anything."""
+        return self.unknown or (f"{len(self.recompressed)} files compressed otherwise" if self.recompressed else "")
+
 
 class Earlier:
     """The earlier releases of one audit, one after the other. `folder` holds the newest one's inputs and the whole ledger; `packages` are the log's."""

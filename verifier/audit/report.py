@@ -11,7 +11,8 @@ from verifier.withheld import Withheld
 __all__ = ["Change", "Release", "Report", "as_json", "html_page", "lines"]
 
 SHOWN = 200
-VERDICTS = {"same": "made again, all the same", "differs": "DIFFERS", "unknown": "cannot be said"}
+AS_FAR = ", as far as it can be said"
+VERDICTS = {"same": "made again, the same", "differs": "DIFFERS", "unknown": "cannot be said"}
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Change:
 @dataclass(frozen=True)
 class Release:
     """A logged release: which inputs it has others than the one before, and whether its snapshot is still kept. `verdict` is that of making it again: `same`,
-    `differs`, `unknown` (`why`), or nothing if it was not asked for."""
+    `differs`, `unknown`, or nothing if it was not asked for; `why` says more."""
 
     release: int
     time: str
@@ -104,8 +105,7 @@ def lines(report: Report) -> list[str]:
         *(f"Release {_release(one)}" for one in report.releases if one.verdict),
         "NOT what follows from the logged inputs"
         if report.differs
-        else "Everything published follows from the logged inputs"
-        + (", as far as it can be said" if report.exit_code else ""),
+        else "Everything published follows from the logged inputs" + (AS_FAR if report.exit_code else ""),
     ]
     return told
 
@@ -126,8 +126,8 @@ def html_page(report: Report) -> str:
         both("TIDAK sesuai dengan masukan yang tercatat", "NOT what follows from the logged inputs")
         if report.differs
         else both(
-            "Semua yang diterbitkan mengikuti masukan yang tercatat",
-            "Everything published follows from the logged inputs",
+            f"Semua yang diterbitkan mengikuti masukan yang tercatat{', sejauh dapat diperiksa' if report.exit_code else ''}",
+            f"Everything published follows from the logged inputs{AS_FAR if report.exit_code else ''}",
         )
     )
     facts = [
@@ -150,7 +150,7 @@ def html_page(report: Report) -> str:
     body = [
         f"<h1>{both('Audit', 'Audit')}: {escape(report.election)}</h1>\n<p>{escape(report.place)}\n",
         f'<p class="{state}"><strong>{verdict}</strong>\n<table>\n',
-        *(f'<tr><th scope="row">{both(*name)}<td>{escape(str(value))}\n' for name, value in facts),
+        *(f'<tr><th scope="row">{both(*name)}<td class="long">{escape(str(value))}\n' for name, value in facts),
         "</table>\n",
         _list("Perubahan tanpa masukan", "Changes without input", [_told(change) for change in report.changes], "bad"),
         _list("Masalah", "Findings", report.problems, "bad"),

@@ -154,9 +154,7 @@ def _audit_earlier(
         report.recompressed += found[number].recompressed
         report.problems += found[number].problems
     report.releases = [
-        replace(one, verdict=found[one.release].verdict, why=found[one.release].unknown)
-        if one.release in found
-        else one
+        replace(one, verdict=found[one.release].verdict, why=found[one.release].why) if one.release in found else one
         for one in report.releases
     ]
 
