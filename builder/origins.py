@@ -5,30 +5,52 @@ from typing import Any
 
 from builder.wording import HASH_SHOWN, Results, Wording
 
-__all__ = ["revision_rows", "source_rows"]
+__all__ = ["filled_rows", "revision_rows", "source_rows"]
 
 
 def revision_rows(results: Results, labels: Mapping[str, str], wording: Wording, root: str) -> list[tuple[Any, ...]]:
-    """Each revision: its place from 1, title, changes (label, old, new), reason, authority, document, package, its cover's href, release."""
+    """Each revision: its place from 1, title, changes (label, old, new), reason, authority, document, package, its cover's href, release.
+
+    Those in which only empty fields were filled in are left to `filled_rows`: on a busy night they would bury what was replaced.
+    """
     names = _names(results)
     return [
-        _revision(place, revision, labels, wording, root, names)
+        (place, wording.revision_title(revision), _changes(revision, labels, wording), *_origin(revision, names, wording, root))
         for place, revision in enumerate(results["revisions"], 1)
+        if not _only_filled(revision)
+    ]  # fmt: skip
+
+
+def filled_rows(results: Results, wording: Wording, root: str) -> list[tuple[Any, ...]]:
+    """Each package by which fields were filled in that had been empty: stations (place of the revision, number), reason, and so on as above."""
+    by_package: dict[str, list[tuple[int, Mapping[str, Any]]]] = {}
+    for place, revision in enumerate(results["revisions"], 1):
+        if _only_filled(revision):
+            by_package.setdefault(revision["package"], []).append((place, revision))
+    names = _names(results) if by_package else {}
+    return [
+        ([(place, one["station"]) for place, one in some], *_origin(some[0][1], names, wording, root))
+        for some in by_package.values()
     ]
 
 
-def _revision(
-    place: int,
-    revision: Mapping[str, Any],
-    labels: Mapping[str, str],
-    wording: Wording,
-    root: str,
-    names: Mapping[str, str],
-) -> tuple[Any, ...]:
-    figure, package = wording.figure, revision["package"]
-    changes = [(labels.get(name, name), figure(old), figure(new)) for name, old, new in revision["changes"]]
+def _only_filled(revision: Mapping[str, Any]) -> bool:
+    changes = revision["changes"]
+    return bool(revision["station"] and changes) and all(old is None for _, old, _ in changes)
+
+
+def _changes(revision: Mapping[str, Any], labels: Mapping[str, str], wording: Wording) -> list[tuple[str, str, str]]:
+    figure = wording.figure
+    return [(labels.get(name, name), figure(old), figure(new)) for name, old, new in revision["changes"]]
+
+
+def _origin(
+    revision: Mapping[str, Any], names: Mapping[str, str], wording: Wording, root: str
+) -> tuple[str, str, str, str, str, int]:
+    """Reason, authority, document, package, its cover's href, release."""
+    package = revision["package"]
     return (
-        place, wording.revision_title(revision), changes, wording.reason(revision), wording.authority(revision, names), wording.given(revision["document"]),
+        wording.reason(revision), wording.authority(revision, names), wording.given(revision["document"]),
         package[:HASH_SHOWN], _cover(package, root), revision["release"],
     )  # fmt: skip
 

@@ -20,7 +20,7 @@ from builder.content import LANGUAGES, ContentPage
 from builder.contest_values import ContestValues
 from builder.election import Contest, Election
 from builder.navigation import NOWHERE, Link, Surroundings
-from builder.origins import revision_rows, source_rows
+from builder.origins import filled_rows, revision_rows, source_rows
 from builder.stations import Withheld
 from builder.templates import FastTemplates, Templates, as_ascii, read_templates, read_texts
 from builder.tiles import shape_map, tile_map
@@ -121,6 +121,7 @@ class Pages:
                 **shown.children(children, up, area["level"]),
                 "station_rows": shown.stations.rows(results, root, withheld),
                 "revision_rows": revision_rows(results, shown.labels, wording, root),
+                "filled_rows": filled_rows(results, wording, root),
                 "source_rows": source_rows(results, wording, root),
                 "scan_rows": shown.stations.scans(results, root, withheld),
                 "check_command": wording.words["check_command"].format(file=f"{name}.json"),

@@ -177,6 +177,18 @@ def test_nothing_inline_but_the_style_sheet(sources: dict[str, str], pages: Page
             assert not [name for name in attributes if name == "style" or name.startswith("on")], path
 
 
+def test_fields_that_were_empty_bury_no_correction(pages: Pages) -> None:
+    """Where a package filled in empty fields, the history names its stations in one line, and shows with old and new what was replaced."""
+    replaced, *_ = village()["revisions"]
+    filled = [replaced | {"station": one, "changes": [["voters", None, 208]], "reason": "late"} for one in ("2", "3")]
+    page = pages.area_page(village(revisions=[filled[0], replaced, filled[1]])).decode()
+    assert page.count("<h3>Isian kosong yang menyusul</h3>") == 1
+    assert '<a id="riwayat-1" href="#tps-2">TPS 2</a>, <a id="riwayat-3" href="#tps-3">TPS 3</a></p>' in page
+    assert '<section id="riwayat-2">' in page
+    assert page.count("<td>172<td>112") == 1
+    assert page.count("<td>208") == 1
+
+
 def test_what_stands_on_every_page_is_ascii(pages: Pages) -> None:
     """A village's page is ASCII, which Python encodes in no time, and shows dashes and signs all the same."""
     page = pages.area_page(village())

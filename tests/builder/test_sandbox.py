@@ -109,7 +109,7 @@ SPOIL = """{% macro spoil(x, depth) %}{% if depth > 0 and x is iterable and x is
 {% if x.reverse is defined %}{{ x.reverse() }}{{ x.append(9) }}{% elif x.clear is defined %}{{ x.clear() }}{% endif %}
 {% endif %}{% endmacro %}"""
 LISTS = ["heads", "rows", "figure_rows", "parents", "contests", "findings_total", "finding_sentences", "station_findings", "finding_counts", "child_rows",
-         "station_rows", "revision_rows", "source_rows", "scan_rows"]  # fmt: skip
+         "station_rows", "revision_rows", "filled_rows", "source_rows", "scan_rows"]  # fmt: skip
 
 
 def test_a_template_changes_no_figure(tmp_path: Path) -> None:
