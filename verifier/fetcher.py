@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["DirectoryFetcher", "Fetcher", "GaveUpError", "MissingError", "OverlayFetcher", "StalledError", "check_path"]
 
 PART = 1 << 20  # bytes of a file on its way that are held
-# No empty, `.` or `..` segment, no backslash (a separator elsewhere), no control character, no URL query or fragment.
-_SEGMENT = r"(?!\.{1,2}(?:/|\Z))[^/\\?#\x00-\x1f\x7f]+"
+# No empty, `.` or `..` segment, no backslash (a separator elsewhere), no control character, no URL query or fragment, nothing that is no text.
+_SEGMENT = r"(?!\.{1,2}(?:/|\Z))[^/\\?#\x00-\x1f\x7f\ud800-\udfff]+"
 _PATH = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*")
 
 

@@ -121,6 +121,6 @@ def _signed_part(root: bytes) -> tuple[int, bytes] | None:
         match strict_json.loads(root, "root metadata"):
             case {"signed": {"version": int(version)} as signed}:
                 return version, canonical_json.encode(signed)
-    except (FormatError, ValueError):  # a lone surrogate cannot be encoded
+    except FormatError:
         pass
     return None

@@ -19,7 +19,13 @@ from tests.publish.test_audit_templates import LOOP, archived
 from tests.publish.test_officials import enrol, offline_sign, sign_as
 from tests.publish.workspace import changed_area_files, copy_tree, make_workspace, publish
 from verifier import limits
-from verifier.audit.workshop import Workshop
+from verifier.audit.comparison import with_partings
+from verifier.audit.earlier import Earlier
+from verifier.audit.lists import Lists
+from verifier.audit.rebuild import Plan
+from verifier.audit.report import Change
+from verifier.audit.workshop import BuildError, Workshop
+from verifier.fetcher import DirectoryFetcher, MissingError
 
 CORRECTED = "ppwp/1101/110101.json"
 
@@ -143,6 +149,49 @@ def test_what_is_not_public_any_more(site: Published, what: str) -> None:
     assert (found[0], found[1][2]) == (code, verdict)
     assert told in site.audit("--release", "2").stdout
     assert verdicts(site)[0] == 0
+
+
+def test_a_release_that_names_no_trust(site: Published, tmp_path: Path) -> None:
+    """A snapshot that leaves the offline-signed role out is a finding, and no end of the audit."""
+    cut = Workspace(site.folder).ledger.cuts[3]
+    with Workshop(1) as workshop:
+        earlier = Earlier(DirectoryFetcher(site.public), tmp_path, [], 1, workshop)
+        told = [*earlier._trust_problems(cut, Lists({}, [], {}))]
+    assert len(told) == 2
+    assert all(one.startswith("release 4 was logged with ") for one in told)
+
+
+def test_where_files_part_is_told_of_small_ones_alone() -> None:
+    """To tell where some files part no more of them is held than an auditor's machine has room for."""
+    asked: list[int] = []
+
+    class Source(DirectoryFetcher):
+        def fetch(self, path: str, max_length: int) -> bytes:
+            asked.append(max_length)
+            raise MissingError(path)
+
+    changes = [Change(f"a/{number}.json", "differs", "00", "11") for number in range(100)]
+    with Workshop(1) as workshop:
+        plan = Plan(Path(), Path(), Path(), Path(), 1)
+        assert with_partings(changes, plan, workshop, Source(Path())) == changes
+    assert sum(asked) <= 20 * limits.RESULTS_FILE
+
+
+class Panic(BaseException):
+    """What a library that is not written in Python raises when it gives up."""
+
+    def __reduce__(self) -> str:
+        raise TypeError("cannot travel between processes")
+
+
+def panic() -> None:
+    raise Panic("index out of bounds")
+
+
+def test_a_panic_in_the_workshop() -> None:
+    """Whatever is raised where strangers' files are read is told as what cannot be made."""
+    with Workshop(1) as workshop, pytest.raises(BuildError, match="Panic: index out of bounds"):
+        workshop.run(panic, [()])
 
 
 def test_another_program_made_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,7 @@ TRICKS = [
     "a\nb",
     "a?b",
     "a#b",
+    "a\ud800b",
 ]
 PLAIN = ["a", "a/b", "a.b", "..a", "a..", "...", ".well-known/x", "a b", "metadata/1.%2Fx.json", "a/.b/c", "é"]
 

@@ -21,6 +21,7 @@ from tests.servers import serving
 from tests.verifier.formats.tlog import LOG, ORIGIN, signed, signer, verifier_key
 from tests.verifier.site_simulator import NOW, A, B, SiteServer, SiteSimulator, sha256
 from verifier.cli.main import main
+from verifier.cli.monitor import _write
 from verifier.errors import FetchError
 from verifier.fetcher import DirectoryFetcher
 from verifier.formats import merkle
@@ -536,22 +537,30 @@ def test_reports(places: Places) -> None:
 
 
 def test_watching(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`--watch` goes on after a bad look, and tells each on a line of its own."""
+    """`--watch` goes on after a bad look and a full disk, and tells each on a line of its own."""
     pauses: list[float] = []
 
     def pause(seconds: float) -> None:
         pauses.append(seconds)
         places.cdn["index.html"] = b"x"
-        if len(pauses) == 2:
+        if len(pauses) == 3:
             raise KeyboardInterrupt
 
+    def write(*arguments: object, **options: object) -> None:
+        if len(pauses) == 2:
+            raise OSError(28, "No space left on device")
+        _write(*arguments, **options)  # type: ignore[arg-type]
+
     monkeypatch.setattr("time.sleep", pause)
+    monkeypatch.setattr("verifier.cli.monitor._write", write)
     root = places.folder / "root.json"
     root.write_bytes(places.site.tree["metadata/1.root.json"])
     words = ["monitor", *(server.url for server in places.servers), "--root", root, "--state", places.folder / "state"]
     words += ["--now", f"{NOW:%Y-%m-%dT%H:%M:%SZ}", "--json", "--watch", 60]
     result = CliRunner().invoke(main, [str(word) for word in words])
-    assert [json.loads(line)["exit"] for line in result.stdout.splitlines() if line.startswith("{")] == [OK, FAILED]
+    told = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
+    assert [line.get("exit") for line in told] == [OK, FAILED, None]
+    assert "No space left" in told[2]["error"]
     assert all(48 <= seconds <= 72 for seconds in pauses)
 
 

@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
+from verifier import limits
 from verifier.audit.compression import otherwise_compressed
 from verifier.audit.lists import read_object
 from verifier.audit.rebuild import SITE, Listing, Plan, Roles, load
@@ -83,7 +84,7 @@ def with_partings(changes: Sequence[Change], plan: Plan, workshop: Workshop, fet
     theirs = {}
     for change in [one for one in changes if one.published and one.rebuilt][:PARTINGS_SHOWN]:
         with suppress(VerifierError):
-            theirs[change.path] = read_object(fetcher, change.path, change.published)
+            theirs[change.path] = read_object(fetcher, change.path, change.published, limits.RESULTS_FILE)
     with suppress(BuildError):
         places = workshop.run(_parting, [(plan, path, data) for path, data in theirs.items()])
         where = dict(zip(theirs, places, strict=True))

@@ -109,7 +109,7 @@ class Earlier:
         roots = ((name, self._fetcher.fetch(f"metadata/{name}", limits.ROOT_METADATA)) for name in names)
         if not any(input_hash({name: data, **lists.offline}) == cut.trust for name, data in roots):
             yield f"release {cut.release} was logged with other offline-signed metadata than it names"
-        signers = lists.roles["trust"].get(SIGNERS_PATH)
+        signers = lists.roles.get("trust", {}).get(SIGNERS_PATH)
         if cut.signers != (signers[1] if signers else None):
             yield f"release {cut.release} was logged with another {SIGNERS_PATH}"
 

@@ -129,7 +129,7 @@ def check_trust(client: Client, fetcher: Fetcher, cut: Cut) -> Iterator[str]:
     meta = client.snapshot.meta
     names = [
         f"{client.root.version}.root.json",
-        *(f"{meta[f'{role}.json'].version}.{role}.json" for role in ("targets", "trust")),
+        *(f"{meta[name].version}.{name}" for name in ("targets.json", "trust.json") if name in meta),
     ]
     files = {name: fetcher.fetch(f"metadata/{name}", limits.TARGETS_METADATA) for name in names}
     if input_hash(files) != cut.trust:

@@ -80,9 +80,9 @@ def read_lists(fetcher: Fetcher, release: leaves.Release, known: dict[str, Listi
     return found
 
 
-def read_object(fetcher: Fetcher, path: str, sha256: str) -> bytes:
-    """A file that some release listed, as it was then. MissingError if it is not public any more."""
-    data = fetcher.fetch(object_path(SignedObject(path, sha256)), limits.TARGET_FILE)
+def read_object(fetcher: Fetcher, path: str, sha256: str, most: int = limits.TARGET_FILE) -> bytes:
+    """A file of at most `most` bytes that some release listed, as it was then. MissingError if it is not public any more."""
+    data = fetcher.fetch(object_path(SignedObject(path, sha256)), most)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise VerificationError(f"{path} is not served as it was listed")
     return data

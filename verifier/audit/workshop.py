@@ -92,8 +92,8 @@ def _bounded(work: Callable[..., T], task: tuple[object, ...]) -> T:
         raise BuildError(str(error)[:MESSAGE_CHARACTERS]) from None
     except MemoryError:
         raise BuildError(f"too little memory; {_memory()}") from None
-    # Templates and content are a stranger's: whatever they raise is a finding, and no end of the audit.
-    except Exception as error:
+    # Templates and content are a stranger's: whatever they raise is a finding, and no end of the audit; so is what libraries in Rust call a panic.
+    except BaseException as error:
         raise BuildError(f"{type(error).__name__}: {error}"[:MESSAGE_CHARACTERS]) from None
 
 

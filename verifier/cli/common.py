@@ -91,7 +91,7 @@ def repeated(once: Callable[[], int], watch: int | None, *, as_json: bool) -> No
     while True:
         try:
             code = once()
-        except VerifierError as error:
+        except (VerifierError, OSError) as error:
             code = told(error, as_json=as_json)
         if watch is None:
             sys.exit(code)
