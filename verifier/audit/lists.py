@@ -7,14 +7,13 @@ have been replaced since, and nobody is led to these lists any more.
 import hashlib
 from typing import NamedTuple
 
-import msgspec
-
 from verifier import limits
 from verifier.audit.rebuild import Listing
-from verifier.errors import FormatError, VerificationError
+from verifier.errors import VerificationError
 from verifier.fetcher import Fetcher, MissingError
 from verifier.files import object_path
 from verifier.formats import leaves, strict_json
+from verifier.formats.metadata_fields import listed_targets
 from verifier.mirror.metadata import Listed, named_metadata
 
 __all__ = ["Lists", "SignedObject", "read_lists", "read_object"]
@@ -37,23 +36,6 @@ class SignedObject(NamedTuple):
     sha256: str
 
 
-class _Hashes(msgspec.Struct):
-    sha256: str
-
-
-class _Target(msgspec.Struct):
-    length: int
-    hashes: _Hashes
-
-
-class _Signed(msgspec.Struct):
-    targets: dict[str, _Target]
-
-
-class _Role(msgspec.Struct):
-    signed: _Signed
-
-
 def read_lists(fetcher: Fetcher, release: leaves.Release, known: dict[str, Listing]) -> Lists:
     """The lists of a logged release. `known` keeps lists by their hash, since most releases have most of them in common.
 
@@ -71,7 +53,8 @@ def read_lists(fetcher: Fetcher, release: leaves.Release, known: dict[str, Listi
         try:
             if one.sha256 not in known or role in OFFLINE:
                 data = _right(fetcher, one, limits.TARGETS_METADATA)
-                known[one.sha256] = _listing(data, one.path)
+                strict_json.loads(data, one.path)
+                known[one.sha256] = listed_targets(data)
                 if role in OFFLINE:
                     found.offline[one.path.removeprefix("metadata/")] = data
             found.roles[role] = known[one.sha256]
@@ -93,11 +76,3 @@ def _right(fetcher: Fetcher, listed: Listed, most: int) -> bytes:
     if (len(data), hashlib.sha256(data).hexdigest()) != (listed.length, listed.sha256):
         raise VerificationError(f"{listed.path} is not the file that the log binds")
     return data
-
-
-def _listing(data: bytes, what: str) -> Listing:
-    try:
-        role = msgspec.convert(strict_json.loads(data, what), _Role)
-    except msgspec.ValidationError as error:
-        raise FormatError(f"{what} is no list of files: {error}") from None
-    return {path: (target.length, target.hashes.sha256) for path, target in role.signed.targets.items()}
