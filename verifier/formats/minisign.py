@@ -4,7 +4,6 @@ Formats: https://jedisct1.github.io/minisign/ ("Signature format", "Public key f
 results file: docs/formats.md, "Signature of one results file".
 """
 
-import base64
 import hashlib
 import re
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from nacl.exceptions import CryptoError
 
 from verifier import limits
 from verifier.errors import FormatError, VerificationError
+from verifier.formats.encoding import decode_base64, encode_base64
 
 __all__ = ["KEY_ALGORITHM", "PublicKey", "Signature", "TrustedComment", "verify"]
 
@@ -28,23 +28,6 @@ UNTRUSTED_PREFIX = "untrusted comment: "
 TRUSTED_PREFIX = "trusted comment: "
 # No signature covers this line, so a mirror could write anything there. We accept only what `minisign -S` writes.
 SIGNATURE_COMMENT = UNTRUSTED_PREFIX + "signature from minisign secret key"
-
-
-def _decode(text: str, size: int, what: str) -> bytes:
-    """Base64 of exactly `size` bytes, in its one canonical spelling."""
-    try:
-        raw = base64.b64decode(text, validate=True)
-    except ValueError:
-        raise FormatError(f"{what} is not base64; fetch the file again") from None
-    if len(raw) != size:
-        raise FormatError(f"{what} has {len(raw)} bytes, expected {size}; fetch the file again")
-    if _encode(raw) != text:
-        raise FormatError(f"{what} is not canonical base64; fetch the file again")
-    return raw
-
-
-def _encode(raw: bytes) -> str:
-    return base64.b64encode(raw).decode("ascii")
 
 
 def _text(data: bytes, cap: int, what: str) -> str:
@@ -84,7 +67,7 @@ class PublicKey:
             _printable(lines.pop(0), what)
         if len(lines) != 1:
             raise FormatError(f"{what} must be one line of base64, or an untrusted comment and that line")
-        raw = _decode(lines[0], len(KEY_ALGORITHM) + KEY_ID_SIZE + KEY_SIZE, what)
+        raw = decode_base64(lines[0], what, len(KEY_ALGORITHM) + KEY_ID_SIZE + KEY_SIZE)
         if not raw.startswith(KEY_ALGORITHM):
             raise FormatError(f"{what} is not an Ed25519 key of minisign")
         return cls(key_id=raw[2:10], key=raw[10:])
@@ -96,7 +79,7 @@ class PublicKey:
 
     def encode(self) -> str:
         """The bare `RW…` string."""
-        return _encode(KEY_ALGORITHM + self.key_id + self.key)
+        return encode_base64(KEY_ALGORITHM + self.key_id + self.key)
 
     def file_text(self) -> str:
         """The `.pub` file as minisign writes it."""
@@ -127,14 +110,14 @@ class Signature:
             raise FormatError(f"{what} must begin with “{SIGNATURE_COMMENT}”")
         if not lines[2].startswith(TRUSTED_PREFIX):
             raise FormatError(f"the third line of {what} must be the trusted comment")
-        raw = _decode(lines[1], len(SIGNATURE_ALGORITHM) + KEY_ID_SIZE + SIGNATURE_SIZE, "the signature")
+        raw = decode_base64(lines[1], "the signature", len(SIGNATURE_ALGORITHM) + KEY_ID_SIZE + SIGNATURE_SIZE)
         if not raw.startswith(SIGNATURE_ALGORITHM):
             raise FormatError("the signature is not prehashed Ed25519 (ED); sign with minisign 0.10 or later")
         signature = cls(
             key_id=raw[2:10],
             signature=raw[10:],
             trusted_comment=_printable(lines[2].removeprefix(TRUSTED_PREFIX), what),
-            global_signature=_decode(lines[3], SIGNATURE_SIZE, "the signature of the trusted comment"),
+            global_signature=decode_base64(lines[3], "the signature of the trusted comment", SIGNATURE_SIZE),
         )
         if signature.encode() != data:
             raise FormatError(f"{what} is not in its canonical form")
@@ -143,8 +126,8 @@ class Signature:
     def encode(self) -> bytes:
         """The `.minisig` file."""
         return (
-            f"{SIGNATURE_COMMENT}\n{_encode(SIGNATURE_ALGORITHM + self.key_id + self.signature)}\n"
-            f"{TRUSTED_PREFIX}{self.trusted_comment}\n{_encode(self.global_signature)}\n"
+            f"{SIGNATURE_COMMENT}\n{encode_base64(SIGNATURE_ALGORITHM + self.key_id + self.signature)}\n"
+            f"{TRUSTED_PREFIX}{self.trusted_comment}\n{encode_base64(self.global_signature)}\n"
         ).encode()
 
 

@@ -4,8 +4,6 @@ Source: OpenSSH's PROTOCOL.sshsig; PROTOCOL.u2f ("SSH U2F Signatures") for hardw
 Ed25519 alone, in software or hardware. Narrower than OpenSSH: one spelling, the one that ssh-keygen writes.
 """
 
-import base64
-import binascii
 import hashlib
 import re
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from nacl.exceptions import CryptoError
 
 from verifier import limits
 from verifier.errors import FormatError, VerificationError
+from verifier.formats.encoding import decode_base64, encode_base64
 
 __all__ = ["ED25519", "SK_ED25519", "SshKey", "SshSignature", "decode_string", "encode_string"]
 
@@ -61,13 +60,9 @@ class SshKey:
     @classmethod
     def parse_text(cls, kind: str, text: str) -> Self:
         """The key that stands in a public key's line as its type and base64; else FormatError."""
-        try:
-            blob = base64.b64decode(text, validate=True)
-        except (binascii.Error, ValueError):
-            raise FormatError("an SSH key is not base64") from None
-        key = cls.parse(blob)
-        if key.kind != kind or key.text != text:
-            raise FormatError(f"an SSH key is not of the type {kind[:60]!r} before it, or not spelt as ssh-keygen does")
+        key = cls.parse(decode_base64(text, "an SSH key"))
+        if key.kind != kind:
+            raise FormatError(f"an SSH key is not of the type {kind[:60]!r} before it")
         return key
 
     def encode(self) -> bytes:
@@ -78,7 +73,7 @@ class SshKey:
     @property
     def text(self) -> str:
         """The blob in base64."""
-        return base64.b64encode(self.encode()).decode("ascii")
+        return encode_base64(self.encode())
 
     @property
     def sha256(self) -> str:
@@ -88,7 +83,7 @@ class SshKey:
     @property
     def fingerprint(self) -> str:
         """The same hash as `ssh-keygen -l` shows it."""
-        return "SHA256:" + base64.b64encode(bytes.fromhex(self.sha256)).decode("ascii").rstrip("=")
+        return "SHA256:" + encode_base64(bytes.fromhex(self.sha256)).rstrip("=")
 
 
 @dataclass(frozen=True)
@@ -120,10 +115,7 @@ class SshSignature:
             raise FormatError(f"an SSH signature must be ASCII text of at most {limits.SSH_SIGNATURE_FILE} bytes")
         text = data.decode("ascii")
         inner = text.removeprefix(_BEGIN).removesuffix(_END)
-        try:
-            blob = base64.b64decode(inner.replace("\n", ""), validate=True)
-        except (binascii.Error, ValueError):
-            raise FormatError("an SSH signature is not base64 between its BEGIN and END lines") from None
+        blob = decode_base64(inner.replace("\n", ""), "an SSH signature between its BEGIN and END lines")
         if not blob.startswith(_PREAMBLE + _VERSION.to_bytes(4)):
             raise FormatError("not an SSH signature of version 1")
         public, rest = decode_string(blob[len(_PREAMBLE) + 4 :])
@@ -147,7 +139,7 @@ class SshSignature:
             made += bytes([self.flags]) + self.counter.to_bytes(4)
         blob = _PREAMBLE + _VERSION.to_bytes(4) + encode_string(self.key.encode())
         blob += b"".join(map(encode_string, (self.namespace.encode(), b"", self.hash_name.encode(), made)))
-        text = base64.b64encode(blob).decode("ascii")
+        text = encode_base64(blob)
         lines = [f"{text[start : start + _WIDTH]}\n" for start in range(0, len(text), _WIDTH)]
         return "".join([_BEGIN, *lines, _END]).encode("ascii")
 

@@ -148,7 +148,7 @@ def _check_some(client: Client, fetcher: Fetcher, seen: Look, *, sample: int, ch
     names = sorted(name.removesuffix(".json") for name in client.snapshot.meta)
     chosen = chance.sample(names, min(SAMPLED_ROLES, len(names)))
     # A shard's role is named after its group's, which delegates to it.
-    only = {"site", *chosen, *(name.partition("-")[0] for name in chosen)}
+    only = {"targets", "site", *chosen, *(name.partition("-")[0] for name in chosen)}
     seen.unread = not only.issuperset(names)
     failures: list[Failure] = []
     results: list[SignedFile] = []
