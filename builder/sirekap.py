@@ -4,6 +4,7 @@ Each file is a function of one area's results alone, so it changes when they do.
 """
 
 import datetime
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ __all__ = ["nation_file", "sirekap_files"]
 RESULTS, AREAS = "sirekap/pemilu/hhcw", "sirekap/wilayah/pemilu"
 ORDINARY = "Reguler"  # the kind of poll; another one is told by the reason of a revision in the results file
 PAGES = 3  # of a form, in Sirekap
+EXACT_DIGITS = 15  # of a number that every reader of JSON reads alike (RFC 8259, section 6)
 
 File = tuple[str, bytes]
 _encode = msgspec.json.Encoder(order="sorted").encode
@@ -43,8 +45,8 @@ def sirekap_files(view: View, contest: Contest) -> Iterator[File]:
     yield f"{RESULTS}/{place}.json", _encode(_results(view, contest))
     yield f"{AREAS}/{place}.json", _encode(_list(below, len(codes) + 2))
     if contest.sirekap and contest.sirekap.stations:
-        for station in view["polling_stations"]["rows"]:
-            yield f"{RESULTS}/{place}/{_station_code(code, station[0])}.json", _encode(_station(station, view, contest))
+        for number, station in _numbered(view):
+            yield f"{RESULTS}/{place}/{code}{number}.json", _encode(_station(station, view, contest))
 
 
 def _results(view: View, contest: Contest) -> dict[str, Any]:
@@ -68,16 +70,16 @@ def _below(view: View) -> list[tuple[str, str, list[int | None], int, int]]:
     """Of each area or station below: code, name, votes, and stations reported and expected."""
     count = len(view["candidates"])
     found = [(row[0], row[1], list(row[5 : 5 + count]), row[4], row[3]) for row in view["children"]["rows"]]
-    for station, _, state, *figures, _ in view["polling_stations"]["rows"]:
+    for number, (_, _, state, *figures, _) in _numbered(view):
         is_in = not state
         votes = figures[:count] if is_in else [None] * count
-        found.append((_station_code(view["area"]["code"], station), f"TPS {station.zfill(3)}", votes, int(is_in), 1))
+        found.append((f"{view['area']['code']}{number}", f"TPS {number}", votes, int(is_in), 1))
     return found
 
 
 def _list(below: list[tuple[str, str, list[int | None], int, int]], level: int) -> list[dict[str, Any]]:
     return [
-        {"nama": name, "id": int(code) if code.isdecimal() else code, "kode": code, "tingkat": level}
+        {"nama": name, "id": int(code) if code.isdecimal() and len(code) <= EXACT_DIGITS else code, "kode": code, "tingkat": level}
         for code, name, *_ in below
     ]
 
@@ -106,8 +108,13 @@ def _votes(votes: list[int | None], contest: Contest) -> dict[str, Any]:
     return {name: by_number[number] for name, number in contest.sirekap.candidates.items()}
 
 
-def _station_code(area: str, station: str) -> str:
-    return f"{area}{station.zfill(3)}"
+def _numbered(view: View) -> Iterator[tuple[str, Any]]:
+    """Each station's row with its number in three digits or more; those that would be the same then stay as they were handed in."""
+    rows = view["polling_stations"]["rows"]
+    padded = [row[0].zfill(3) for row in rows]
+    alike = Counter(padded)
+    for row, number in zip(rows, padded, strict=True):
+        yield (number if alike[number] == 1 else row[0]), row
 
 
 def _percent(part: int, whole: int) -> float:

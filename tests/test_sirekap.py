@@ -173,6 +173,20 @@ def test_is_signed_and_made_again(workspace: Path) -> None:
         assert {role_of(path.rpartition("/")[0]) for path in signed["targets"]} <= {name}
 
 
+def test_any_number_of_a_station_has_its_file(workspace: Path) -> None:
+    """Numbers that are alike but for zeros, and those longer than a number in JSON may be, stop no release: each station is told apart."""
+    stations, village = ("1", "01", "001", "2", "9" * 16), "1101011002"
+    deliver(workspace, {"odd": package("1101", [row(village, station, 5, at) for at, station in enumerate(stations)])})
+    publish(workspace, NIGHT + minutes(7))
+    site = workspace / "public" / "uji"
+    table = read(site, f"pemilu/hhcw/ppwp/11/1101/110101/{village}.json")["table"]
+    codes = {f"{village}{number}": at for at, number in enumerate(("1", "01", "001", "002", "9" * 16))}
+    assert {code: one["100025"] for code, one in table.items()} == codes
+    assert {code: read(site, f"pemilu/hhcw/ppwp/11/1101/110101/{village}/{code}.json")["chart"]["100025"] for code in codes} == codes  # fmt: skip
+    listed = {one["kode"]: one["id"] for one in read(site, f"wilayah/pemilu/ppwp/11/1101/110101/{village}.json")}
+    assert listed == {code: int(code) if len(code) <= 15 else code for code in codes}
+
+
 def test_a_mirror_has_it(workspace: Path, tmp_path: Path) -> None:
     """A mirror keeps the files, from the packs of releases, and its copy passes the audit."""
     site, root = workspace / "public" / "uji", workspace / "keys" / "metadata" / "1.root.json"

@@ -20,6 +20,7 @@ from tests.publish.workspace import deliver, publish
 from tests.servers import serving
 from tests.verifier.site_simulator import SiteServer
 from verifier.cli.main import main
+from verifier.compare.run import _numbers_first
 
 OK, DIFFERENT, NOT_COMPARED, FAILED, STALE = 0, 1, 2, 4, 5
 LATER = NIGHT + minutes(5)
@@ -284,3 +285,9 @@ def test_an_expired_site_is_stale(site: Path, tmp_path: Path) -> None:
     """Figures of a release that is no longer signed as current are not compared: status 5."""
     file = write(tmp_path / "mine.csv", published_rows())
     assert compare(site, file, "--now", "2031-01-01T00:00:00Z").exit_code == STALE
+
+
+def test_stations_are_told_in_the_order_of_their_numbers() -> None:
+    """The area's own row first, then numbers, however long one that a site shows is, then whatever else."""
+    stations = ["", "2", "10", "9" * 5_000, "A1"]
+    assert sorted(stations, key=_numbers_first) == stations

@@ -109,7 +109,9 @@ def compare(
 
 def _numbers_first(station: str) -> tuple[int, str]:
     """2 before 10; the area's own row before its stations."""
-    return (int(station) if station.isdecimal() else -1 if station == OWN_ROW else 10**16, station)
+    if station == OWN_ROW:
+        return -1, station
+    return (int(station) if station.isdecimal() and len(station) <= 16 else 10**16, station)
 
 
 def _listed(
