@@ -79,7 +79,12 @@ def _below(view: View) -> list[tuple[str, str, list[int | None], int, int]]:
 
 def _list(below: list[tuple[str, str, list[int | None], int, int]], level: int) -> list[dict[str, Any]]:
     return [
-        {"nama": name, "id": int(code) if code.isdecimal() and len(code) <= EXACT_DIGITS else code, "kode": code, "tingkat": level}
+        {
+            "nama": name,
+            "id": int(code) if code.isdecimal() and len(code) <= EXACT_DIGITS else code,
+            "kode": code,
+            "tingkat": level,
+        }
         for code, name, *_ in below
     ]
 
