@@ -9,7 +9,7 @@ import struct
 
 from builder import limits
 
-__all__ = ["HEIGHT", "SUFFIX", "WIDTH", "is_thumbnail", "make_thumbnail", "thumbnail_problem"]
+__all__ = ["HEIGHT", "SUFFIX", "WIDTH", "is_thumbnail", "make_thumbnail", "may_have_thumbnail", "thumbnail_problem"]
 
 SUFFIX = ".thumb.png"  # after the whole name of the scan
 WIDTH, HEIGHT = 160, 224  # CSS pixels: paper of ISO 216, upright
@@ -36,9 +36,14 @@ def thumbnail_problem(data: bytes) -> str:
     return "" if data.startswith(_HEAD) else f"is no PNG of {WIDTH} × {HEIGHT} pixels, as a thumbnail is"
 
 
+def may_have_thumbnail(name: str) -> bool:
+    """True for a file that is a picture by its name, and no thumbnail."""
+    return _kind(name) is not None and not is_thumbnail(name)
+
+
 def make_thumbnail(name: str, scan: bytes) -> bytes | None:
     """The thumbnail of a scan of one's own; None where it is no picture that can be read, as a PDF is none, or shows nothing."""
-    kind = _KINDS.get(name.rpartition(".")[2].lower())
+    kind = _kind(name)
     if kind is None:
         return None
     # Halved again and again: taken down in one step, thin lines would be lost.
@@ -46,6 +51,10 @@ def make_thumbnail(name: str, scan: bytes) -> bytes | None:
         scan, kind = _drawn(_image(scan, kind, size), size), "png"
     made = _drawn(f"{_image(scan, kind, 1)}{_FRAME}", 1, _FILTER)
     return None if thumbnail_problem(made) or made == _drawn(_FRAME, 1, _FILTER) else made
+
+
+def _kind(name: str) -> str | None:
+    return _KINDS.get(name.rpartition(".")[2].lower())
 
 
 def _image(data: bytes, kind: str, size: int) -> str:

@@ -16,6 +16,7 @@ from typing import Literal
 
 import msgspec
 
+from builder.areas import path_name
 from builder.election import Definition
 from builder.errors import PackageError
 from builder.importers.delivery import import_results
@@ -34,16 +35,17 @@ from builder.recap import (
     parse_cover,
     read_package,
 )
+from builder.results import scan_subject
 from builder.rows import Rows, package_text, typed_rows
 from builder.site import packaged_templates
 from builder.tally import judged_stations, station_findings
 from builder.templates import read_templates, read_texts
-from builder.thumbnails import SUFFIX, is_thumbnail, make_thumbnail
+from builder.thumbnails import SUFFIX, is_thumbnail, make_thumbnail, may_have_thumbnail
 from publish.errors import PublishError
 from verifier.formats.sshsig import SshSignature
 from verifier.officials import check_signature, namespace, parse_allowed_signers
 
-__all__ = ["HandIn", "findings", "make_package", "mapped_rows", "sign_package", "zip_package"]
+__all__ = ["HandIn", "findings", "make_package", "mapped_rows", "scan_problems", "sign_package", "zip_package"]
 
 ROWS = "rows.csv"
 FILE_NAME = 98  # characters, as builder.recap.FileName has it
@@ -104,6 +106,29 @@ def findings(package: Package, definition: Definition) -> list[str]:
         f"{definition.areas.codes[area]}, station {station}: {words[rule]['sentence'].format(left=left, right=right)} [{rule}]"
         for area, station, rule, left, right in found.select("area", "station", "rule", "left", "right").iter_rows()
     ]
+
+
+def scan_problems(package: Package) -> list[str]:
+    """Scans of a package that `make_package` made that no page will show as their sender means it, in words: intake takes them."""
+    subjects = [line.split(",", 2)[:2] for line in package.rows.decode().splitlines()[1:]]
+    areas = {path_name(area) for area, _ in subjects}
+    names = {scan.file for scan in package.cover.scans}
+    found = []
+    for name in sorted(name for name in names if not is_thumbnail(name)):
+        area, station = scan_subject(name)
+        if area not in areas:
+            found.append(
+                f"{name}: no page lists it, for its name does not begin with the code of an area in the rows; name it <area>_<station>.jpg or <area>.pdf"
+            )
+        elif (
+            package.cover.series == "count"
+            and station
+            and station not in {one for code, one in subjects if path_name(code) == area}
+        ):
+            found.append(f"{name}: the rows have no station {station!r} of {area}")
+        if may_have_thumbnail(name) and f"{name}{SUFFIX}" not in names:
+            found.append(f"{name}: cannot be read as a picture, so pages show no thumbnail; is it what its name says?")
+    return found
 
 
 def mapped_rows(path: Path, map_: ResultsMap, hand_in: HandIn, definition: Definition) -> bytes:

@@ -40,7 +40,13 @@ def recap() -> None:
 @click.option("--document", default="", help="Number of the document.")
 @click.option("--reason", help="Why rows revise published ones: transcription, recount, court…")
 @click.option("--note", default="", help="A remark that is published with the reason.")
-@click.option("--scan", "scans", type=FILE, multiple=True, help="A scan of a form. Repeatable.")
+@click.option(
+    "--scan",
+    "scans",
+    type=FILE,
+    multiple=True,
+    help="A scan of a form, named <area>_<station>.jpg, or <area>.pdf for the area's own. Repeatable.",
+)
 @click.option("--map", "map_name", help="Read CSV by this map (a path or a name) instead of as rows.csv.")
 @click.option(
     "--key", type=FILE, required=True, help="SSH key; the .pub of one that an agent holds, or a hardware key's file."
@@ -82,9 +88,13 @@ def pack(
     from builder.errors import PackageError
     from builder.importers.csv import CsvMap
     from builder.importers.source import load_map
-    from publish.recap_pack import HandIn, findings, make_package, mapped_rows, sign_package, zip_package
+    from publish.recap_pack import HandIn, findings, make_package, mapped_rows, scan_problems, sign_package, zip_package
 
     definition = load_definition(content)
+    if len({path.name for path in scans}) < len(scans):
+        raise click.UsageError(
+            "two scans have the same name; pages would show one of them: rename it, say to <area>_<station>_2.jpg"
+        )
     named = {path.name: _read(path, limits.SCAN_FILE) for path in scans}
     hand_in = HandIn(contest, series, area, by or area, scans=named, **texts)
     if map_name is not None:
@@ -94,7 +104,11 @@ def pack(
     package = make_package(rows, hand_in, definition)
     if tier is not None and tier != package.cover.tier:
         raise PackageError(f"area {area!r} is of level {package.cover.tier!r}, not {tier!r}", rule="tier")
-    _warn(findings(package, definition))
+    _warn(
+        findings(package, definition),
+        "that the public would see; intake takes them, mend the rows if they are mistakes",
+    )
+    _warn(scan_problems(package), "about scans; intake takes them")
     signers = content / "allowed_signers"
     allowed = signers.read_bytes() if signers.exists() else None
     files = sign_package(package, key, definition, allowed, datetime.now(UTC))
@@ -133,12 +147,12 @@ def receipt(*, package: Path, directory: Path, output: Path) -> None:
     say(f"{output}: entry {proof.index} of the log", err=True)
 
 
-def _warn(found: list[str]) -> None:
-    """Tell, before anything is signed, what the public would see as findings."""
+def _warn(found: list[str], about: str) -> None:
+    """Tell, before anything is signed, what may be a mistake."""
     if not found:
         return
     what = "1 finding" if len(found) == 1 else f"{len(found)} findings"
-    say(f"{what} that the public would see; intake takes them, mend the rows if they are mistakes:", err=True)
+    say(f"{what} {about}:", err=True)
     for line in found[:SHOWN]:
         say(f"  {line}", err=True)
     if len(found) > SHOWN:
