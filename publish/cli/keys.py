@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["create_keys", "keys", "sign"]
 
 FILE = click.Path(dir_okay=False, path_type=Path)
+PRESENT = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
 offline_dir_option = click.option(
@@ -155,6 +156,8 @@ def refresh(directory: Path) -> None:
         names = _refresh(workspace, store)
     for name in names:
         click.echo(name)
+    if not names:
+        click.echo("Nothing to draft: the offline keys have signed this definition and these keys.", err=True)
     _tell_pending(names)
 
 
@@ -209,7 +212,7 @@ def print_keys(directory: Path) -> None:
 
 @click.command()
 @directory_option
-@click.option("--key", "key_files", type=FILE, multiple=True, help="Secret key file of an offline key. Repeatable.")
+@click.option("--key", "key_files", type=PRESENT, multiple=True, help="Secret key file of an offline key. Repeatable.")
 @click.option("--passphrase-file", type=FILE, help="File with the passphrase of these keys; else it is asked for.")
 @click.option("-y", "--yes", is_flag=True, help="Sign without asking.")
 def sign(directory: Path, key_files: tuple[Path, ...], passphrase_file: Path | None, yes: bool) -> None:
@@ -234,14 +237,36 @@ def sign(directory: Path, key_files: tuple[Path, ...], passphrase_file: Path | N
         click.echo("Next: terbit sign --key FILE", err=True)
         sys.exit(3)
     if not yes:
-        click.confirm(f"Sign this with {', '.join(map(str, key_files))}?", abort=True, err=True)
+        _confirm(f"Sign this with {', '.join(map(str, key_files))}?")
     signers = read_keys(key_files, passphrase_file)
     with workspace.lock():
         offline.add_signatures(pending, signers)
         promoted = ceremony.promote(offline, _next_release(workspace))
     if promoted:
         click.echo(f"In force: {', '.join(promoted)}", err=True)
-    _tell_pending([file.name for file in offline.pending()])
+    _tell_pending(list(_unsigned(offline)))
+
+
+def _confirm(question: str) -> None:
+    """Go on after a yes alone. SigningError where nobody is there to be asked."""
+    from publish.errors import SigningError
+
+    try:
+        agreed = click.confirm(question, err=True)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        raise SigningError(f"{question} There is no terminal to ask at; give --yes") from None
+    if not agreed:
+        raise click.Abort
+
+
+def _unsigned(offline: Offline) -> Iterator[str]:
+    """What still waits, with how many signatures of how many it has."""
+    pending = offline.pending()
+    for file in pending:
+        short = [one for one in offline.signers(file, pending) if len(one.signed) < one.threshold]
+        yield file.name + "".join(f" ({len(one.signed)} of {one.threshold} signatures)" for one in short[:1])
 
 
 def _proposed(workspace: Workspace, store: KeyStore) -> Plan | None:

@@ -89,6 +89,8 @@ def read_secret_file(path: Path) -> bytes:
             data = file.read(limits.SECRET_KEY_FILE + 1)
     except OSError as error:
         raise KeyFileError(f"{path} cannot be read: {error.strerror}") from error
+    if path.suffix == ".pub":
+        raise KeyFileError(f"{path} is a public key; name the secret one that belongs to it")
     if mode & 0o077:
         raise KeyFileError(f"{path} may be read by others on this machine; run: chmod 600 '{path}'")
     if len(data) > limits.SECRET_KEY_FILE:

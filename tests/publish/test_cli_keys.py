@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from publish.cli.keys import keys, sign
-from publish.errors import KeyFileError
+from publish.errors import KeyFileError, SigningError
 from publish.signing import keystore
 from publish.signing.keys import ONLINE_COST, SecretKey, read_secret_key, write_secret_key
 from publish.signing.offline import Offline
@@ -94,6 +94,7 @@ def test_refresh_says_when_nothing_changed(workspace):
     """Refresh without a change drafts nothing and exits with 0."""
     result = run(workspace, "keys", "refresh")
     assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == "Nothing to draft: the offline keys have signed this definition and these keys.\n"
 
 
 def test_new_definition_is_drafted_shown_signed_and_in_force(workspace):
@@ -105,7 +106,7 @@ def test_new_definition_is_drafted_shown_signed_and_in_force(workspace):
     assert shown.exit_code == 3
     assert "* trust/election.toml: sha256 " in shown.stdout
     one = run(workspace, "sign", "--yes", *offline_keys(workspace, "root-1"))
-    assert "Waiting for offline signatures: 2.trust.json" in one.stderr
+    assert "Waiting for offline signatures: 2.trust.json (1 of 2 signatures)." in one.stderr
     assert one.exit_code == 3
     two = run(workspace, "sign", "--yes", *offline_keys(workspace, "root-2"))
     assert "In force: 2.trust.json" in two.stderr
@@ -169,6 +170,26 @@ def test_no_terminal_to_ask_at(empty):
     assert "give --offline-passphrase-file FILE or --no-offline-passphrase" in done.stderr
     assert "Warning" not in done.stderr
     assert not (empty / "keys").exists()
+
+
+def test_a_key_file_is_looked_at_before_anything_is_asked(workspace):
+    """A key that is not there is wrong usage, without a question; a public key is named as one, and nobody is told to change who may read it."""
+    change_definition(workspace)
+    run(workspace, "keys", "refresh")
+    gone = run(workspace, "sign", "--key", f"{workspace}/keys/offline/root-9.key")
+    assert (gone.exit_code, "Sign this" in gone.output) == (2, False)
+    public = workspace / "keys" / "public" / "root-1.pub"
+    with pytest.raises(KeyFileError, match="is a public key"):
+        run(workspace, "sign", "--yes", "--key", str(public))
+
+
+def test_nobody_there_to_say_yes(workspace):
+    """Where nobody can answer, the message names the option that spares the question, and nothing is signed."""
+    change_definition(workspace)
+    run(workspace, "keys", "refresh")
+    with pytest.raises(SigningError, match="no terminal to ask at; give --yes"):
+        run(workspace, "sign", *offline_keys(workspace, "root-1"))
+    assert [file.metadata.signatures for file in Offline(workspace / "keys").pending()] == [{}]
 
 
 def test_print_before_init(empty):
