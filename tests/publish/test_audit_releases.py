@@ -5,9 +5,11 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import builder
+from builder.hashing import input_hash
 from builder.recap import COVER
 from builder.site import Inputs, Site
 from publish.redaction import redact
@@ -21,10 +23,12 @@ from tests.publish.workspace import changed_area_files, copy_tree, make_workspac
 from verifier import limits
 from verifier.audit.comparison import with_partings
 from verifier.audit.earlier import Earlier
+from verifier.audit.inputs import lay_out_inputs
 from verifier.audit.lists import Lists
 from verifier.audit.rebuild import Plan
 from verifier.audit.report import Change
 from verifier.audit.workshop import BuildError, Workshop
+from verifier.errors import VerificationError
 from verifier.fetcher import DirectoryFetcher, MissingError
 
 CORRECTED = "ppwp/1101/110101.json"
@@ -175,6 +179,23 @@ def test_where_files_part_is_told_of_small_ones_alone() -> None:
         plan = Plan(Path(), Path(), Path(), Path(), 1)
         assert with_partings(changes, plan, workshop, Source(Path())) == changes
     assert sum(asked) <= 20 * limits.RESULTS_FILE
+
+
+def test_a_definition_that_is_none(site: Published, tmp_path: Path) -> None:
+    """A logged definition that no builder can read is a finding, and no end of the audit."""
+    definition = {"election.toml": b"id = 1\n", "areas.csv": b"code\n"}
+
+    class Source:
+        def lists(self, path: str) -> bool:
+            return path == "trust/areas.csv"
+
+        def target(self, path: str) -> bytes:
+            name = path.removeprefix("trust/")
+            return definition.get(name) or (site.public / path).read_bytes()
+
+    cut = msgspec.structs.replace(Workspace(site.folder).ledger.cuts[-1], definition=input_hash(definition))
+    with pytest.raises(VerificationError, match=r"election\.toml"):
+        lay_out_inputs(Source(), [cut], tmp_path / "made")  # type: ignore[arg-type]
 
 
 class Panic(BaseException):

@@ -29,11 +29,15 @@ def test_what_is_written_closely_is_read_alike(value: object, end: str) -> None:
     assert (found, repr(found)) == (value, repr(value))
 
 
-@given(st.binary())
-def test_any_bytes_are_read_or_refused(data: bytes) -> None:
-    """Bytes give a value or a FormatError, nothing else."""
+@given(
+    VALUES, st.integers(0), st.integers(0), st.binary(max_size=4) | st.sampled_from([b"\\ud800", b"1e9", b"9" * 5_000])
+)
+def test_any_bytes_are_read_or_refused(value: object, start: int, end: int, middle: bytes) -> None:
+    """Bytes near those of JSON give a value that can be written again or a FormatError, nothing else."""
+    data = json.dumps(value).encode()
     with suppress(FormatError):
-        strict_json.loads(data, "it")
+        found = strict_json.loads(data[: start % (len(data) + 1)] + middle + data[end % (len(data) + 1) :], "it")
+        json.dumps(found, ensure_ascii=False).encode()
 
 
 @pytest.mark.parametrize(

@@ -58,16 +58,18 @@ def lay_out_inputs(client: Client, cuts: Sequence[Cut], folder: Path) -> Inputs:
         raise VerificationError(f"the definition is not the one that was logged for release {cut.release}")
     content, templates = folder / "content", folder / "templates"
     _unpack(content, definition)
-    for name in archive_names(cuts):
-        sha256, kind, _ = name.split(".")
-        try:
+    inputs = Inputs(content, templates)
+    try:
+        _ = inputs.definition
+        for name in archive_names(cuts):
+            sha256, kind, _ = name.split(".")
             files = read_archive(client.target(f"inputs/{name}"), sha256, f"inputs/{name}")
             keep_archive(folder / "ledger", kind, files)
-        except BuilderError as error:
-            raise VerificationError(str(error)) from None
-        if sha256 == getattr(cut, kind):
-            _unpack(content / "pages" if kind == "content" else templates, files)
-    return Inputs(content, templates)
+            if sha256 == getattr(cut, kind):
+                _unpack(content / "pages" if kind == "content" else templates, files)
+    except BuilderError as error:
+        raise VerificationError(str(error)) from None
+    return inputs
 
 
 def lay_out_earlier_inputs(folder: Path, cut: Cut, definition: Callable[[], Mapping[str, bytes]]) -> Inputs:
