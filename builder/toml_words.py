@@ -16,6 +16,7 @@ _TYPES = {
     "object": "a table",
 }
 _TYPE = re.compile(r"Expected `([a-z |]+)`, got `([a-z]+)`")
+_ENUM = re.compile(r"Invalid enum value (.+)")
 _SENTENCES = {
     r"Invalid RFC3339 encoded date": "must be a date like 2029-02-14",
     r"Object missing required field `(.+)`": "{!r} is missing; add it",
@@ -34,6 +35,8 @@ def plain(problem: str, forms: Mapping[str, str], key: str) -> str:
     """`problem` is msgspec's sentence about the value of `key`; `forms` says, by key, what a text must look like. What is not known here stays as it is."""
     if "matching regex" in problem:
         return forms.get(key, problem)
+    if (found := _ENUM.fullmatch(problem)) and key in forms:
+        return f"{found[1]} is not one of the words that may stand here: {forms[key]}"
     if found := _TYPE.fullmatch(problem):
         wanted = " or ".join(_TYPES.get(kind, kind) for kind in found[1].split(" | ") if kind != "null")
         return f"must be {wanted}, not {_TYPES.get(found[2], found[2])}"

@@ -69,13 +69,21 @@ def parse_topojson(data: bytes, areas: Container[str], file: str | Path) -> Topo
     except (ValueError, RecursionError) as error:
         problem, _, path = str(error).partition(" - at ")
         field = path.strip("`").removeprefix("$.") or None
-        raise DefinitionError(f"not TopoJSON of areas: {problem}", file=file, field=field, rule="type") from None
+        raise DefinitionError(
+            f"not TopoJSON of areas: {_plain(problem, field)}", file=file, field=field, rule="type"
+        ) from None
     try:
         arcs = tuple(_arcs(told))
         found: dict[str, tuple[Ring, ...]] = {}
         drawn = 0
         for field, geometry in _geometries(told.objects):
             code = "" if geometry.id is None else str(geometry.id)
+            if not code:
+                _refuse(
+                    f"{field}.id",
+                    "unknown-area",
+                    "is missing; every shape has as its id the code of an area in areas.csv",
+                )
             if code not in areas:
                 _refuse(f"{field}.id", "unknown-area", f"is {code[:40]!r}; it must be the code of an area in areas.csv")
             if code in found:
@@ -89,6 +97,15 @@ def parse_topojson(data: bytes, areas: Container[str], file: str | Path) -> Topo
         field, rule, problem = refused.args
         raise DefinitionError(problem, file=file, field=field, rule=rule) from None
     return Topology(arcs, found)
+
+
+def _plain(problem: str, field: str | None) -> str:
+    """What the decoder says, with the way to mend the mistakes that are likely."""
+    if field == "type":
+        return "its type must be Topology; GeoJSON becomes TopoJSON by geo2topo (topojson-server) or mapshaper"
+    if (field or "").endswith(".type"):
+        return f"{problem}; a shape is a Polygon, a MultiPolygon or a GeometryCollection of these"
+    return problem
 
 
 class _Refused(Exception):  # noqa: N818 - never leaves this module

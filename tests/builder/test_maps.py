@@ -108,6 +108,20 @@ def test_a_broken_map_is_refused(data: bytes, field: str | None, rule: str) -> N
     assert (refused.value.file, refused.value.field, refused.value.rule) == ("map.topojson", field, rule)
 
 
+MENDED = {
+    "GeoJSON": (json.dumps(mosaic(1)).encode(), "GeoJSON becomes TopoJSON by geo2topo"),
+    "points": (one(type="Point"), "a shape is a Polygon, a MultiPolygon or a GeometryCollection of these"),
+    "no id": (one(id=None), "is missing; every shape has as its id the code of an area in areas.csv"),
+}
+
+
+@pytest.mark.parametrize(("data", "mend"), MENDED.values(), ids=MENDED)
+def test_likely_mistakes_are_told_with_the_way_to_mend_them(data: bytes, mend: str) -> None:
+    """GeoJSON, points and shapes without an id, which programs for maps write, are refused with what to do."""
+    with pytest.raises(DefinitionError, match=mend):
+        parse_topojson(data, CODES, "map.topojson")
+
+
 @pytest.mark.parametrize(("cap", "value"), [("MAP_POINTS", 4), ("MAP_RING_POINTS", 9)])
 def test_a_map_of_too_many_points_is_refused(monkeypatch: pytest.MonkeyPatch, cap: str, value: int) -> None:
     """Points are counted in arcs, and in shapes: a ring may name one arc many times."""
