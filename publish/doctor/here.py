@@ -59,13 +59,24 @@ def examine(workspace: Workspace, passphrase: bytes | None, now: datetime) -> It
         yield Finding("fail", str(workspace.config.keys), "there are no keys yet", "next: terbit keys init")
     yield from log.examine(workspace)
     for name in workspace.config.targets:
-        yield from _record(workspace, name, now)
+        yield from _as_far_as_it_goes(f"target {name}", _record(workspace, name, now))
     yield from _waiting(workspace, now)
-    yield from _space(workspace)
+    yield from _as_far_as_it_goes("last release", _space(workspace))
+
+
+def _as_far_as_it_goes(where: str, findings: Iterator[Finding]) -> Iterator[Finding]:
+    """These findings. What a check cannot go on without is one of them, and no end of the others."""
+    try:
+        yield from findings
+    except (PublishError, OSError) as error:
+        yield _failure(where, error, "restore it from your backup")
 
 
 def expected_at(workspace: Workspace, name: str) -> Expected | None:
-    """Everything that belongs at a target; None if nothing is recorded, or ledger or log are not those of the record, which is told elsewhere."""
+    """Everything that belongs at a target; None if nothing is recorded, or ledger or log are not those of the record, which is told elsewhere.
+
+    PublishError or OSError if something else is missing or damaged.
+    """
     store = open_record(workspace, name)
     found = recorded(store)
     if found is None or found.record.release > len(workspace.ledger.cuts):
@@ -157,7 +168,7 @@ def _has_keys(workspace: Workspace) -> bool:
     return any(path.exists() for name in store.names() for path in (store.public_path(name), store.secret_path(name)))
 
 
-def _failure(where: str, error: PublishError, otherwise: str) -> Finding:
+def _failure(where: str, error: PublishError | OSError, otherwise: str) -> Finding:
     """What an error says, whose own remedy, after its last semicolon, is the fix; a second one beside it would contradict it."""
     what, _, remedy = str(error).rpartition("; ")
     return Finding("fail", where, what or remedy, remedy if what else otherwise)

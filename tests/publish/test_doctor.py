@@ -207,6 +207,13 @@ SPOILT: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "others may write": (lambda made: (made / "public/uji").chmod(0o777), "fail", "others on this machine may write"),
     "others may look": (lambda made: (made / "build").chmod(0o755), "fail", "may look into it"),
     "no record": (lambda made: (made / "build/targets/public/record.json").unlink(), "warn", "no record"),
+    "record cut short": (lambda made: (made / "build/targets/public/checkpoint.json").unlink(), "fail", "No such file"),
+    "root gone": (lambda made: (made / "keys/metadata/1.root.json").unlink(), "fail", "not what the last release was"),
+    "trust gone": (
+        lambda made: [one.unlink() for one in (made / "keys/trust").iterdir()],
+        "fail",
+        "missing or damaged",
+    ),
     "frozen": (lambda made: (made / "frozen.toml").write_text('since = "x"\nreason = "y"\n'), "warn", "frozen since x"),
     "waiting": (hand_in, "warn", "packages wait"),
     "records not logged": (refuse, "warn", "it lacks the ledger's last 1 records"),
