@@ -69,6 +69,7 @@ RESERVED_NAMES = frozenset(
 )
 # What the patterns of these keys ask for.
 FORMS = {
+    **dict.fromkeys(["languages", "cards"], '"id" or "en"'),
     "id": 'must be small letters and digits, with single "-" between them, like "pemilu-2029"',
     "group": 'must be small letters and digits alone, like "ppwp"',
     "contact": 'must begin with "mailto:" or "https://", without spaces, like "mailto:halo@example.org"',

@@ -8,18 +8,41 @@ site cannot choose among all the roots that this user ever trusted (a rehearsal'
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from verifier import limits
 from verifier.errors import FormatError, VerificationError, VerifierError
-from verifier.fetcher import DirectoryFetcher, Fetcher
+from verifier.fetcher import DirectoryFetcher, Fetcher, MissingError
 from verifier.formats import canonical_json, strict_json
 
-__all__ = ["NoTrustError", "Trust", "TrustStore", "state_home"]
+__all__ = ["NoTrustError", "Trust", "TrustStore", "check_fingerprint", "first_root", "state_home"]
 
 FIRST_ROOT = "metadata/1.root.json"
+
+
+def first_root(fetch: Callable[[str, int], bytes], sha256: str) -> bytes:
+    """An election's first root, by `fetch(path, max_length)`.
+
+    Raises:
+        VerificationError: it has not this SHA-256 (hex).
+        MissingError: there is none, as at the domain around the election.
+    """
+    try:
+        root = fetch(FIRST_ROOT, limits.ROOT_METADATA)
+    except MissingError as error:
+        raise MissingError(f"{error}; name the election's own folder, like https://example.org/pemilu-2019/") from error
+    check_fingerprint(root, sha256)
+    return root
+
+
+def check_fingerprint(root: bytes, sha256: str) -> None:
+    """VerificationError unless the bytes of the first root have this SHA-256 (hex)."""
+    if (got := hashlib.sha256(root).hexdigest()) != sha256:
+        raise VerificationError(
+            f"{FIRST_ROOT} has sha256 {got}, not the fingerprint {sha256}: compare both with the printed one"
+        )
 
 
 class NoTrustError(VerifierError):
@@ -72,11 +95,7 @@ class TrustStore:
 
     def pin_fingerprint(self, sha256: str, fetcher: Fetcher, state: Path | None = None) -> Trust:
         """Trust the site's own first root, if it is the one that `sha256` (hex) names."""
-        root = fetcher.fetch(FIRST_ROOT, limits.ROOT_METADATA)
-        got = hashlib.sha256(root).hexdigest()
-        if got != sha256.lower():
-            raise VerificationError(f"{FIRST_ROOT} has sha256 {got}, not the fingerprint {sha256.lower()}")
-        return self._pin(root, state)
+        return self._pin(first_root(fetcher.fetch, sha256.lower()), state)
 
     def _pin(self, root: bytes, state: Path | None) -> Trust:
         return Trust(state or self._known(root) or self._home / "roots" / hashlib.sha256(root).hexdigest(), root)

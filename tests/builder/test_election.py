@@ -191,7 +191,16 @@ SAID = {
         'spare_percent = "2"',
         "must be a whole number, not a text in quotation marks",
     ),
-    "language": ("date =", 'languages = ["fr"]\ndate =', "'fr' is not one of the words that may stand here"),
+    "language": (
+        "date =",
+        'languages = ["fr"]\ndate =',
+        '\'fr\' is not one of the words that may stand here: "id" or "en" [type]',
+    ),
+    "card": (
+        "date =",
+        'cards = ["fr"]\ndate =',
+        '\'fr\' is not one of the words that may stand here: "id" or "en" [type]',
+    ),
     "table": ("[title]", "[titles]", "there is no key 'titles' here"),
     "time zone": ('"Asia/Jakarta"', '"WIB"', "'WIB' is not the name of a time zone; Indonesia's are Asia/Jakarta"),
     "contact": ("date =", 'contact = "x"\ndate =', 'must begin with "mailto:" or "https://"'),

@@ -274,6 +274,36 @@ def test_the_domains_folder_will_do(site: SiteSimulator, tmp_path: Path, environ
     assert "pemilu-2024" in result.stderr
 
 
+def test_a_mirrors_folder_will_do(site: SiteSimulator, tmp_path: Path, environment: dict[str, str]) -> None:
+    """Where a folder is named, that of a mirror is one, too: what it serves is looked at."""
+    site.write(tmp_path / "mirror" / "public" / ELECTION)
+    trust = ["--root-sha256", fingerprint(site), *at(site)]
+    assert run("site", tmp_path / "mirror", *trust, env=environment).exit_code == USAGE
+    (tmp_path / "mirror" / "mirror.toml").touch()
+    assert run("site", tmp_path / "mirror", *trust, env=environment).exit_code == OK
+
+
+def test_the_domain_is_not_the_election(site: SiteSimulator, tmp_path: Path, environment: dict[str, str]) -> None:
+    """Whoever names the address of the domain, to check or to mirror it, is told that the election's own is wanted."""
+    trust = ["--root-sha256", fingerprint(site)]
+    with serving(SiteServer({})) as server:
+        for words in (["site", server.url], ["mirror", "init", tmp_path / "mirror", server.url]):
+            result = run(*words, *trust, env=environment)
+            assert result.exit_code == ERROR
+            assert "name the election's own folder, like https://" in result.stderr
+
+
+def test_a_mirror_of_another_root_is_not_begun(
+    site: SiteSimulator, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """A wrong fingerprint is told as such where a mirror is made, and no mirror is left."""
+    place, given = site.write(tmp_path / "public"), "0" * 64
+    result = run("mirror", "init", tmp_path / "mirror", place, "--root-sha256", given, env=environment)
+    assert result.exit_code == FAILED
+    assert f"has sha256 {fingerprint(site)}, not the fingerprint {given}: compare both" in result.stderr
+    assert not (tmp_path / "mirror" / "mirror.toml").exists()
+
+
 @pytest.mark.parametrize("place", ["ftp://example.org/x", "file:///etc", "/no/such/folder"])
 def test_other_places_are_wrong_usage(place: str) -> None:
     """Only folders, http and https are places."""

@@ -53,7 +53,8 @@ def audit(
     \b
     Example:
       terbit-verify audit https://example.org/pemilu-2019 --root-sha256 9f86d0…
-      terbit-verify audit mirror/public --html audit.html --all-releases
+      terbit-verify audit https://example.org/pemilu-2019 --html audit.html --all-releases
+      terbit-verify audit mirror --root-sha256 9f86d0…
       terbit-verify audit pemilu-2019.tar --root-sha256 9f86d0…
 
     Exit status: 0 everything follows from the inputs, 1 could not be audited, 2 usage, 4 it does not, 5 expired.

@@ -39,7 +39,7 @@ def bundle(*, place: str, out: Path, trust: TrustOptions, now: datetime | None) 
         from verifier.mirror.verify import first_root
 
         is_mirror = (Path(place) / "mirror.toml").is_file()
-        found, fetcher, _ = locate(str(Path(place) / "public") if is_mirror else place)
+        found, fetcher, _ = locate(place)
         recorder = Recorder(fetcher)
         if is_mirror and trust == TrustOptions(None, None, None):
             # As in `mirror verify`: the mirror's own state may know a release that is still on its way.

@@ -21,7 +21,7 @@ LARGE_SITE_ROLES = 40
 
 def locate(place: str) -> tuple[str, Fetcher, Fetcher | None]:
     """The election's URL or folder, in one spelling, its fetcher, and that of the domain around it: the URL above, or
-    DIR if that is the folder around the election."""
+    DIR if that is the folder around the election. A mirror's folder will do, too."""
     from verifier.fetcher import DirectoryFetcher
 
     if place.startswith(("http://", "https://")):
@@ -34,6 +34,8 @@ def locate(place: str) -> tuple[str, Fetcher, Fetcher | None]:
     folder = Path(place)
     if not folder.is_dir():
         raise click.UsageError(f"{place} is neither a folder nor a URL that begins with https:// or http://")
+    if (folder / "mirror.toml").is_file():
+        folder /= "public"
     pointer = Path("metadata", "timestamp.json")
     found = [folder] if (folder / pointer).is_file() else sorted(f.parent.parent for f in folder.glob(f"*/{pointer}"))
     if len(found) != 1:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from verifier import limits
@@ -9,9 +10,8 @@ from verifier.client import Client
 from verifier.errors import VerifierError
 from verifier.fetcher import DirectoryFetcher
 from verifier.mirror.folder import Folder, Settings
-from verifier.mirror.metadata import right_bytes
 from verifier.mirror.upstreams import Upstreams
-from verifier.trust import FIRST_ROOT
+from verifier.trust import check_fingerprint, first_root
 
 __all__ = ["init"]
 
@@ -31,8 +31,9 @@ def init(
     if root is not None:
         data = DirectoryFetcher(root.resolve().parent).fetch(root.resolve().name, limits.ROOT_METADATA)
     else:
-        check = right_bytes((root_sha256 or "").lower())
-        data = Upstreams(places).fetch(FIRST_ROOT, limits.ROOT_METADATA, check)
+        wanted = (root_sha256 or "").lower()
+        check = partial(check_fingerprint, sha256=wanted)
+        data = first_root(partial(Upstreams(places).fetch, check=check), wanted)
     Client(DirectoryFetcher(root_folder), root_folder / "state", datetime.now(UTC), data)
     Folder.create(root_folder, settings)
     return Folder(root_folder)
