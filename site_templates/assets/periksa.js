@@ -48,7 +48,7 @@ const TEXTS = {
   expires: ["Tanda tangan berlaku sampai", "Signatures count until"],
   signers: ["Tanda tangan", "Signatures"],
   witnesses: ["Saksi catatan (log)", "Witnesses of the log"],
-  signed: ["{name}: {count} tanda tangan, perlu {threshold}", "{name}: {count} signatures, {threshold} needed"],
+  signed: ["{name}: {count} (perlu {threshold})", "{name}: {count} ({threshold} needed)"],
   role_root: ["Kunci induk", "Master keys"],
   role_timestamp: ["Penanda yang terbaru", "What is newest"],
   role_snapshot: ["Daftar isi rilis", "Contents of the release"],

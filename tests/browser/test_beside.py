@@ -208,6 +208,30 @@ def test_nothing_of_an_embed_is_cut(path: str, rehearsal: str, context: BrowserC
     assert page.locator("p, caption").evaluate_all(hidden) == []
 
 
+def test_an_embed_shows_names_of_usual_length(rehearsal: str, context: BrowserContext) -> None:
+    """At a width of 320 pixels a pair of candidates is named whole, beside figures of nine digits; a longer name is cut, and no row grows."""
+    page, _ = opened(context, f"{rehearsal}embed/ppwp/11.html")
+    page.set_viewport_size({"width": 320, "height": 204 + 2 * 44})
+    page.locator("td:nth-child(2)").evaluate_all("all => all.forEach((one) => (one.textContent = '108.216.654'))")
+    cut = "all => all.filter((one) => one.scrollWidth > one.clientWidth || one.scrollHeight > one.clientHeight + 1).map((one) => one.textContent)"
+    for name, whole in (
+        ("Rana Melati – Bagas Kenanga", True),
+        ("Raden Ajeng Rana Melati – Kyai Haji Bagas Kenanga", False),
+        ("R" * 80, False),
+    ):
+        page.locator("th bdi").evaluate_all("(all, name) => all.forEach((one) => (one.textContent = name))", name)
+        assert (page.locator("th, th bdi, td").evaluate_all(cut) == []) == whole
+        assert page.locator("td").evaluate_all(cut) == []
+        assert page.locator("tr").evaluate_all("all => all.filter((one) => one.offsetHeight > 44).length") == 0
+
+
+def test_heads_of_the_data_page_stand_over_their_columns(site: str, context: BrowserContext) -> None:
+    """In the table of data files each column's head is aligned as what stands below it."""
+    page, _ = opened(context, f"{site}data/ppwp/0.html")
+    sides = "row => [...row.cells].map((one) => getComputedStyle(one).textAlign)"
+    assert page.locator("thead tr").evaluate(sides) == page.locator("tbody tr").first.evaluate(sides)
+
+
 def test_stations_are_printed_whole(site: str, context: BrowserContext) -> None:
     """On paper every form is open, nobody is told to open it, and no row is smaller than its table's head."""
     page, _ = opened(context, f"{site}ppwp/1101/110101.html")

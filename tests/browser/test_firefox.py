@@ -32,7 +32,7 @@ def test_a_good_site_is_checked(site: Site, browser: Firefox) -> None:
     assert browser.run("return document.querySelector('[role=alert]')") is None
     box = browser.text(".check")
     assert "rilis 2" in box
-    assert "Angka wilayah 1101: 1 tanda tangan, perlu 1" in box
+    assert "Angka wilayah 1101: 1 (perlu 1)" in box
     assert "dicatat di log" in box
 
 

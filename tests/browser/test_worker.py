@@ -48,7 +48,7 @@ def test_a_good_site_is_checked(site: Site, context: BrowserContext) -> None:
     assert page.locator("[role=alert]").count() == 0
     box = page.locator(".check").inner_text()
     assert "rilis 2" in box
-    assert "Angka wilayah 1101: 1 tanda tangan, perlu 1" in box
+    assert "Angka wilayah 1101: 1 (perlu 1)" in box
     assert re.search(r"\d [A-Z][a-z]+ 20\d\d \d\d\.\d\d WIB", box)
     assert not re.search("root|targets|snapshot|timestamp|ppwp-", box)
     assert "dicatat di log" in box
