@@ -226,6 +226,17 @@ def test_a_results_file_that_is_served_altered_is_named(site: Published, missing
     assert "CHANGED ppwp/1101/110101.json: " in site.audit().stdout
 
 
+def test_what_was_not_rebuilt_is_not_told_as_unchanged(site: Published, tmp_path: Path) -> None:
+    """Where a package is not what was logged, nothing is made again, and neither text nor page says that there are no changes."""
+    next(site.public.glob("packages/*/rows.csv")).unlink()
+    page = tmp_path / "audit.html"
+    done = site.audit("--html", str(page))
+    assert done.exit_code == 4
+    assert "Not rebuilt, because of the problems above: changes without input were not looked for" in done.stdout
+    assert "Changes without input: none" not in done.stdout
+    assert '<td class="long">?' in page.read_text()
+
+
 def test_an_insider_adds_and_leaves_out_files(site: Published, monkeypatch: pytest.MonkeyPatch) -> None:
     """THREATS 15: a page that no input asks for is named, and so is one that is left out."""
     honest = Site.site_files

@@ -74,6 +74,11 @@ class Report:
         return bool(self.changes or self.problems)
 
     @property
+    def rebuilt(self) -> bool:
+        """False if the site could not be made again, so that nobody compared anything with it."""
+        return bool(self.files or self.changes)
+
+    @property
     def exit_code(self) -> int:
         unknown = any(one.verdict == "unknown" for one in self.releases)
         return VerificationError.exit_code if self.differs else VerifierError.exit_code if unknown else 0
@@ -99,15 +104,25 @@ def lines(report: Report) -> list[str]:
         f"Inputs: {report.packages} packages with {report.rows} rows, {report.official} signed by officials, {report.operator} attested by the operator; "
         f"{len(report.refused)} refused, {len(report.redacted)} files withheld",
         f"Releases: {len(report.releases)}, of which {sum(one.kept for one in report.releases)} are still kept",
-        f"Rebuilt: {report.files} files in {report.seconds:.1f} s",
-        f"Changes without input: {len(report.changes) or 'none'}"
-        + (f"; same content, compressed otherwise: {len(report.recompressed)}" if report.recompressed else ""),
+        *_compared(report),
         *(f"Release {_release(one)}" for one in report.releases if one.verdict),
         "NOT what follows from the logged inputs"
         if report.differs
         else "Everything published follows from the logged inputs" + (AS_FAR if report.exit_code else ""),
     ]
     return told
+
+
+def _compared(report: Report) -> list[str]:
+    if not report.rebuilt:
+        return [
+            "Not rebuilt, because of the problems above: changes without input were not looked for, nor earlier releases made again"
+        ]
+    same = f"; same content, compressed otherwise: {len(report.recompressed)}" if report.recompressed else ""
+    return [
+        f"Rebuilt: {report.files} files in {report.seconds:.1f} s",
+        f"Changes without input: {len(report.changes) or 'none'}{same}",
+    ]
 
 
 def _told(change: Change) -> str:
@@ -140,7 +155,7 @@ def html_page(report: Report) -> str:
         (("Paket ditolak", "Refused packages"), len(report.refused)),
         (("Berkas ditahan", "Files withheld"), len(report.redacted)),
         (("Berkas dibangun ulang", "Files rebuilt"), report.files),
-        (("Perubahan tanpa masukan", "Changes without input"), len(report.changes)),
+        (("Perubahan tanpa masukan", "Changes without input"), len(report.changes) if report.rebuilt else "?"),
         (("Isi sama, kompresi lain", "Same content, other compression"), len(report.recompressed)),
         (("Masalah", "Findings"), len(report.problems)),
         (("Waktu", "Time"), f"{report.seconds:.1f} s"),
