@@ -111,3 +111,11 @@ def test_oversized_file_is_not_read(tmp_path: Path) -> None:
         file.truncate(1 << 40)
     with pytest.raises(ContentError, match="at most"):
         read_pages(tmp_path)
+
+
+@pytest.mark.parametrize(("path", "link"), [("data.html", "openapi.json"), ("en/data.html", "../openapi.json")])
+def test_the_data_page_leads_to_what_programs_read(path: str, link: str) -> None:
+    """The example's page on data links the description of all addresses, and says where the tables are."""
+    (found,) = (page for page in read_pages(Path(__file__).parents[2] / "content" / "pages") if page.path == path)
+    assert f'<a href="{link}" ' in found.html
+    assert "CSV" in found.html

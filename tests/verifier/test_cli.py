@@ -371,6 +371,8 @@ def test_failures_as_json(site: SiteSimulator, tmp_path: Path, environment: dict
     assert json.loads(result.stdout)["failures"] == [
         {"path": path, "what": "wrong sha256", "expected": sha256(expected), "got": sha256(site.tree[path])}
     ]
+    told = run("site", folder, "--objects-only", "--root-sha256", fingerprint(site), *at(site), env=environment)
+    assert told.stdout.endswith("NOT what was published: 1 failure\n")
 
 
 @pytest.mark.parametrize(

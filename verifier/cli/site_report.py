@@ -75,4 +75,5 @@ def write_report(place: str, report: SiteReport, *, aliases: bool, signatures: b
     click.echo(f"Not checked: {', '.join([*left_out, unsigned])}")
     click.echo(f"Log: {report.log.told}" if report.log else "Log: none checked")
     count = len(report.failures)
-    click.echo(f"NOT what was published: {count} failures" if count else "Everything checked is what was published")
+    failures = "1 failure" if count == 1 else f"{count} failures"
+    click.echo(f"NOT what was published: {failures}" if count else "Everything checked is what was published")
