@@ -117,7 +117,8 @@ def _deliver(
     if not delivery.withdraw_missing:
         rows = rows.filter(pl.col("state") == "")
     if unexplained := rows.filter(pl.col("reason").is_null()).height:
-        problem = f"{unexplained} rows change figures that are known already; give --reason"
+        many = "1 row changes" if unexplained == 1 else f"{unexplained} rows change"
+        problem = f"{many} figures that are known already; give --reason: {', '.join(sorted(REASONS))}"
         raise ImporterError(problem, file=delivery.source, rule="reason-missing")
     packages = _packages(rows, delivery, definition)
     _check_waiting(rows, {name for name, _ in packages}, delivery, definition, out)
