@@ -161,6 +161,14 @@ def test_one_clock_on_a_page(site: str, browser: Browser, front: str, told: str)
     context.close()
 
 
+def test_the_search_can_be_hit_and_read(site: str, context: BrowserContext) -> None:
+    """The field of the search is at least 24 pixels tall (WCAG 2.2, 2.5.8), and has letters of the text's size: phones zoom into smaller ones."""
+    page, _ = opened(context, f"{site}index.html")
+    field = page.locator("#cari")
+    assert field.evaluate("one => getComputedStyle(one).fontSize") == "16px"
+    assert field.evaluate("one => one.offsetHeight") >= 24
+
+
 def test_list_without_script(browser: Browser, site: str) -> None:
     """Without JavaScript the box is not there, and the list from A to Z leads to a village."""
     context = browser.new_context(java_script_enabled=False)
