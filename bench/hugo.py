@@ -51,38 +51,60 @@ SMALL = """{{- $a := .Params.a -}}<!doctype html>
 {{- end }}
 </tbody></table></main></body></html>
 """
-SAME = """{{- $a := .Params.a -}}{{- $names := slice -}}{{- range $a.candidates }}{{ $names = $names | append (printf "%v. %s" .number .name) }}{{ end -}}{{- $labels := $names | append $a.fields -}}
+SAME = """{{- $a := .Params.a -}}{{- $fields := slice FIELDS -}}
+{{- $names := slice -}}{{- range $a.candidates }}{{ $names = $names | append (printf "%v. %s" .number .name) }}{{ end -}}{{- $labels := $names | append $fields -}}
+{{- $turnout := index $a.count.fields 3 }}{{ $registered := index $a.count.fields 2 }}{{ $valid := index $a.count.fields 4 }}{{ $invalid := index $a.count.fields 5 -}}
+{{- $total := 0 }}{{ range $a.count.votes }}{{ $total = add $total (int .) }}{{ end -}}
 <!doctype html>
-<html lang="id"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><meta name="referrer" content="no-referrer">
+<html lang="id" data-zone="Asia/Jakarta" data-zone-name="WIB"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><meta name="referrer" content="no-referrer">
 <title>{{ $a.area.name }} – Presiden dan Wakil Presiden – Pemilihan Umum 2019</title>
+<meta name="description" content="{{ $a.area.name }} – Presiden dan Wakil Presiden – Pemilihan Umum 2019. Hasil pemilihan yang dapat diperiksa siapa pun: hitungan dan rekapitulasi, dari negara sampai tempat pemungutan suara.">
 STYLE
-<link rel="alternate" type="application/json" href="/{{ $a.page }}.json"></head>
-<body><header><nav class="crumbs" aria-label="Jalur wilayah"><ol>{{ range $a.parents }}<li><a href="/{{ .path }}.html"><bdi>{{ .name }}</bdi></a>{{ end }}<li aria-current="page"><bdi>{{ $a.area.name }}</bdi></ol></nav>
-<h1><bdi>{{ $a.area.name }}</bdi></h1><p class="status"><span>Hitungan: <b>{{ $a.count.status }}</b></span> <span>Rekapitulasi: <b>{{ with $a.recap }}{{ .status }}{{ else }}–{{ end }}</b></span></p>
-<p>Angka per <time datetime="{{ $a.released }}">{{ $a.released }}</time> · terakhir berubah pada rilis {{ $a.release }}</p></header>
-<main id="isi" tabindex="-1"><div class="top"><section><h2>Perolehan suara</h2><ol class="bars">
-{{- $total := 0 }}{{ range $a.count.votes }}{{ $total = add $total (int .) }}{{ end }}
+<link rel="icon" href="/assets/icon.svg" type="image/svg+xml"><link rel="alternate" type="application/json" href="/{{ $a.page }}.json">
+<script src="/assets/terbit.js" defer></script><script src="/assets/periksa.js" defer></script></head>
+<body><a class="skip" href="#isi">Langsung ke isi</a><header><nav class="crumbs" aria-label="Jalur wilayah"><ol><li><a href="/index.html">Beranda</a>{{ range $a.parents }}<li><a href="/{{ .path }}.html"><bdi>{{ .name }}</bdi></a>{{ end }}<li aria-current="page"><bdi>{{ $a.area.name }}</bdi></ol></nav>
+<h1><bdi>{{ $a.area.name }}</bdi></h1><p>Presiden dan Wakil Presiden · Pemilihan Umum 2019</p>
+STATUS
+<p>Angka per <time datetime="{{ $a.released }}">{{ time.Format "2 January 2006 15.04 WIB" $a.released }}</time> · terakhir berubah pada rilis {{ $a.release }}</p>
+LATEST</header>
+<main id="isi" tabindex="-1"><div class="top"><section><h2>Perolehan suara</h2><p class="quiet">Batang dan persen: Hitungan.</p><ol class="bars">
 {{- range $i, $c := $a.candidates }}{{ $votes := int (index $a.count.votes $i) }}{{ $share := 0.0 }}{{ if $total }}{{ $share = div (mul 100.0 $votes) $total }}{{ end }}
 <li class="c{{ add $i 1 }}"><span class="name"><span class="number">{{ $c.number }}</span> <span><bdi>{{ $c.name }}</bdi></span> <b class="share">{{ lang.FormatNumber 2 $share }}%</b></span>
 <svg class="bar" width="100%" height="12" aria-hidden="true"><rect class="track" width="100%" height="12"/><rect width="{{ printf "%.2f" $share }}%" height="12"/></svg><small>{{ lang.FormatNumber 0 $votes }} suara</small>
 {{- end }}</ol>
-<div class="scroll" role="region" tabindex="0"><table class="votes"><thead><tr><th scope="col">Calon</th><th scope="col">Hitungan</th><th scope="col">Rekapitulasi</th></tr></thead><tbody>
-{{- range $i, $c := $a.candidates }}
-<tr><th scope="row">Calon {{ $c.number }}<td>{{ lang.FormatNumber 0 (int (index $a.count.votes $i)) }}<td>{{ with $a.recap }}{{ lang.FormatNumber 0 (int (index .votes $i)) }}{{ else }}–{{ end }}
-{{- end }}</tbody></table></div></section>
-<section><dl class="facts"><div><dt>TPS masuk<dd><b>{{ $a.stations.reported }}</b> dari {{ $a.stations.expected }}</div></dl></section></div>
-<section class="stations"><h2>TPS</h2>
+<div class="scroll" role="region" tabindex="0" aria-label="Hitungan dan rekapitulasi, dapat digeser"><table class="votes"><caption class="hide">Hitungan dan rekapitulasi</caption><thead><tr><th scope="col">Calon</th><th scope="col">Hitungan</th><th scope="col">Rekapitulasi</th><th scope="col">Selisih</th></tr></thead><tbody>
+{{- range $i, $c := $a.candidates }}{{ $votes := int (index $a.count.votes $i) }}
+<tr><th scope="row">Calon {{ $c.number }}<td>{{ lang.FormatNumber 0 $votes }} <small>{{ if $total }}{{ lang.FormatNumber 2 (div (mul 100.0 $votes) $total) }}%{{ end }}</small><td>{{ with $a.recap }}{{ lang.FormatNumber 0 (int (index .votes $i)) }}{{ else }}-{{ end }}<td>{{ with $a.difference }}{{ index . $i }}{{ else }}-{{ end }}
+{{- end }}</tbody></table></div><p class="note">Belum ada rekap yang diserahkan.</p>
+<p class="quiet">Hitungan: jumlah formulir setiap tempat pemungutan suara. Rekapitulasi: angka resmi yang diserahkan tingkat ini. Selisih: rekapitulasi dikurangi hitungan.</p></section>
+<section><h2 class="hide">Angka pokok</h2><dl class="facts"><div><dt>TPS masuk<dd><b>{{ lang.FormatNumber 0 (int $a.stations.reported) }}</b> dari {{ lang.FormatNumber 0 (int $a.stations.expected) }}</div>
+<div><dt>Partisipasi pemilih<dd><b>{{ if $registered }}{{ lang.FormatNumber 2 (div (mul 100.0 $turnout) $registered) }}%{{ end }}</b> <small>{{ lang.FormatNumber 0 (int $turnout) }} dari {{ lang.FormatNumber 0 (int $registered) }}</small></div>
+<div><dt>Suara tidak sah<dd><b>{{ lang.FormatNumber 0 (int $invalid) }}</b> <small>{{ if $valid }}{{ lang.FormatNumber 2 (div (mul 100.0 $invalid) (add $valid $invalid)) }}%{{ end }}</small></div>
+<div><dt>Temuan<dd><a href="#temuan">⚠ <b>{{ len $a.findings }}</b></a></div></dl><p class="quiet" id="due"></p></section></div>
+<section class="stations"><h2>TPS</h2><p class="quiet">Buka satu baris untuk melihat seluruh isi formulirnya.</p>
 {{- range $a.polling_stations.rows }}{{ $row := after 3 . }}
-<details><summary><b>TPS {{ index . 0 }}</b>{{ range $i, $c := $a.candidates }}<span class="c{{ add $i 1 }}"><i class="number">{{ $c.number }}</i> {{ index $row $i }}</span>{{ end }}</summary><div id="tps-{{ index . 0 }}"><dl>{{ range $i, $label := $labels }}<dt>{{ $label }}<dd>{{ index $row $i }}{{ end }}</dl></div></details>
+<details><summary><b>TPS {{ index . 0 }}</b>{{ range $i, $c := $a.candidates }}<span class="c{{ add $i 1 }}"><i class="number">{{ $c.number }}</i> {{ index $row $i }}</span>{{ end }}<span>{{ index $row 7 }} <i>tidak sah</i></span></summary></details><div id="tps-{{ index . 0 }}"><dl>{{ range $i, $label := $labels }}<dt>{{ $label }}<dd>{{ index $row $i }}{{ end }}</dl></div>
 {{- end }}</section>
 <table><tbody>{{- range $a.children.rows }}
 <tr><th scope="row"><a href="/{{ index . 2 }}.html"><bdi>{{ index . 1 }}</bdi></a>{{ range after 5 . }}<td>{{ . }}{{ end }}
 {{- end }}</tbody></table>
-<section><h2>Temuan</h2><ul>{{ range $a.findings }}<li>⚠ {{ .rule }}: {{ .left }} {{ .right }} <a href="#tps-{{ .station }}">TPS {{ .station }}</a>{{ end }}</ul></section>
-<section><h2>Pemilih dan surat suara</h2><table class="narrow"><tbody>{{ range $i, $field := $a.fields }}<tr><th scope="row">{{ $field }}<td>{{ lang.FormatNumber 0 (int (index $a.count.fields $i)) }}{{ end }}</tbody></table></section>
-<section><h2>Sumber angka</h2><ul>{{ range $a.sources }}<li>{{ .series }}, {{ .form }}, {{ .by }}; Paket <a href="/packages/{{ .package }}/recap.toml"><code>{{ .package }}</code></a>{{ end }}</ul></section>
+<section class="findings" id="temuan"><h2><span aria-hidden="true">⚠</span> Temuan</h2><p>Temuan adalah angka di formulir yang tidak saling cocok. Angkanya ditampilkan seperti tertulis, tidak diperbaiki.</p><ul>{{ range $a.findings }}<li>⚠ {{ .rule }}: {{ .left }} {{ .right }} <a href="#tps-{{ .station }}">TPS {{ .station }}</a>{{ end }}</ul></section>
+<section><h2>Pemilih dan surat suara</h2><div class="scroll" role="region" tabindex="0" aria-label="Pemilih dan surat suara, dapat digeser"><table class="narrow"><caption class="quiet">Dari formulir: hitungan tempat pemungutan suara dan rekapitulasi.</caption><thead><tr><th scope="col">Isian formulir</th><th scope="col">Hitungan</th><th scope="col">Rekapitulasi</th></tr></thead><tbody>
+{{- range $i, $field := $fields }}
+<tr><th scope="row">{{ $field }}<td>{{ lang.FormatNumber 0 (int (index $a.count.fields $i)) }}<td>{{ with $a.recap }}{{ index .fields $i }}{{ else }}-{{ end }}
+{{- end }}</tbody></table></div></section>
+<section id="riwayat"><h2>Riwayat perubahan</h2><p>Belum ada angka di wilayah ini yang diubah sejak pertama kali terbit.</p></section>
+<section><h2>Sumber angka</h2><ul>{{ range $a.sources }}<li>{{ .series }}, {{ .tier }} <bdi>{{ .area }}</bdi>, Formulir <bdi>{{ .form }}</bdi>, Dokumen <bdi>{{ .document }}</bdi>; Oleh: <bdi>{{ .by }}</bdi>; Paket <a href="/packages/{{ .package }}/recap.toml"><code>{{ slicestr .package 0 12 }}</code></a>{{ end }}</ul></section>
 TAIL
 """
+FIELDS = [
+    "Pemilih terdaftar, laki-laki",
+    "Pemilih terdaftar, perempuan",
+    "Pemilih terdaftar",
+    "Pengguna hak pilih",
+    "Suara sah",
+    "Suara tidak sah",
+]
 
 
 def main() -> None:
@@ -92,16 +114,19 @@ def main() -> None:
     start = time.perf_counter()
     prepare(site, work / "assets" / "p")
     print(f"data prepared                  {time.perf_counter() - start:6.1f} s", flush=True)
-    page = (
-        site.render(next(iter(site.views(CONTEST, [len(site.definition.areas) - 1])))["path"].replace(".json", ".html"))
-        or b""
-    ).decode()
-    style = page[page.index("<style>") : page.index("</style>") + len("</style>")]
-    tail = page[page.index('<section class="check">') :]
-    for name, layout in (
-        ("small", SMALL),
-        ("same", SAME.replace("STYLE", style).replace("TAIL", tail.replace("{{", ""))),
+    last = next(iter(site.views(CONTEST, [len(site.definition.areas) - 1])))
+    page = (site.render(last["path"].replace(".json", ".html")) or b"").decode()
+    same = SAME.replace("FIELDS", " ".join(f'"{field}"' for field in FIELDS))
+    # What is the same on all of our pages.
+    for mark, begin, end in (
+        ("STYLE", "<style>", "</style>"),
+        ("STATUS", '<div class="status">', "</div>"),
+        ("LATEST", '<div id="latest"', "</div>"),
+        ("TAIL", '<section class="check">', "</html>"),
     ):
+        first = page.index(begin)
+        same = same.replace(mark, page[first : page.index(end, first) + len(end)])
+    for name, layout in (("same", same), ("small", SMALL)):
         source = work / name
         for path, text in (
             ("hugo.toml", CONFIG.replace("DATA", str((work / "assets").resolve()))),
