@@ -1,9 +1,10 @@
 """The figures of bench/README.md about object storage: 20,000 files of 2 KB to SeaweedFS, beside rclone and the server's own ceiling, which is
 measured twice: with bare PUTs (no signature, condition or checksum), and with the very requests that we send, signed beforehand.
 
-    python bench/push.py [--files 20000] [--runs 3]
+    python bench/push.py [--files 20000] [--runs 3] [--apart]
 
-Needs the development dependencies (SeaweedFS, rclone) and, for the ceiling, `wrk`. Server and client share the same processors.
+Needs the development dependencies (SeaweedFS, rclone) and, for the ceiling, `wrk`. Server and clients share the same processors; with `--apart` the server has
+the first one and they the others, as if it were another machine.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -62,17 +64,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=20_000)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--apart", action="store_true")
     options = parser.parse_args()
     os.environ.update(Server("").environment())
     seconds: dict[str, list[float]] = {}
     for run in range(options.runs):
         files = list(make_files(options.files, run))
-        with tempfile.TemporaryDirectory() as folder, seaweedfs(Path(folder) / "weed") as server:
+        with tempfile.TemporaryDirectory() as folder, server_on(Path(folder), apart=options.apart) as server:
             one_run(files, server, Path(folder), seconds)
     for name, found in seconds.items():
         median = statistics.median(found)
         rate = f"{options.files / median:8.0f}/s" if "files" in name else ""
         print(f"{name:<44}{median:8.2f} s  ({min(found):.2f}–{max(found):.2f}){rate}")
+
+
+@contextmanager
+def server_on(folder: Path, *, apart: bool) -> Iterator[Server]:
+    """SeaweedFS, which keeps the processors that were ours when it was started."""
+    every = os.sched_getaffinity(0)
+    first, *others = sorted(every)
+    os.sched_setaffinity(0, {first} if apart else every)
+    with seaweedfs(folder / "weed") as server:
+        os.sched_setaffinity(0, others if apart else every)
+        try:
+            yield server
+        finally:
+            os.sched_setaffinity(0, every)
 
 
 def one_run(files: list[tuple[str, bytes]], server: Server, folder: Path, seconds: dict[str, list[float]]) -> None:
