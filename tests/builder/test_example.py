@@ -96,6 +96,7 @@ def test_pages_in_both_languages() -> None:
         "keys/minisign.pub",
         "metadata/1.root.json",
         "mirrors.json",
+        "openapi.json",
         "schema/results.json",
         "trust/election.toml",
         *(page.path for page in pages),
