@@ -116,7 +116,11 @@ def judge(url: str, chromium: str, settings: tuple[str, ...]) -> dict:
         report = Path(folder) / "report.json"
         flags = "--chrome-flags=--headless=new --no-sandbox"
         command = ["node", LIGHTHOUSE, url, "--quiet", "--output=json", f"--output-path={report}", flags, *settings]
-        subprocess.run(command, check=True, env={**os.environ, "CHROME_PATH": chromium})
+        # Now and then the browser's trace has no beginning; Lighthouse then asks to be run again.
+        for last in (False, False, True):
+            environment = {**os.environ, "CHROME_PATH": chromium}
+            if subprocess.run(command, check=last, env=environment).returncode == 0:
+                break
         found = json.loads(report.read_bytes())
     audits = found["audits"]
     weighed = {one["id"] for category in found["categories"].values() for one in category["auditRefs"] if one["weight"]}
