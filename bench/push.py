@@ -98,22 +98,13 @@ def one_run(files: list[tuple[str, bytes]], server: Server, folder: Path, second
         work()
         seconds.setdefault(name, []).append(time.perf_counter() - start)
 
-    target = S3Target(
-        "bench",
-        open_bucket(TargetConfig(bucket=BUCKET, endpoint=server.url, prefix="ours/"), "e"),
-        known=folder / "known",
-        clock=lambda: datetime.now(UTC),
-        owner="bench",
-    )
+    def target_at(prefix: str) -> S3Target:
+        bucket = open_bucket(TargetConfig(bucket=BUCKET, endpoint=server.url, prefix=prefix), "e")
+        return S3Target("bench", bucket, known=folder / "known", clock=lambda: datetime.now(UTC), owner="bench")
+
     # A server that has just started first makes its volumes: whoever came first would be measured with that.
-    warm = S3Target(
-        "warm",
-        open_bucket(TargetConfig(bucket=BUCKET, endpoint=server.url, prefix="warm/"), "e"),
-        known=folder / "warm",
-        clock=lambda: datetime.now(UTC),
-        owner="bench",
-    )
-    warm.put_objects(make_files(WARMING_FILES, -1), ignore)
+    target_at("warm/").put_objects(make_files(WARMING_FILES, -1), ignore)
+    target = target_at("ours/")
     with target.exclusive():
         timed("terbit, files written once", lambda: target.put_objects(files, ignore))
         target.commit(b"1", None)

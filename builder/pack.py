@@ -12,7 +12,7 @@ import msgspec
 
 from builder.errors import BuilderError
 
-__all__ = ["Entry", "pack_names", "read_index", "read_pack", "write_pack"]
+__all__ = ["Entry", "listing", "pack_names", "read_index", "read_pack", "write_pack"]
 
 
 class Entry(NamedTuple):
@@ -24,6 +24,11 @@ class Entry(NamedTuple):
 
 
 _index = msgspec.json.Decoder(list[Entry])
+
+
+def listing(entries: Iterable[Entry]) -> dict[str, tuple[int, str]]:
+    """Length and SHA-256 of files by path, as a role lists them."""
+    return {entry.path: (entry.length, entry.sha256) for entry in entries}
 
 
 def write_pack(directory: Path, name: str, files: Iterable[tuple[Entry, bytes]]) -> list[Entry]:

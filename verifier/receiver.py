@@ -6,7 +6,13 @@ from typing import IO, Protocol, runtime_checkable
 from verifier.errors import VerificationError
 from verifier.fetcher import Fetcher
 
-__all__ = ["Receiver", "Streaming", "receive"]
+__all__ = ["Receiver", "Streaming", "check_sha256", "receive"]
+
+
+def check_sha256(got: str, signed: str) -> None:
+    """VerificationError unless both hashes (hexadecimal) are one."""
+    if got != signed:
+        raise VerificationError(f"its SHA-256 is {got}, signed is {signed}")
 
 
 class Receiver:
@@ -36,8 +42,7 @@ class Receiver:
 
     def check(self, sha256: str) -> None:
         """VerificationError for bytes of any other SHA-256 (hexadecimal)."""
-        if self.sha256 != sha256:
-            raise VerificationError(f"its SHA-256 is {self.sha256}, signed is {sha256}")
+        check_sha256(self.sha256, sha256)
 
 
 @runtime_checkable

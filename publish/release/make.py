@@ -15,7 +15,7 @@ import builder
 from builder.errors import BuilderError
 from builder.inputs import keep_archive
 from builder.ledger import Cut, Ledger, RootRecord
-from builder.pack import read_index, write_pack
+from builder.pack import listing, read_index, write_pack
 from builder.results import RESULTS_FORMAT
 from builder.site import Site, entry_of, parts
 from builder.tally import definition_cut
@@ -210,7 +210,7 @@ def sign_roles(
         elif role != SITE:
             listed = base.role_targets(role) if keep else {}
             if role in state.rendered:
-                listed.update({entry.path: (entry.length, entry.sha256) for entry in read_index(draft.files, role)})
+                listed.update(listing(read_index(draft.files, role)))
             data = keyring.online_role(role, version, datetime.fromisoformat(cuts[version - 1].time), listed)
             roles[role] = _write(draft, role, version, data)
             changed.append(role)
@@ -232,7 +232,7 @@ def sign_site(
     # Made anew each time, but for what lasts; if the search index is another one, its old files go.
     kept = ("inputs/",) if site.pages_release > state.since else ("inputs/", "search/")
     listed = {path: file for path, file in base.role_targets(SITE).items() if path.startswith(kept)}
-    listed |= {entry.path: (entry.length, entry.sha256) for entry in read_index(draft.files, SITE)}
+    listed |= listing(read_index(draft.files, SITE))
     listed |= write_packs(site, draft, state, runner, whole, base.directory)
     data = keyring.online_role(SITE, cut.release, datetime.fromisoformat(cut.time), listed)
     roles = {**state.roles, SITE: _write(draft, SITE, cut.release, data)}

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from builder import durable
-from builder.pack import read_index, read_pack
+from builder.pack import listing, read_index, read_pack
 from builder.site import is_lasting
 from publish.errors import PublishError
 from publish.progress import Stages
@@ -237,11 +237,7 @@ class _Rebuild:
         """The files of role `site`, whose list comes last."""
         # Inputs of earlier releases may stand in one of the two drafts alone: what each goes on from has them already.
         ours, theirs = (
-            {
-                entry.path: (entry.length, entry.sha256)
-                for entry in read_index(folder, SITE)
-                if not is_lasting(entry.path)
-            }
+            listing(entry for entry in read_index(folder, SITE) if not is_lasting(entry.path))
             for folder in (self.draft.files, self._fetched(SITE))
         )
         yield from self._file_differences(SITE, ours, theirs)

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from builder.ledger import Ledger
+from builder.pack import listing
 from builder.rows import Rows
 from builder.site import Inputs, Part, Site, is_lasting, make_tallies, parts
 from builder.tally import read_tallies, write_tallies
@@ -85,4 +86,4 @@ def _make(plan: Plan, role: str, since: int, before: Listing) -> Listing:
         before = {path: file for path, file in before.items() if is_lasting(path)}
     else:
         files = chain.from_iterable(site.area_files(part, since, before) for part in by_role[role])
-    return {**before, **{entry.path: (entry.length, entry.sha256) for entry, _ in files}}
+    return {**before, **listing(entry for entry, _ in files)}

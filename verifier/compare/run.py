@@ -14,6 +14,7 @@ from verifier.compare.tallies import OWN_ROW, Figures, Tallies
 from verifier.errors import VerificationError, VerifierError
 from verifier.fetcher import Fetcher, GaveUpError
 from verifier.files import Failure, SignedFile, object_path
+from verifier.receiver import check_sha256
 from verifier.site import signed_file
 
 if TYPE_CHECKING:
@@ -147,8 +148,7 @@ def compare_batch(batch: Batch) -> BatchReport:
         path = object_path(file)
         try:
             data = batch.fetcher.fetch(path, file.length)
-            if (got := hashlib.sha256(data).hexdigest()) != file.sha256:
-                raise VerificationError(f"its SHA-256 is {got}, signed is {file.sha256}")
+            check_sha256(hashlib.sha256(data).hexdigest(), file.sha256)
             reports.append(compare_area(data, file.path, batch.columns, tallies, missing=batch.missing))
         except VerifierError as error:
             failures.append(Failure(path, str(error)))

@@ -19,6 +19,7 @@ from verifier.formats import strict_json
 from verifier.mirror.budget import Budget
 from verifier.mirror.folder import TIMESTAMP, Folder
 from verifier.mirror.upstreams import Upstream, Upstreams, worst
+from verifier.receiver import check_sha256
 
 __all__ = ["Listed", "MetadataSource", "claimed_version", "named_metadata", "right_bytes"]
 
@@ -122,8 +123,7 @@ def right_bytes(sha256: str) -> Callable[[bytes], None]:
     """A check that raises VerificationError for bytes of any other SHA-256."""
 
     def check(data: bytes) -> None:
-        if (got := hashlib.sha256(data).hexdigest()) != sha256:
-            raise VerificationError(f"its SHA-256 is {got}, signed is {sha256}")
+        check_sha256(hashlib.sha256(data).hexdigest(), sha256)
 
     return check
 
