@@ -89,6 +89,11 @@ class Workspace:
         """Cache of the folded rows; can be deleted."""
         return self.build / "state"
 
+    @property
+    def dropped(self) -> Path:
+        """Lists of the files of drafts that were pushed in part and never published: the guard knows their objects by them."""
+        return self.build / "dropped"
+
     @cached_property
     def rows(self) -> dict[str, Rows]:
         return load_rows(self.ledger, self.definition, self.state)

@@ -238,8 +238,8 @@ class TargetWatch:
         return proven
 
     def _drafted(self) -> set[tuple[str, str]]:
-        """What the drafts here list: a release under way, stopped, or refused by our own check, may have put objects already."""
-        found: set[tuple[str, str]] = set()
+        """What the drafts list that are here or were: a release under way, stopped, or refused by our own check, may have put objects already."""
+        found = Draft.dropped(self.workspace.dropped)
         for folder in self.workspace.build.glob("draft/*"):
             with contextlib.suppress(BuilderError, OSError):  # a publisher is just beginning another one
                 found |= Draft(folder).listed()

@@ -1,5 +1,6 @@
 """A draft: one release on disk, made and signed but not public yet. It survives any stop; the next run pushes the same bytes."""
 
+import contextlib
 import hashlib
 import shutil
 from collections.abc import Iterable, Iterator
@@ -9,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from builder import durable
+from builder.errors import BuilderError
 from builder.pack import pack_names, read_index, read_pack
 from publish.signing.repository import RoleFile
 from publish.targets import Alias
@@ -16,6 +18,8 @@ from verifier.files import object_path
 from verifier.formats.metadata_fields import signed_fields
 
 __all__ = ["Draft", "DraftState"]
+
+PUSHED = "pushed"
 
 
 class DraftState(msgspec.Struct, frozen=True):
@@ -144,6 +148,28 @@ class Draft:
 
     def finish(self, state: DraftState) -> None:
         durable.write_file(self.directory / "draft.json", msgspec.json.encode(state))
+
+    def mark_pushed(self) -> None:
+        """Called before the first of its objects may lie at a target."""
+        (self.directory / PUSHED).touch()
+
+    def drop(self, lists: Path) -> None:
+        """Discard a draft that was never published; what it may have put at targets stays known by a list in the folder `lists`."""
+        if (self.directory / PUSHED).exists():
+            with contextlib.suppress(BuilderError):  # a damaged one goes all the same
+                data = msgspec.json.encode(sorted(self.listed()))
+                lists.mkdir(parents=True, exist_ok=True)
+                durable.write_file(lists / f"{hashlib.sha256(data).hexdigest()}.json", data)
+        self.discard()
+
+    @staticmethod
+    def dropped(lists: Path) -> set[tuple[str, str]]:
+        """What such drafts listed; nothing of a list that cannot be read."""
+        found: set[tuple[str, str]] = set()
+        for path in lists.glob("*.json"):
+            with contextlib.suppress(OSError, ValueError):
+                found |= msgspec.json.decode(path.read_bytes(), type=set[tuple[str, str]])
+        return found
 
     def discard(self) -> None:
         # The marker goes first: half a draft must never look like one.

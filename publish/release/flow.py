@@ -122,7 +122,7 @@ class Flow:
         state = draft.state()
         if state is None or not all(self._serves(state, base) for base in self.behind.values()):
             for old in self.workspace.build.glob("draft/*"):
-                Draft(old).discard()
+                Draft(old).drop(self.workspace.dropped)
             draft.start()
         return draft
 
@@ -151,6 +151,8 @@ class Flow:
         folders = [target.name for target in self.workspace.local_targets() if target.name in self.behind]
         if self.keyring.waits_for_others:  # nothing that he has not seen lies in public
             folders = []
+        if folders:
+            self.draft.mark_pushed()
         jobs: list[Job] = [("render",), ("sign",), *(("put_objects", name) for name in folders)]
         state = self.build(jobs).state()
         if state is None or state.stage != "signed":
@@ -213,6 +215,7 @@ class Flow:
         if made:
             state, timestamp = made
             self.files = sum(len(read_index(self.draft.files, name)) for name in pack_names(self.draft.files))
+            self.draft.mark_pushed()
             self.pushes.each(self.behind, timestamp, lambda push: push.release(self.draft, state, self.runner))
             if not self.held.failed:  # the next run needs it for those
                 self.draft.discard()

@@ -615,6 +615,38 @@ def test_objects_of_a_draft_are_no_alarm(folder: Place, monkeypatch: pytest.Monk
     assert drafted <= folder.files().keys()
 
 
+def test_objects_of_a_dropped_draft_are_no_alarm(folder: Place) -> None:
+    """A refused draft that makes way for another release before the guard has looked is known by what the publisher keeps of it; a stranger's object is not."""
+    deliver(folder.directory, {"one": correction()})
+    workspace, stages, before = Workspace(folder.directory), Stages(quiet=True), folder.files()
+    with workspace.lock(), Flow(workspace, stages, NIGHT + minutes(5)) as flow:
+        take_in_packages(workspace, (), stages, NIGHT + minutes(5))
+        flow.sign()
+        damaged = flow.draft.directory / "metadata" / "2.ppwp-1101.json"
+        damaged.write_bytes(damaged.read_bytes()[:-1])
+        with pytest.raises(SigningError, match="our own check refuses"):
+            flow.publish()
+    drafted = folder.files().keys() - before.keys()
+    deliver(folder.directory, {"two": correction(revision=3)})
+    assert publish(folder.directory, NIGHT + minutes(10))[1]["release"] == 3
+    assert [path.name for path in (folder.directory / "build/draft").iterdir()] == []
+    strange = f"uji/targets/ppwp/1101/{hashlib.sha256(b'x').hexdigest()}.110101.json"
+    folder.write(strange, b"x")
+    assert [(one.what, f"uji/{one.path}") for one in folder.guard()] == [("added", strange)]
+    assert drafted <= folder.files().keys()
+
+
+def test_a_draft_that_was_never_pushed_leaves_no_list(folder: Place) -> None:
+    """What waits for a yes has put nothing anywhere: it makes way without a trace, however often."""
+    deliver(folder.directory, {"one": correction()})
+    assert isinstance(command(folder.directory, "publish", "-q").exception, PendingError)
+    assert list((folder.directory / "build/draft").iterdir()) == []
+    assert command(folder.directory, "plan", "-q").exit_code == 3
+    (folder.directory / "content/pages/id/tentang.md").write_text("# Tentang\n\nBerubah.\n")
+    assert command(folder.directory, "publish", "--yes", "-q").exit_code == 0
+    assert not (folder.directory / "build/dropped").exists()
+
+
 def test_a_release_cut_before_the_freeze_waits_for_its_end(folder: Place) -> None:
     """What was cut and waited for a yes when the site was frozen is not published under the freeze, with --yes or without; at its end it is."""
     deliver(folder.directory, {"one": correction()})
