@@ -2,12 +2,17 @@
 
 import click
 
-__all__ = ["PrintableGroup", "printable", "say"]
+__all__ = ["PrintableGroup", "counted", "printable", "say"]
 
 
 def printable(text: str) -> str:
     """No escape sequence, line end or direction mark of theirs reaches the terminal: it could rewrite what stands there."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def counted(number: int, noun: str) -> str:
+    """How many there are: “1 file”, “2 files”."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def say(line: object, err: bool = False) -> None:

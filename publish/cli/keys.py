@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -244,7 +244,7 @@ def sign(directory: Path, key_files: tuple[Path, ...], passphrase_file: Path | N
         promoted = ceremony.promote(offline, _next_release(workspace))
     if promoted:
         click.echo(f"In force: {', '.join(promoted)}", err=True)
-    _tell_pending(list(_unsigned(offline)))
+    _tell_pending(list(offline.unsigned()))
 
 
 def _confirm(question: str) -> None:
@@ -259,14 +259,6 @@ def _confirm(question: str) -> None:
         raise SigningError(f"{question} There is no terminal to ask at; give --yes") from None
     if not agreed:
         raise click.Abort
-
-
-def _unsigned(offline: Offline) -> Iterator[str]:
-    """What still waits, with how many signatures of how many it has."""
-    pending = offline.pending()
-    for file in pending:
-        short = [one for one in offline.signers(file, pending) if len(one.signed) < one.threshold]
-        yield file.name + "".join(f" ({len(one.signed)} of {one.threshold} signatures)" for one in short[:1])
 
 
 def _proposed(workspace: Workspace, store: KeyStore) -> Plan | None:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from builder.parts import parts
 from publish.config import LOG_KEY, OFFLINE_ROLES, Role
-from publish.errors import SigningError
+from publish.errors import PublishError, SigningError
 from publish.officials import trust_files
 from publish.release.jobs import MinisignKey
 from publish.signing import repository
+from publish.signing.ceremony import make_plan
 from publish.signing.keys import SecretKey
 from publish.signing.keystore import KeyStore
 from publish.signing.offline import Offline, Trust
@@ -21,6 +22,7 @@ from verifier.formats.note import VerifierKey
 from verifier.formats.tlog_policy import Policy
 from verifier.log import POLICY_PATH
 from verifier.officials import SIGNERS_PATH
+from verifier.printable import counted
 from verifier.results_signature import MinisignKeys
 from verifier.tuf_api import Metadata, Targets
 
@@ -58,10 +60,19 @@ class Keyring:
             if not delegates(self.trust, group)
         ]
         if changed:
-            threshold = self.config.role("trust").threshold
-            raise SigningError(
-                f"{changed[0]} is not what the offline keys signed; run: terbit keys refresh, then terbit sign with {threshold} offline keys"
-            )
+            raise SigningError(f"{changed[0]} is not what the offline keys signed{self._remedy()}")
+
+    def _remedy(self) -> str:
+        """What has to be done for this definition and these keys to be signed: a draft that says what they ask for may be waiting already."""
+        offline, groups = Offline(self.workspace.keys), self.workspace.definition.election.groups
+        try:
+            if pending := offline.pending():
+                offline.check(pending, make_plan(self.store, groups, trust_files(self.workspace.inputs)))
+                return f": {', '.join(offline.unsigned())} waits for them in {self.config.keys}/pending; run: terbit sign --key FILE"
+        except PublishError:  # what waits says something else
+            pass
+        threshold = self.config.role("trust").threshold
+        return f"; run: terbit keys refresh, then terbit sign with {counted(threshold, 'offline key')}"
 
     def validity(self, role: str) -> timedelta:
         """How long metadata of `role` is good for from its signing on."""

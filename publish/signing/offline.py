@@ -7,7 +7,7 @@ stop between two renames leaves a state that clients accept.
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -104,8 +104,11 @@ class Offline:
         """What is in force; SigningError if nothing is yet."""
         chain = self.chain()
         if chain is None:
+            waiting = ", ".join(self.unsigned())
             raise SigningError(
-                f"nothing in {self._metadata} is signed by enough keys; run: terbit keys init, terbit sign"
+                f"nothing in {self._metadata} is signed by enough keys: {waiting} waits in {self._pending}; run: terbit sign --key FILE"
+                if waiting
+                else f"no keys are in force in {self.directory}; run: terbit keys init"
             )
         roots = {file.name: file.data for file in _read_folder(self._metadata) if file.role == "root"}
         newest = {file.name: file.data for file in chain}
@@ -118,6 +121,13 @@ class Offline:
     def pending(self) -> list[File]:
         """What waits for signatures: root, targets, trust, as far as they do."""
         return _read_folder(self._pending)
+
+    def unsigned(self) -> Iterator[str]:
+        """The names of what waits, each with how many signatures of how many it has."""
+        pending = self.pending()
+        for file in pending:
+            short = [one for one in self.signers(file, pending) if not one.complete]
+            yield file.name + "".join(f" ({len(one.signed)} of {one.threshold} signatures)" for one in short[:1])
 
     def prepare(self, plan: Plan, now: datetime) -> list[str]:
         """Draft, unsigned, what must change for `plan` to be in force, or will soon expire; returns what is pending.

@@ -12,8 +12,10 @@ from click.testing import CliRunner, Result
 from publish.cli.keys import keys, sign
 from publish.errors import KeyFileError, SigningError
 from publish.signing import keystore
+from publish.signing.keyring import Keyring
 from publish.signing.keys import ONLINE_COST, SecretKey, read_secret_key, write_secret_key
 from publish.signing.offline import Offline
+from publish.workspace import Workspace
 from tests.election import write_definition
 from tests.programs import require
 from tests.verifier.formats.tlog import WITNESS
@@ -114,6 +116,44 @@ def test_new_definition_is_drafted_shown_signed_and_in_force(workspace):
     signed = Offline(workspace / "keys").current().files["trust/election.toml"]
     assert signed == (workspace / "content" / "election.toml").read_bytes()
     assert run(workspace, "sign").stderr == "Nothing waits for a signature.\n"
+
+
+def test_publish_names_what_waits_and_the_command_for_it(workspace):
+    """A changed definition asks for keys refresh; once its draft waits for signatures, for those; and for keys refresh where it changed again."""
+
+    def said() -> str:
+        with pytest.raises(SigningError) as refused:
+            Keyring(Workspace(workspace)).check()
+        return str(refused.value)
+
+    changed = "trust/election.toml is not what the offline keys signed"
+    anew = f"{changed}; run: terbit keys refresh, then terbit sign with 2 offline keys"
+    change_definition(workspace)
+    assert said() == anew
+    run(workspace, "keys", "refresh")
+    waits = (
+        f"{changed}: 2.trust.json ({{}} of 2 signatures) waits for them in keys/pending; run: terbit sign --key FILE"
+    )
+    assert said() == waits.format(0)
+    run(workspace, "sign", "--yes", *offline_keys(workspace, "root-1"))
+    assert said() == waits.format(1)
+    change_definition(workspace)
+    assert said() == anew
+
+
+def test_before_any_keys_are_in_force_the_next_command_is_named(empty):
+    """Without keys it is keys init; where another person has to sign the first root, sign."""
+    with pytest.raises(SigningError, match=r"no keys are in force in .*; run: terbit keys init$"):
+        Offline(empty / "keys").current()
+    for name in ("root-2", "root-3"):
+        path = empty / "keys" / "public" / f"{name}.pub"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(SecretKey.generate(os.urandom).public.file_text())
+    run(empty, "keys", "init", "--no-passphrase", "--no-offline-passphrase")
+    with pytest.raises(
+        SigningError, match=r"1\.root\.json \(1 of 2 signatures\), .* waits in .*; run: terbit sign --key"
+    ):
+        Offline(empty / "keys").current()
 
 
 def test_sign_asks_before_it_signs(workspace):
