@@ -40,11 +40,13 @@ __all__ = [
     "entry_of",
     "is_lasting",
     "make_tallies",
+    "own_templates",
     "packaged_templates",
     "parts",
     "read_tree",
 ]
 
+MISSING_SHOWN = 5
 _CONTENT = re.compile(rf"(?:{'|'.join(LANGUAGES)})/[^/]+\.md|{re.escape(MIRRORS_FILE)}")
 
 
@@ -325,6 +327,24 @@ def read_tree(directory: Path) -> dict[str, bytes]:
         if path.is_file():
             found[name] = path.read_bytes()
     return found
+
+
+def own_templates(directory: Path) -> Path:
+    """A folder of somebody's own templates.
+
+    Raises:
+        ContentError: it lacks a file that the program's own have: pages are made of all of them.
+    """
+    missing = [name for name in read_tree(packaged_templates()) if not (directory / name).is_file()]
+    if missing:
+        raise ContentError(
+            f"a folder of templates must be complete, and has no {', '.join(missing[:MISSING_SHOWN])}"
+            f"{', …' if missing[MISSING_SHOWN:] else ''} ({len(missing)} missing); "
+            "copy what it lacks from a fresh set, which this makes: terbit templates NEW",
+            file=directory,
+            rule="templates",
+        )
+    return directory
 
 
 def packaged_templates() -> Path:

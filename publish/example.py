@@ -6,26 +6,38 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
+from builder.site import packaged_templates
 from publish.cli.keys import create_keys
 from publish.cli.run import now
 from publish.config import DEFAULT_CONFIG
 from publish.errors import PublishError
 
-__all__ = ["make_workspace", "run_demo"]
+__all__ = ["copy_templates", "make_workspace", "run_demo"]
 
+NOT_OURS = shutil.ignore_patterns("__*", ".*")
 MARK = "terbit-demo.txt"
 MARK_TEXT = "`terbit demo` made this folder, and deletes everything in it when it is run here again.\n"
 
 
 def make_workspace(directory: Path) -> list[Path]:
     """Make a new workspace with the example election; returns what was made. A folder that has something in it is left alone."""
-    if directory.exists() and any(directory.iterdir()):
-        raise PublishError(f"{directory} is not empty; name a new folder")
-    directory.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(_packaged_content(), directory / "content", ignore=shutil.ignore_patterns("__*", ".*"))
+    _begin(directory)
+    shutil.copytree(_packaged_content(), directory / "content", ignore=NOT_OURS)
     shutil.copyfile(DEFAULT_CONFIG, directory / "terbit.toml")
     (directory / "inbox").mkdir()
     return [directory / name for name in ("terbit.toml", "content", "inbox")]
+
+
+def copy_templates(directory: Path) -> None:
+    """Copy Terbit's own templates, to be changed. A folder that has something in it is left alone."""
+    _begin(directory)
+    shutil.copytree(packaged_templates(), directory, ignore=NOT_OURS, dirs_exist_ok=True)
+
+
+def _begin(directory: Path) -> None:
+    if directory.exists() and any(directory.iterdir()):
+        raise PublishError(f"{directory} is not empty; name a new folder")
+    directory.mkdir(parents=True, exist_ok=True)
 
 
 def run_demo(directory: Path) -> None:

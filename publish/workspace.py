@@ -11,7 +11,7 @@ from builder.election import Definition
 from builder.errors import BuilderError
 from builder.ledger import Ledger
 from builder.rows import Rows, load_rows, save_rows
-from builder.site import Inputs, Site, make_tallies, packaged_templates
+from builder.site import Inputs, Site, make_tallies, own_templates, packaged_templates
 from builder.toml import parse_toml
 from publish.config import Config, load_config
 from publish.errors import PublishError
@@ -33,7 +33,8 @@ class Workspace:
 
     @cached_property
     def inputs(self) -> Inputs:
-        templates = self.directory / self.config.templates if self.config.templates else packaged_templates()
+        own = self.config.templates
+        templates = own_templates(self.directory / own) if own else packaged_templates()
         return Inputs(self.directory / self.config.content, templates)
 
     @property

@@ -83,6 +83,22 @@ def init(directory: Path) -> None:
 
 
 @terbit.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+def templates(folder: Path) -> None:
+    """Copy Terbit's own templates to FOLDER, to be changed there; all of them must stay.
+
+    terbit.toml then names the folder: templates = "FOLDER". Without that, Terbit's own are used.
+
+    Example:  terbit templates templates
+    """
+    from publish.example import copy_templates
+
+    copy_templates(folder)
+    click.echo(folder)
+    click.echo(f'Next: templates = "{folder}" in terbit.toml, above its first [table]', err=True)
+
+
+@terbit.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @attest_option
 @directory_option

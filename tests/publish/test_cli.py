@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import builder
+from builder.site import packaged_templates, read_tree
 from tests.election import correction, package, row, write_package
 from tests.publish.workspace import copy_tree, deliver, make_workspace, publish, tree
 
@@ -81,6 +82,27 @@ def test_wrong_input(tmp_path: Path, words: tuple[str, ...], code: int, said: st
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+def test_own_templates(tmp_path: Path) -> None:
+    """`terbit templates` copies the program's own, with which a workspace builds; a folder that lacks some is refused with their names and this command."""
+    workspace = make_workspace(tmp_path / "workspace")
+    made = terbit("templates", workspace / "own")
+    assert (made.returncode, made.stdout) == (0, f"{workspace / 'own'}\n")
+    assert "templates = " in made.stderr
+    assert read_tree(workspace / "own") == read_tree(packaged_templates())
+    assert terbit("templates", workspace / "own").returncode == 1
+    (workspace / "terbit.toml").write_text('workers = 1\ntemplates = "own"\n')
+    deliver(workspace)
+    assert terbit("publish", "-C", workspace).returncode == 0
+    (workspace / "own/texts/id.toml").unlink()
+    (workspace / "own/card.svg").unlink()
+    done = terbit("build", "-C", workspace)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"terbit: {workspace / 'own'}: a folder of templates must be complete, and has no card.svg, texts/id.toml (2 missing); "
+        "copy what it lacks from a fresh set, which this makes: terbit templates NEW [templates]\n"
+    )
 
 
 def test_same_package_again(tmp_path: Path) -> None:
