@@ -21,6 +21,7 @@ from builder.recap import Cover, Package, parse_cover, read_package
 
 __all__ = ["Cut", "Ledger", "PackageRecord", "Record", "RedactedRecord", "RefusedRecord", "RootRecord"]
 
+RESTORE = "restore the ledger from your backup, or move it away and rebuild it from what is public: terbit recover URL"
 GENESIS = b"0" * 64
 
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
@@ -230,14 +231,18 @@ class Ledger:
         try:
             package = read_package(folder, self.withheld(record.package))
         except PackageError as error:
-            raise LedgerError(f"an accepted package was damaged: {error}", file=folder, rule="package") from error
+            raise LedgerError(
+                f"an accepted package was damaged: {error}; {RESTORE}", file=folder, rule="package"
+            ) from error
         if package.name != record.package:
             raise LedgerError(
-                "an accepted package was changed: its cover has another sha256", file=folder, rule="package"
+                f"an accepted package was changed: its cover has another sha256; {RESTORE}", file=folder, rule="package"
             )
         if _signature_hash(package) != record.signature:
             raise LedgerError(
-                "an accepted package was changed: not the recap.toml.sig that was accepted", file=folder, rule="package"
+                f"an accepted package was changed: not the recap.toml.sig that was accepted; {RESTORE}",
+                file=folder,
+                rule="package",
             )
         return package
 
@@ -247,10 +252,12 @@ class Ledger:
         try:
             data = path.read_bytes()
         except OSError as error:
-            raise LedgerError(f"an accepted package is gone: {error.strerror}", file=path, rule="package") from error
+            raise LedgerError(
+                f"an accepted package is gone: {error.strerror}; {RESTORE}", file=path, rule="package"
+            ) from error
         if hashlib.sha256(data).hexdigest() != record.package:
             raise LedgerError(
-                "an accepted package was changed: its cover has another sha256", file=path, rule="package"
+                f"an accepted package was changed: its cover has another sha256; {RESTORE}", file=path, rule="package"
             )
         return parse_cover(data, str(path))
 
@@ -287,14 +294,27 @@ class Ledger:
             before, _, text = line.partition(b" ")
             if before != self._last:
                 raise LedgerError(
-                    "the chain is broken: a line was changed, lost or added", file=self.path, line=number, rule="chain"
+                    f"the chain is broken: a line was changed, lost or added; {RESTORE}",
+                    file=self.path,
+                    line=number,
+                    rule="chain",
                 )
             try:
                 record = _decoder.decode(text)
             except (ValueError, RecursionError) as error:
-                raise LedgerError(f"not a record: {error}", file=self.path, line=number, rule="record") from error
+                raise LedgerError(
+                    f"not a record of this version of terbit ({error}); go on with the version that wrote it, or {RESTORE}",
+                    file=self.path,
+                    line=number,
+                    rule="record",
+                ) from error
             if _encoder.encode(record) != text:
-                raise LedgerError("not written as terbit writes it", file=self.path, line=number, rule="canonical")
+                raise LedgerError(
+                    f"not written as this version of terbit writes it; go on with the version that wrote it, or {RESTORE}",
+                    file=self.path,
+                    line=number,
+                    rule="canonical",
+                )
             self._take(record, line)
         if repair and whole != len(data):
             # A torn last line was never committed: whoever wrote it did not hear "accepted". Only under the lock: it may be a write under way.

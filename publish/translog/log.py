@@ -20,7 +20,7 @@ from publish.translog.entries import entry, release_entry
 from verifier.errors import FormatError, VerifierError
 from verifier.formats import merkle
 from verifier.formats.checkpoint import Checkpoint, SignedCheckpoint, check_log_signature
-from verifier.formats.leaves import Release
+from verifier.formats.leaves import Release, parse_leaf
 from verifier.formats.note import VerifierKey, sign
 from verifier.formats.tiles import ENTRIES, HEIGHT, WIDTH, RightEdge, Tile, node_reader, parse_bundle, tiles_between
 from verifier.formats.tlog_proof import LogProof
@@ -244,6 +244,14 @@ class Log:
         edge = RightEdge.read(self.size, self._read_tile)
         if self._state and edge.root() != self.signed.checkpoint.root:
             raise LogError(f"{self._directory} is damaged: its tiles are not those of its checkpoint; {RECOVER}")
+        try:
+            for one in edge.entries:
+                parse_leaf(one)
+        except FormatError as error:  # readers would refuse all of a log that has these in it
+            raise LogError(
+                f"{self._directory} was begun by another version of terbit, and this one cannot continue it ({error}); go on with that version, "
+                "or begin anew with new keys, for a log of another origin: terbit init NEW, then terbit keys init -C NEW"
+            ) from error
         return edge
 
     def _read_tile(self, tile: Tile) -> bytes:

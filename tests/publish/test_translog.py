@@ -216,6 +216,20 @@ def test_an_old_ledger_is_not_logged(workspace: Path, tmp_path: Path) -> None:
         log.append(Ledger(workspace / "ledger"))
 
 
+def test_a_log_of_another_format_is_not_continued(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log whose own entries this version does not read is left as it is, and the message says why and what to do."""
+    ledger, folder = Ledger(workspace / "ledger"), tmp_path / "log"
+    with monkeypatch.context() as earlier:
+        earlier.setattr("publish.translog.log.entry", lambda record: b"terbit-entry-0\n")
+        Log(folder, LOG, signer(1)).append(ledger)
+    before, log = tree(folder), Log(folder, LOG, signer(1))
+    with pytest.raises(LogError, match=r"begun by another version of terbit.* go on with that version, or begin anew"):
+        log.append(ledger, SNAPSHOTS[0])
+    assert tree(folder) == before
+
+
 # --- an old backup, a second publisher ---------------------------------------------------------------------------------
 
 
