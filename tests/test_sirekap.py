@@ -13,6 +13,7 @@ from builder.openapi import openapi
 from publish.cli.keys import create_keys
 from publish.release.check import role_of
 from publish.workspace import Workspace
+from tests.election import ELECTION as FOUR_LEVELS
 from tests.election import NIGHT, minutes, package, row, write_definition
 from tests.publish.test_audit import audit
 from tests.publish.workspace import deliver, publish, tree
@@ -22,24 +23,8 @@ from verifier.mirror.sync import sync
 from verifier.mirror.upstreams import Upstreams
 
 PROJECT = Path(__file__).parents[1]
-LEVELS = ("negara", "provinsi", "kabupaten", "kecamatan", "desa")
-ELECTION = """\
-id = "uji"
-date = 2026-11-03
-time_zones = ["Asia/Jakarta"]
-shard_level = "kabupaten"
-levels = [LEVELS]
-[title]
-id = "Pemilihan uji"
-en = "Test election"
-[kinds.domestic]
-[[contests]]
-id = "ppwp"
-group = "ppwp"
-fields = ["registered", "voters", "valid", "invalid"]
-title = { id = "Presiden", en = "President" }
-candidates = [{ number = 1, name = "Satu" }, { number = 2, name = "Dua" }]
-""".replace("LEVELS", ",".join(f'{{ id = "{name}", title = {{ id = "{name}", en = "{name}" }} }}' for name in LEVELS))
+DISTRICT = '  { id = "kecamatan", title = { id = "Kecamatan", en = "District" } },\n'
+ELECTION = FOUR_LEVELS.replace('  { id = "desa"', DISTRICT + '  { id = "desa"')
 OPTION = "sirekap = { candidates = { 100025 = 2, 100026 = 1 }, stations = true }\n"
 AREAS = """\
 code,parent,level,name,kind,stations
