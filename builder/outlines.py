@@ -11,7 +11,7 @@ from heapq import heapify, heappop, heappush
 from itertools import chain, pairwise
 from typing import NamedTuple
 
-from builder.topojson import Ring, Topology, join
+from builder.topojson import Point, Ring, Topology, join
 
 __all__ = ["Outline", "Picture", "Pixel", "picture"]
 
@@ -23,6 +23,7 @@ MARGIN = 4
 PATHS = 5_000
 # Twice the area of the smallest triangle that is seen: a point that changes less is left out, and so is an island that is nothing else.
 SEEN = 4
+HALF = 180  # degrees
 # A number with its margin, as the style sheet writes it; the least side of an area's mark.
 LABEL_WIDTH, LABEL_HEIGHT = 13, 16
 MARK = 4
@@ -68,8 +69,9 @@ def _drawn(
     return sorted(drawn, key=_area, reverse=True) or [_mark(max((join(arcs, ring) for ring in rings), key=_area))]
 
 
-def _projected(arcs: Mapping[int, Sequence[tuple[float, float]]]) -> tuple[dict[int, list[Pixel]], int]:
+def _projected(arcs: Mapping[int, Sequence[Point]]) -> tuple[dict[int, list[Pixel]], int]:
     """Equirectangular, true to length at the middle latitude; y points down. The arcs without repeated points, and the picture's height."""
+    arcs = _together(arcs)
     every = list(chain.from_iterable(arcs.values()))
     left, right = min(x for x, _ in every), max(x for x, _ in every)
     bottom, top = min(y for _, y in every), max(y for _, y in every)
@@ -83,6 +85,15 @@ def _projected(arcs: Mapping[int, Sequence[tuple[float, float]]]) -> tuple[dict[
         return [*found[:1], *(point for before, point in pairwise(found) if point != before)]
 
     return {arc: pixels(points) for arc, points in arcs.items()}, round(high * unit) + 2 * MARGIN
+
+
+def _together(arcs: Mapping[int, Sequence[Point]]) -> Mapping[int, Sequence[Point]]:
+    """The same arcs, with what lies on the other side of the 180th meridian 360 degrees further east: where a gap of more than half the globe tells so."""
+    every = sorted({x for points in arcs.values() for x, _ in points})
+    last = next((a for a, b in pairwise(every) if b - a > HALF), None) if every[-1] - every[0] > HALF else None
+    if last is None:
+        return arcs
+    return {arc: [(x + 2 * HALF if x <= last else x, y) for x, y in points] for arc, points in arcs.items()}
 
 
 def _weights(points: Sequence[Pixel]) -> list[int]:

@@ -182,6 +182,25 @@ def test_neighbours_share_their_border() -> None:
     assert not lines("11") & lines("-99")
 
 
+def test_both_sides_of_the_180th_meridian_stand_together() -> None:
+    """Islands around the 180th meridian are drawn as they lie: as they would be elsewhere, whether a shape that crosses it is cut there or goes on."""
+
+    def outlines(*rings: list[list[float]]) -> dict[str, str]:
+        objects = {
+            "a": {"type": "Polygon", "id": "11", "arcs": [[0]]},
+            "b": {"type": "MultiPolygon", "id": "12", "arcs": [[[1]], *([[2]] if len(rings) > 2 else [])]},
+        }
+        topology = parse_topojson(small(arcs=list(rings), objects=objects), CODES, "map.topojson")
+        return {code: outline.path for code, outline in picture(topology, ("11", "12")).outlines.items()}
+
+    across = [[179, 0], [179, 2], [-179, 2], [-179, 0], [179, 0]]
+    assert outlines(square(174, 0), across) == outlines(square(4, 0), square(9, 0, 2))
+    cut = outlines(square(174, 0), square(178, 0, 2), square(-180, 0, 2))
+    assert cut == outlines(square(4, 0), square(8, 0, 2), square(10, 0, 2))
+    assert outlines(square(-175, 0), square(100, 0)) == outlines(square(85, 0), square(0, 0))
+    assert outlines(square(-80, 0), square(99, 0)) == outlines(square(-90, 0), square(89, 0))
+
+
 def test_a_tiny_area_is_still_there() -> None:
     """An area smaller than a pixel is drawn as a small square, without its number; islands that cannot be seen are left out."""
     arcs = [square(100, 0, 20), square(130, 0, 0.001), square(131, 0, 0.001), square(125, 5, 0.001)]
