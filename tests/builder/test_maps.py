@@ -188,7 +188,7 @@ def test_both_sides_of_the_180th_meridian_stand_together() -> None:
     def outlines(*rings: list[list[float]]) -> dict[str, str]:
         objects = {
             "a": {"type": "Polygon", "id": "11", "arcs": [[0]]},
-            "b": {"type": "MultiPolygon", "id": "12", "arcs": [[[1]], *([[2]] if len(rings) > 2 else [])]},
+            "b": {"type": "MultiPolygon", "id": "12", "arcs": [[[1]], *([[[2]]] if len(rings) > 2 else [])]},
         }
         topology = parse_topojson(small(arcs=list(rings), objects=objects), CODES, "map.topojson")
         return {code: outline.path for code, outline in picture(topology, ("11", "12")).outlines.items()}
