@@ -17,6 +17,7 @@ from builder.contest_values import ContestValues, leading
 from builder.election import Contest, Definition, Election
 from builder.errors import ContentError
 from builder.exports import top_row
+from builder.languages import language_suffix
 from builder.wording import Results, Wording
 
 __all__ = ["TEMPLATE", "card_path", "card_values", "carded_rows", "draw", "fitted", "packaged_fonts", "sharing"]
@@ -57,7 +58,7 @@ def carded_rows(definition: Definition, contest: Contest, rows: Iterable[int]) -
 
 def card_path(results_path: str, language: str) -> str:
     """Path of the card beside the page for frames, by the path of the results file."""
-    return f"embed/{results_path.removesuffix('.json')}{'' if language == 'id' else f'.{language}'}.png"
+    return f"embed/{results_path.removesuffix('.json')}{language_suffix(language)}.png"
 
 
 def sharing(results: Results, shown: ContestValues, election: Election, wording: Wording, language: str) -> tuple[str, str] | None:  # fmt: skip

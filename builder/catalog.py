@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 from markupsafe import Markup
 
-from builder.content import LANGUAGES
 from builder.election import Contest, Definition
 from builder.exports import Portion, columns, data_path, portion_paths, portions, top_row
-from builder.pages import Pages, language_folder
+from builder.languages import language_folder, language_suffix
+from builder.pages import Pages
 from builder.results import View
 
 __all__ = ["Listing", "catalog_files", "data_files", "data_page", "dataset"]
@@ -45,7 +45,7 @@ def data_page(definition: Definition, contest: Contest, view: View, listing: Lis
     wording, areas = pages.wording, definition.areas
     words: Mapping[str, str] = wording.texts["data"]
     start = data_path(definition, contest, top_row(definition, contest))
-    path = f"{start}.html" if pages.language == LANGUAGES[0] else f"{start}.{pages.language}.html"
+    path = f"{start}{language_suffix(pages.language)}.html"
     name, root = start.rpartition("/")[2], "../" * path.count("/")
     described = {"datapackage.json": "package", "dataset.jsonld": "dataset", "cdf.json": "cdf"}
     values = {

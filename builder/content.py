@@ -13,10 +13,10 @@ import nh3
 
 from builder import limits
 from builder.errors import ContentError
+from builder.languages import LANGUAGES, language_folder
 
-__all__ = ["LANGUAGES", "RESERVED_SLUGS", "ContentPage", "parse_page", "read_pages"]
+__all__ = ["RESERVED_SLUGS", "ContentPage", "parse_page", "read_pages"]
 
-LANGUAGES = ("id", "en")
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 RESERVED_SLUGS = frozenset(["404", "index", "portal", "gone", "gone-1", "gone-2", "gone-3"])
 _ATTRIBUTES = {
@@ -43,7 +43,7 @@ class ContentPage:
     @property
     def path(self) -> str:
         """Where it is published, relative to the election."""
-        return f"{self.slug}.html" if self.language == LANGUAGES[0] else f"{self.language}/{self.slug}.html"
+        return f"{language_folder(self.language)}{self.slug}.html"
 
 
 def read_pages(directory: Path) -> list[ContentPage]:

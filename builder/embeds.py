@@ -13,7 +13,8 @@ from builder.contest_values import leading
 from builder.election import Contest, Definition
 from builder.exports import top_row
 from builder.figures import bar_width
-from builder.pages import Pages, language_folder
+from builder.languages import language_folder, language_suffix
+from builder.pages import Pages
 from builder.results import View
 
 __all__ = ["WIDTH", "embed_page", "embed_path", "embedded_rows", "height", "oembed"]
@@ -32,8 +33,7 @@ def embedded_rows(definition: Definition, contest: Contest, rows: Iterable[int])
 
 def embed_path(definition: Definition, contest: Contest, row: int, language: str) -> str:
     """Path of an area's page for frames, without extension."""
-    suffix = "" if language == "id" else f".{language}"
-    return f"embed/{definition.areas.path(contest.id, row)}{suffix}"
+    return f"embed/{definition.areas.path(contest.id, row)}{language_suffix(language)}"
 
 
 def height(contest: Contest) -> int:

@@ -11,12 +11,12 @@ from pathlib import Path
 from builder.cards import card_path, carded_rows, draw
 from builder.catalog import Listing, catalog_files, data_page
 from builder.cdf import cdf_report
-from builder.content import LANGUAGES
 from builder.domain import domain_files
 from builder.election import Contest, Definition
 from builder.embeds import embed_page, embedded_rows, oembed
 from builder.exports import portion_files, portion_paths, portions, top_row
 from builder.feeds import Feeds
+from builder.languages import LANGUAGES
 from builder.ledger import Cut, PackageRecord
 from builder.letters import letters_page
 from builder.missing import missing_page

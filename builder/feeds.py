@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET  # written, never read
 import polars as pl
 
 from builder.election import Contest, Definition
+from builder.languages import language_suffix
 from builder.ledger import Cut, PackageRecord
 from builder.recap import Cover
 from builder.tally import Tally
@@ -49,9 +50,9 @@ class Feeds:
 
     def files(self) -> Iterator[tuple[str, bytes]]:
         """Path and bytes of each feed."""
-        suffix = "atom" if self.language == "id" else f"{self.language}.atom"
+        suffix = f"{language_suffix(self.language)}.atom"
         for name, entries in (("releases", self._releases()), ("corrections", self._corrections())):
-            yield f"feeds/{name}.{suffix}", self._feed(f"feeds/{name}.{suffix}", self._words[name], list(entries))
+            yield f"feeds/{name}{suffix}", self._feed(f"feeds/{name}{suffix}", self._words[name], list(entries))
 
     @property
     def _words(self) -> Mapping[str, str]:

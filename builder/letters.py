@@ -8,7 +8,8 @@ from itertools import groupby
 
 from builder.election import Contest, Definition
 from builder.exports import top_row
-from builder.pages import Pages, language_folder
+from builder.languages import language_folder
+from builder.pages import Pages
 from builder.search import fold
 
 __all__ = ["LETTERS_NAME", "letters_page"]

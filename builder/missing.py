@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from builder.election import Definition
+from builder.languages import language_folder
 from builder.letters import LETTERS_NAME
-from builder.pages import Pages, language_folder
+from builder.pages import Pages
 
 __all__ = ["missing_page"]
 

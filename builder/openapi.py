@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from builder.content import LANGUAGES, RESERVED_SLUGS
+from builder.content import RESERVED_SLUGS
 from builder.election import Definition
-from builder.pages import language_folder
+from builder.languages import LANGUAGES, language_folder
 
 __all__ = ["openapi"]
 

@@ -16,9 +16,10 @@ from markupsafe import Markup, escape
 from builder.cards import TEMPLATE, card_values, sharing
 from builder.chart import progress_chart
 from builder.codes import qr_code
-from builder.content import LANGUAGES, ContentPage
+from builder.content import ContentPage
 from builder.contest_values import ContestValues
 from builder.election import Contest, Election
+from builder.languages import LANGUAGES, language_folder, language_suffix
 from builder.navigation import NOWHERE, Link, Surroundings
 from builder.origins import filled_rows, revision_rows, source_rows
 from builder.stations import Withheld
@@ -27,18 +28,13 @@ from builder.tiles import shape_map, tile_map
 from builder.topojson import Topology
 from builder.wording import Results, Wording
 
-__all__ = ["GONE_DATA", "GONE_PAGES", "Pages", "language_folder"]
+__all__ = ["GONE_DATA", "GONE_PAGES", "Pages"]
 
 _DIRECTION_MARKS = dict.fromkeys([0x200E, 0x200F, 0x061C, *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
 _GUIDE = "periksa"
 # What stands in the place of a page that is gone, by the depth of that page; and of its data.
 GONE_PAGES = ("gone.html", "gone-1.html", "gone-2.html", "gone-3.html")
 GONE_DATA = "gone.json"
-
-
-def language_folder(language: str) -> str:
-    """Folder of a language's pages, relative to the election: none for the first one's."""
-    return "" if language == LANGUAGES[0] else f"{language}/"
 
 
 class Pages:
@@ -167,14 +163,14 @@ class Pages:
     def _beside(self, contests: Sequence[tuple[Contest, Results]]) -> dict[str, Any]:
         """What leads from the front page to search, lists, feeds and data (builder/extras.py)."""
         title, texts = self.wording.title, self.wording.texts
-        suffix = "" if self.language == LANGUAGES[0] else f"{self.language}."
-        paths = [results["path"].removesuffix("json") for _, results in contests]
+        suffix = language_suffix(self.language)
+        paths = [results["path"].removesuffix(".json") for _, results in contests]
         names = ("releases", "corrections")
         return {
             "search": texts["search"] | {"levels": "\n".join(self.wording.levels.values()), "title": self.wording.words["area_title"]},
             "letters": f"{paths[0].rpartition('/')[0]}/a-z.html" if paths else None,
-            "feeds": [(f"feeds/{name}.{suffix}atom", f"{title(self._election.title)}: {texts['feeds'][name]}") for name in names],
-            "data": [(f"data/{path}{suffix}html", title(contest.title)) for path, (contest, _) in zip(paths, contests, strict=True)],
+            "feeds": [(f"feeds/{name}{suffix}.atom", f"{title(self._election.title)}: {texts['feeds'][name]}") for name in names],
+            "data": [(f"data/{path}{suffix}.html", title(contest.title)) for path, (contest, _) in zip(paths, contests, strict=True)],
             "data_title": texts["data"]["title"],
         }  # fmt: skip
 

@@ -13,18 +13,19 @@ from pathlib import Path
 
 from builder.areas import path_name
 from builder.cards import packaged_fonts
-from builder.content import LANGUAGES, read_pages
+from builder.content import read_pages
 from builder.election import Contest, Definition, load_definition
 from builder.errors import ContentError
 from builder.extras import Extras
 from builder.hashing import input_hash
 from builder.inputs import archive_names, kept_archive
+from builder.languages import LANGUAGES, language_folder, language_suffix
 from builder.ledger import Cut, Ledger, PackageRecord
 from builder.letters import LETTERS_NAME
 from builder.mirrors import MIRRORS_FILE, mirrors_list
 from builder.navigation import Navigation
 from builder.pack import Entry
-from builder.pages import GONE_DATA, GONE_PAGES, Pages, language_folder
+from builder.pages import GONE_DATA, GONE_PAGES, Pages
 from builder.parts import Part, parts
 from builder.recap import Cover
 from builder.results import View, Views, encode_view, scan_subject
@@ -272,7 +273,7 @@ class Site:
         if path.endswith(f"/{LETTERS_NAME}"):
             return chain.from_iterable(self._extras.letters(part) for part in some if part.results)
         if path.startswith("embed/") and path.endswith(".png"):
-            name = path.removeprefix("embed/").removesuffix(".png").removesuffix(".en")
+            name = path.removeprefix("embed/").removesuffix(".png").removesuffix(language_suffix(LANGUAGES[-1]))
             contest = name.partition("/")[0]
             row = self._rows_by_path(contest).get(name) if contest in self.tallies else None
             return None if row is None else self._extras.cards(contest, [row])

@@ -195,7 +195,7 @@ def print_keys(directory: Path) -> None:
 
     Example:  terbit keys print > sidik.html
     """
-    from builder.content import LANGUAGES
+    from builder.languages import LANGUAGES
     from builder.pages import Pages
     from publish.errors import SigningError
     from publish.signing.paper import keys_page

@@ -10,8 +10,9 @@ from playwright.sync_api import Browser
 
 from builder.content import read_pages
 from builder.election import Election, Tile, Title
+from builder.languages import language_folder
 from builder.navigation import Link, Surroundings
-from builder.pages import Pages, language_folder
+from builder.pages import Pages
 from builder.topojson import parse_topojson
 from publish.serve import Server
 from tests.browser.chromium import chromium
