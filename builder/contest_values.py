@@ -9,6 +9,7 @@ from typing import Any
 
 from builder.election import Contest, Election
 from builder.figures import bar_width, signed
+from builder.station_pages import further_hrefs
 from builder.stations import StationRows
 from builder.templates import Templates, as_ascii
 from builder.tiles import colour
@@ -130,10 +131,14 @@ class ContestValues:
         for finding in results["findings"]:
             if finding["station"]:
                 by_rule.setdefault(finding["rule"], []).append(finding["station"])
+        further = further_hrefs(results) if by_rule else {}
         return {
             "findings_total": counts and wording.figure(sum(counts.values())),
             "finding_sentences": [wording.finding(one) for one in results["findings"] if not one["station"]],
-            "station_findings": [(wording.rule(rule), list(dict.fromkeys(some))) for rule, some in by_rule.items()],
+            "station_findings": [
+                (wording.rule(rule), [(further.get(one, ""), one) for one in dict.fromkeys(some)])
+                for rule, some in by_rule.items()
+            ],
             "finding_counts": wording.finding_counts(counts) if results["children"]["rows"] else (),
         }
 

@@ -16,6 +16,7 @@ from builder.election import Contest, Definition
 from builder.languages import language_suffix
 from builder.ledger import Cut, PackageRecord
 from builder.recap import Cover
+from builder.station_pages import page_number, page_path
 from builder.tally import Tally
 from builder.wording import Wording
 
@@ -103,9 +104,17 @@ class Feeds:
             f"revision:{contest.id}:{areas.codes[area]}:{told['series']}:{row['station']}:{row['revision']}",
             f"{place}: {wording.revision_title(told)} ({wording.title(contest.title)})",
             self.cuts[self.releases[row["package"]] - 1].time,
-            f"{areas.path(contest.id, area)}.html",
+            f"{page_path(areas.path(contest.id, area), self._page(contest, row))}.html",
             "\n".join(lines),
         )
+
+    def _page(self, contest: Contest, row: Mapping[str, Any]) -> int:
+        """Number of the page on which the row's station stands; the area's own recapitulation is on the first."""
+        if row["recap"]:
+            return 1
+        stations = self.tallies[contest.id].stations
+        first, end = (int(stations["area"].search_sorted(row["area"], side)) for side in ("left", "right"))
+        return page_number(stations["station"][first:end].index_of(row["station"]) or 0)
 
     def _authority(self, cover: Cover) -> str:
         """Who vouches for a package: an official is told by the name of his area."""

@@ -13,6 +13,7 @@ TILE_PLACE = 99
 MAP_FILE = 8_000_000
 MAP_POINTS = 500_000
 MAP_RING_POINTS = 4 * MAP_POINTS  # arcs are shared: by neighbours, and by an area and those in it
+STATIONS_ON_PAGE = 60  # a page of these takes at most 30 kB on the wire
 PROGRESS_POINTS = 200  # a long count has thousands of releases
 
 COVER_FILE = 256_000

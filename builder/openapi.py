@@ -43,6 +43,7 @@ _PARAMETERS = {
     "shard": ("Code of the area by whose role it is signed, `n` for a leading `-`", _CODE),
     **{level: (f"Code of a {level}", _CODE) for level in ("province", "regency", "district", "village")},
     "station": ("Code of a village, then its station's number of three digits", "[0-9A-Za-z._-]+"),
+    "stations": ("Number of a page of an area's polling stations, from 2", "(?:[2-9]|[1-9][0-9]+)"),
     "page": (
         "Name of a content page",
         f"(?!(?:{'|'.join(sorted(RESERVED_SLUGS))})(?![a-z0-9-]))[a-z0-9]+(?:-[a-z0-9]+)*",
@@ -96,6 +97,10 @@ _OF_AREAS = (
     _Kind("embed/{contest}/{area}.en.json", "The same in English"),
     _Kind("embed/{contest}/{area}.png", "Picture of an area's figures, for links that are shared"),
     _Kind("embed/{contest}/{area}.en.png", "The same in English"),
+)
+# Areas with polling stations are of the last level.
+_OF_STATIONS = (
+    _Kind("{contest}/{shard}/{area}-{stations}.html", "Further page of an area's polling stations", language=True),
 )
 _OF_SITE = (
     _Kind("index.html", "Front page", language=True),
@@ -200,7 +205,8 @@ def openapi(definition: Definition) -> dict[str, Any]:
 def _targets(definition: Definition) -> Iterator[_Kind]:
     """What is signed and has an alias."""
     election = definition.election
-    for kind in (*_OF_AREAS, *(kind._replace(path=_in_shard(kind.path)) for kind in _OF_AREAS), *_OF_SITE):
+    in_shards = (kind._replace(path=_in_shard(kind.path)) for kind in _OF_AREAS)
+    for kind in (*_OF_AREAS, *in_shards, *_OF_STATIONS, *_OF_SITE):
         for language in election.languages if kind.language and "{page}" not in kind.path else LANGUAGES:
             if language == LANGUAGES[0] or kind.language:
                 yield kind._replace(path=language_folder(language) + kind.path)

@@ -22,6 +22,7 @@ from builder.election import Contest, Election
 from builder.languages import LANGUAGES, language_folder, language_suffix
 from builder.navigation import NOWHERE, Link, Surroundings
 from builder.origins import filled_rows, revision_rows, source_rows
+from builder.station_pages import StationPage, on_page, revised_pages, station_pages
 from builder.stations import Withheld
 from builder.templates import FastTemplates, Templates, as_ascii, read_templates, read_texts
 from builder.tiles import shape_map, tile_map
@@ -80,50 +81,90 @@ class Pages:
         `withheld`: scans, by package and hash, that are shown as withheld, each with its order and the release since which.
         """
         shown, wording = self._contests[results["contest"]], self.wording
-        area, path, children = results["area"], results["path"].removesuffix(".json"), results["children"]["rows"]
-        up = "../" * path.count("/")
-        root = f"{up}../" if self._folder else up
-        title = wording.words["area_title"].format(level=wording.levels[area["level"]], area=area["name"])
-        parents = shown.parents(results)
-        codes = [parent["code"] for parent in results["parents"]]
-        name = path.rpartition("/")[2]
+        path, children = results["path"].removesuffix(".json"), results["children"]["rows"]
+        frame = self._area_frame(results, path, results["release"], results["released"], around)
+        up, root = frame["up"], frame["root"]
+        pages = station_pages(results)
+        first = on_page(results, 1) if pages else results
         return self._area_templates.render(
             "area.html",
             {
-                **self._frame,
-                "contest": wording.title(shown.contest.title),
-                **self._places(f"{path}.html", up, root, self._election.languages),
+                **frame,
                 **shown.first_screen(results),
-                "head_title": escape(_plain(title)) + self._title_ends[shown.contest.id],
+                "head_title": escape(_plain(frame["title"])) + self._title_ends[shown.contest.id],
                 "card": self._sharing(results),
-                "file": f"{name}.json",
-                "data": f"{root}{path}.json" if self._folder else f"{name}.json",
-                "title": title,
-                "name": area["name"],
-                "parents": [(f"{up}{parent['path']}.html", parent["name"]) for parent in parents],
                 "previous": around.previous and _href(up, around.previous),
                 "next": around.next and _href(up, around.next),
-                "contests": [
-                    (f"{up}{to}.html", wording.title(one.title), one is shown.contest) for to, one in around.contests
-                ],
-                "release": results["release"],
-                "released": results["released"],
-                "released_local": wording.time(results["released"], [*codes, area["code"]]),
-                "zone": wording.zone([*codes, area["code"]]),
                 "shapes": (shapes := shape_map(results, self._topology, shown.contest, wording, up)),
                 "map": None if shapes else tile_map(results, self._election, shown.contest, wording, up),
                 "progress": progress_chart(results, shown.contest, wording),
                 **shown.findings(results),
-                **shown.children(children, up, area["level"]),
-                "station_rows": shown.stations.rows(results, root, withheld),
-                "revision_rows": revision_rows(results, shown.labels, wording, root),
-                "filled_rows": filled_rows(results, wording, root),
+                **shown.children(children, up, results["area"]["level"]),
+                "station_pages": _page_links(pages, 1),
+                "station_rows": shown.stations.rows(first, root, withheld),
+                "revision_rows": revision_rows(first, shown.labels, wording, root),
+                "filled_rows": filled_rows(first, wording, root),
+                "revised_pages": revised_pages(results) if pages else (),
                 "source_rows": source_rows(results, wording, root),
                 "scan_rows": shown.stations.scans(results, root, withheld),
-                "check_command": wording.words["check_command"].format(file=f"{name}.json"),
-                "code": self._code(results, area["level"]),
+                "code": self._code(results, path, results["release"]),
             },
         ).encode()
+
+    def station_page(
+        self,
+        results: Results,
+        page: StationPage,
+        release: int,
+        released: str,
+        around: Surroundings = NOWHERE,
+        withheld: Withheld = MappingProxyType({}),
+    ) -> bytes:
+        """A further page of an area's polling stations, with the release that changed it last and that one's time. It has none of the area's own figures."""
+        shown, wording = self._contests[results["contest"]], self.wording
+        frame = self._area_frame(results, page.path, release, released, around)
+        root, pages, own = frame["root"], station_pages(results), on_page(results, page.number)
+        stations = f"{wording.station} {page.stations}"
+        return self._area_templates.render(
+            "stations.html",
+            {
+                **frame,
+                "head_title": escape(_plain(f"{frame['title']}, {stations}")) + self._title_ends[shown.contest.id],
+                "area_href": pages[0].href,
+                "parents": [*frame["parents"], (pages[0].href, frame["name"])],
+                "name": stations,
+                "station_pages": _page_links(pages, page.number),
+                "station_rows": shown.stations.rows(own, root, withheld),
+                "revision_rows": revision_rows(own, shown.labels, wording, root),
+                "filled_rows": filled_rows(own, wording, root),
+                "code": self._code(results, page.path, release),
+            },
+        ).encode()
+
+    def _area_frame(self, results: Results, path: str, release: int, released: str, around: Surroundings) -> dict[str, Any]:  # fmt: skip
+        """What stands around each page of an area; this one is at `path`, without extension, and was changed last in `release`."""
+        shown, area = self._contests[results["contest"]], results["area"]
+        up, file = "../" * path.count("/"), results["path"]
+        root = f"{up}../" if self._folder else up
+        name = file.rpartition("/")[2]
+        codes = [*[parent["code"] for parent in results["parents"]], area["code"]]
+        words, title = self.wording.words, self.wording.title
+        return {
+            **self._frame,
+            **self._places(f"{path}.html", up, root, self._election.languages),
+            "release": release,
+            "released": released,
+            "released_local": self.wording.time(released, codes),
+            "zone": self.wording.zone(codes),
+            "contest": title(shown.contest.title),
+            "contests": [(f"{up}{to}.html", title(one.title), one is shown.contest) for to, one in around.contests],
+            "title": words["area_title"].format(level=self.wording.levels[area["level"]], area=area["name"]),
+            "name": area["name"],
+            "parents": [(f"{up}{parent['path']}.html", parent["name"]) for parent in shown.parents(results)],
+            "file": name,
+            "data": f"{root}{file}" if self._folder else name,
+            "check_command": words["check_command"].format(file=name),
+        }
 
     def card(self, results: Results) -> bytes:
         """The picture of one results file for those who share its page, as SVG."""
@@ -235,12 +276,11 @@ class Pages:
     def _sharing(self, results: Results) -> tuple[str, str] | None:
         return sharing(results, self._contests[results["contest"]], self._election, self.wording, self.language)
 
-    def _code(self, results: Results, level: str) -> Markup | str:
-        """The QR code of a page's address and release; of those that are printed most."""
-        if self._election.address is None or level not in self._coded_levels:
+    def _code(self, results: Results, path: str, release: int) -> Markup | str:
+        """The QR code of the address and release of an area's page at `path`; of those that are printed most."""
+        if self._election.address is None or results["area"]["level"] not in self._coded_levels:
             return ""
-        page = f"{self._folder}{results['path'].removesuffix('.json')}.html"
-        return qr_code(f"{self._election.address}{page}#r{results['release']}")
+        return qr_code(f"{self._election.address}{self._folder}{path}.html#r{release}")
 
     def _index_contest(self, contest: Contest, results: Results) -> tuple[Any, ...]:
         bars, _, heads, rows = self._contests[contest.id].votes(results)
@@ -272,6 +312,12 @@ class Pages:
 
 def _href(up: str, link: Link) -> tuple[str, str]:
     return f"{up}{link.path}.html", link.name
+
+
+def _page_links(pages: Sequence[StationPage], here: int) -> tuple[Any, ...]:
+    """The pages of an area's stations (href, stations, is it the one with the number `here`), the one before that and the one after; nothing where there is one page."""
+    links = [(page.href, page.stations, page.number == here) for page in pages]
+    return (links, links[here - 2] if here > 1 else None, links[here] if here < len(links) else None) if links else ()
 
 
 def _plain(text: str) -> str:

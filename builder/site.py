@@ -11,6 +11,7 @@ from functools import cached_property, lru_cache, partial
 from itertools import chain, starmap
 from pathlib import Path
 
+from builder import limits
 from builder.areas import path_name
 from builder.cards import packaged_fonts
 from builder.content import read_pages
@@ -32,7 +33,8 @@ from builder.results import View, Views, encode_view, scan_subject
 from builder.rows import Rows
 from builder.scripts import compact_script, scripts
 from builder.sirekap import nation_file, sirekap_files
-from builder.tally import Tally, definition_cut, package_releases, tally
+from builder.station_pages import page_releases
+from builder.tally import Tally, package_releases, pages_cut, tally
 
 __all__ = [
     "Inputs",
@@ -117,13 +119,8 @@ class Site:
 
     @cached_property
     def pages_release(self) -> int:
-        """The latest cut at which every page was made anew: templates, program or definition changed."""
-        changed = [
-            cut.release
-            for before, cut in zip(self.cuts, self.cuts[1:], strict=False)
-            if (before.templates, before.builder) != (cut.templates, cut.builder)
-        ]
-        return max([definition_cut(self.cuts), *changed])
+        """The latest cut at which every page was made anew."""
+        return pages_cut(self.cuts)
 
     def part_release(self, part: Part) -> int:
         """The latest cut at which a file of this part changed."""
@@ -185,6 +182,8 @@ class Site:
                 yield entry_of(view["path"], encode_view(view))
             for language in self.definition.election.languages:
                 yield entry_of(*self._area_page(row, view, language))
+            everything = all_pages or told.get(row, 0) > since
+            yield from starmap(entry_of, self._station_pages(row, view, 0 if everything else since))
 
     def _sirekap_files(self, part: Part, since: int) -> Iterator[tuple[str, bytes]]:
         releases, contest = self._area_releases[part.contest], self.tallies[part.contest].contest
@@ -196,6 +195,21 @@ class Site:
         around = self._navigation.around(self.tallies[view["contest"]].contest, row)
         path = f"{language_folder(language)}{view['path'].removesuffix('json')}html"
         return path, self._pages(language).area_page(view, around, self._withheld)
+
+    def _station_pages(self, row: int, view: View, since: int) -> Iterator[tuple[str, bytes]]:
+        """The further pages of an area's stations that changed after release `since`, in each language, with their paths."""
+        if len(view["polling_stations"]["rows"]) <= limits.STATIONS_ON_PAGE:
+            return
+        tally = self.tallies[view["contest"]]
+        sources = zip(view["sources"], tally.areas["sources"][row], strict=True)
+        releases = {source["package"]: self.releases[number] for source, number in sources}
+        around = self._navigation.around(tally.contest, row)
+        for page, release in page_releases(view, tally.areas["grown"][row], releases):
+            for language in self.definition.election.languages if release > since else ():
+                made = self._pages(language).station_page(
+                    view, page, release, self.cuts[release - 1].time, around, self._withheld
+                )
+                yield f"{language_folder(language)}{page.path}.html", made
 
     def views(self, contest: str, rows: Sequence[int]) -> Iterable[View]:
         def time_of(release: int) -> str:
@@ -259,7 +273,11 @@ class Site:
         name, _, kind = path.removeprefix(language_folder(language)).rpartition(".")
         contest = name.partition("/")[0]
         if contest in self.tallies:
-            row = self._rows_by_path(contest).get(name)
+            rows = self._rows_by_path(contest)
+            if kind == "html" and name not in rows and (row := rows.get(name.rpartition("-")[0])) is not None:
+                further = self._station_pages(row, next(iter(self.views(contest, [row]))), 0)
+                return next((data for page, data in further if page == path), None)
+            row = rows.get(name)
             if row is None or kind not in {"json", "html"} or (kind == "json" and language != languages[0]):
                 return None
             view = next(iter(self.views(contest, [row])))

@@ -7,6 +7,7 @@ a check beside it. A figure that no row gave stays null: absent is not zero.
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
@@ -24,6 +25,7 @@ __all__ = [
     "definition_cut",
     "judged_stations",
     "package_releases",
+    "pages_cut",
     "read_tallies",
     "station_findings",
     "tally",
@@ -37,8 +39,8 @@ FRAMES = ("areas", "stations", "findings", "history", "progress")
 class Tally:
     """Figures of one contest at one cut.
 
-    - `areas`: one row an area, in the order of `Areas`: `listed, reported, withdrawn, release`, the contest's figures (count), the same with
-      prefix `recap_` and `below_`, `recap_revision` (null: none handed in), `recap_withdrawn`, `recap_package`, `handed_in`, one `rule_<code>` for each flag rule
+    - `areas`: one row an area, in the order of `Areas`: `listed, reported, withdrawn, release`, `grown` (the latest release that brought a station of its
+      own), the contest's figures (count), the same with prefix `recap_` and `below_`, `recap_revision` (null: none handed in), `recap_withdrawn`, `recap_package`, `handed_in`, one `rule_<code>` for each flag rule
       (broken in the subtree), `sources` (list of package numbers).
     - `stations`: current rows of series count by area and station, with `state`, `rules` (codes joined by a space).
     - `findings`: `area, station, recap, rule, left, right`.
@@ -80,6 +82,16 @@ def definition_cut(cuts: Sequence[Cut]) -> int:
     return changed[-1]
 
 
+def pages_cut(cuts: Sequence[Cut]) -> int:
+    """The latest cut at which every page was made anew: templates, program or definition changed."""
+    changed = [
+        cut.release
+        for before, cut in pairwise(cuts)
+        if (before.templates, before.builder) != (cut.templates, cut.builder)
+    ]
+    return max([definition_cut(cuts), *changed])
+
+
 def package_releases(cuts: Sequence[Cut]) -> list[int]:
     """Release of each package by its number: index 0 is unused."""
     through = [cut.through for cut in cuts]
@@ -94,17 +106,25 @@ def tally(rows: Rows, definition: Definition, cuts: Sequence[Cut]) -> Tally:
     rules = [*dict.fromkeys(rule.code for rule in flag_rules(contest)), "station-range"]
     own = _own_sums(stations, contest, rules)
     recaps = rows.current.filter(pl.col("recap"))
-    every = pl.concat([rows.current.select("area", "package"), rows.replaced.select("area", "package")])
+    told = ("area", "package", "recap", "revision")
+    every = pl.concat([rows.current.select(told), rows.replaced.select(told)])
+    first = (pl.col("revision") == 1) & ~pl.col("recap")
     touched = (
         every.with_columns(releases.gather(every["package"]).alias("release"))
         .group_by("area")
-        .agg(pl.col("release").max(), pl.col("package").unique().sort().alias("sources"))
+        .agg(
+            pl.col("release").max(),
+            pl.col("release").filter(first).max().alias("grown"),
+            pl.col("package").unique().sort().alias("sources"),
+        )
     )
     base = pl.DataFrame({"area": pl.int_range(len(areas), dtype=pl.Int32, eager=True)})
     table = base.join(touched, on="area", how="left", maintain_order="left").join(
         own, on="area", how="left", maintain_order="left"
     )
-    table = table.with_columns(pl.col("release").fill_null(0).clip(lower_bound=definition_cut(cuts)))
+    table = table.with_columns(
+        pl.col("release", "grown").fill_null(0).clip(lower_bound=definition_cut(cuts)),
+    )
     table, found = area_findings(table, recaps, contest, areas)
     table = _summed_up(table, contest, [*rules, "recap-below", "reported-expected"], areas)
     findings = pl.concat([station_findings(stations, contest), found]).sort("area", "recap", "station", "rule")

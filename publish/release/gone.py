@@ -5,18 +5,18 @@ figures would pass for a result that is still in force. It shows a page of the r
 make way for `gone.json`, which is no results file and which no signature fits.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from builder.ledger import Cut
 from builder.pack import Entry, pack_names, read_index, read_pack
 from builder.pages import GONE_DATA, GONE_PAGES
-from builder.tally import definition_cut
+from builder.tally import definition_cut, pages_cut
 from publish.release.draft import Draft, DraftState
 from publish.release.record import RecordStore
 from publish.targets import Alias
 from verifier.files import is_results, object_path
 
-__all__ = ["gone_aliases", "gone_paths"]
+__all__ = ["gone_aliases", "gone_paths", "kept_files"]
 
 SITE, SNAPSHOT = "site", "snapshot"
 
@@ -32,16 +32,31 @@ def gone_paths(
     if record is None:
         return frozenset(), frozenset()
     entries = {entry.path: entry for pack in pack_names(draft.files) for entry in read_index(draft.files, pack)}
-    # Between two definitions a role of results only gains files; after a new one, all files are in the draft.
-    kept = state.since >= definition_cut(cuts)
-    roles = [SITE] if kept else [role for role in record.roles if role != SNAPSHOT]
+    # While all pages stay as they are, a role of results only gains files.
+    roles = [SITE] if state.since >= pages_cut(cuts) else [role for role in record.roles if role != SNAPSHOT]
     listed = {role: store.recorded_targets(record, role) for role in roles}
-    shown = {path for role, paths in listed.items() for path in paths if path.endswith(".html") or role != SITE}
+    is_kept = kept_files(state.since, cuts)
+    shown = {
+        path
+        for role, paths in listed.items()
+        for path in paths
+        if (path.endswith(".html") if role == SITE else not is_kept(path))
+    }
     removed = shown - entries.keys() - {*GONE_PAGES}
     still = frozenset(record.gone) - entries.keys()
     return frozenset(removed | (still if _changed(listed.get(SITE, {}), entries) else frozenset())), frozenset(
         removed | still
     )
+
+
+def kept_files(since: int, cuts: Sequence[Cut]) -> Callable[[str], bool]:
+    """Which files, by their paths, that a role of results lists at release `since` are still in force where the draft has no others.
+
+    A new definition may have taken areas away; other templates or another program make all but results files anew, and may make fewer.
+    """
+    if since >= pages_cut(cuts):
+        return lambda path: True
+    return is_results if since >= definition_cut(cuts) else lambda path: False
 
 
 def gone_aliases(paths: frozenset[str], draft: Draft) -> Iterator[list[Alias]]:

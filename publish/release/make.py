@@ -18,10 +18,10 @@ from builder.ledger import Cut, Ledger, RootRecord
 from builder.pack import listing, read_index, write_pack
 from builder.results import RESULTS_FORMAT
 from builder.site import Site, entry_of, parts
-from builder.tally import definition_cut
 from publish.errors import FrozenError
 from publish.progress import Stages
 from publish.release.draft import Draft, DraftState
+from publish.release.gone import kept_files
 from publish.release.jobs import Job, Runner
 from publish.release.packs import write_packs
 from publish.release.record import Base
@@ -200,15 +200,14 @@ def sign_roles(
 ) -> DraftState:
     """Sign the lists of groups and shards, as far as they changed, with the keys that are here."""
     cuts = workspace.ledger.cuts
-    # A new definition may have taken areas away: then nothing of the old roles is kept.
-    keep = state.since >= definition_cut(cuts)
+    is_kept = kept_files(state.since, cuts)
     roles: dict[str, RoleFile] = {}
     changed = []
     for role, version in role_versions(workspace, site).items():
         if version <= state.since and base.record and role in base.record.roles:
             roles[role] = base.record.roles[role]
         elif role != SITE:
-            listed = base.role_targets(role) if keep else {}
+            listed = {path: file for path, file in base.role_targets(role).items() if is_kept(path)}
             if role in state.rendered:
                 listed.update(listing(read_index(draft.files, role)))
             data = keyring.online_role(role, version, datetime.fromisoformat(cuts[version - 1].time), listed)

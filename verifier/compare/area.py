@@ -14,6 +14,7 @@ __all__ = ["AreaReport", "Difference", "Figure", "Finding", "Revision", "compare
 
 PENDING = "pending"  # listed, no votes yet
 WITHDRAWN = "withdrawn"
+STATIONS_ON_PAGE = 60  # docs/formats.md, "Pages of stations"
 
 
 class Figure(msgspec.Struct, frozen=True):
@@ -54,8 +55,8 @@ class Revision(msgspec.Struct, frozen=True):
 class Difference(msgspec.Struct, frozen=True):
     """A station, or with an empty `station` the area's own recapitulation, of which something is not the same.
 
-    `differs`: both have it; `unlisted`: only the tallies; `missing`: only the site. `page`: the area's page, relative to
-    the election. `state`: "", "withdrawn" or "pending"; `revision`: 0 where nothing is published.
+    `differs`: both have it; `unlisted`: only the tallies; `missing`: only the site. `page`: where it is shown, relative
+    to the election. `state`: "", "withdrawn" or "pending"; `revision`: 0 where nothing is published.
     """
 
     kind: Literal["differs", "unlisted", "missing"]
@@ -145,17 +146,17 @@ def _compare(
     station_at, revision_at, state_at, *places = _positions(
         results.polling_stations.columns, ("station", "revision", "state", *columns)
     )
-    for row in results.polling_stations.rows:
+    for place, row in enumerate(results.polling_stations.rows):
         station = str(row[station_at])
         yours = tallies.get(station)
         if yours is None:
             if missing and row[state_at] != PENDING:
-                found.append(_difference("missing", results, station, row[state_at], row[revision_at]))
+                found.append(_difference("missing", results, station, row[state_at], row[revision_at], place=place))
             continue
         seen.add(station)
-        published = tuple([row[place] for place in places])
+        published = tuple([row[column] for column in places])
         if yours != published and (figures := _figures(columns, yours, published)):
-            found.append(_difference("differs", results, station, row[state_at], row[revision_at], figures))
+            found.append(_difference("differs", results, station, row[state_at], row[revision_at], figures, place))
     if OWN_ROW in tallies and results.recap is not None:
         seen.add(OWN_ROW)
         recap = results.recap
@@ -189,15 +190,17 @@ def _difference(
     state: object,
     revision: object,
     figures: tuple[Figure, ...] = (),
+    place: int = 0,
 ) -> Difference:
-    """With what the file says about this row: findings and history."""
+    """With what the file says about this row: findings and history. `place`: the station's among the area's, from 0."""
     series = "count" if station else "recap"
+    page = place // STATIONS_ON_PAGE + 1
     return Difference(
         kind=kind,
         area=results.area.code,
         name=results.area.name,
         station=station,
-        page=results.path.removesuffix(".json") + ".html",
+        page=f"{results.path.removesuffix('.json')}{f'-{page}' if page > 1 else ''}.html",
         state=str(state),
         revision=revision if isinstance(revision, int) else 0,
         figures=figures,
