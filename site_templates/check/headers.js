@@ -2,7 +2,7 @@
 
 const END = "; base-uri 'none'; form-action 'none'; frame-ancestors ";
 const POLICY =
-  "default-src 'none'; script-src 'self'; style-src 'self' 'sha256-0zlk7MG/Uwh+GGYB0KnmCgQYuVYiya52S+bTNYp2b8E='; img-src 'self'; connect-src 'self'; worker-src 'self'" +
+  "default-src 'none'; script-src 'self'; style-src 'self' 'sha256-UKRK7JgDj6mMsQ3I2bGJi/5iH2sQmFE23uLaqJILTDw='; img-src 'self'; connect-src 'self'; worker-src 'self'" +
   `${END}'none'; require-trusted-types-for 'script'; trusted-types terbit`;
 
 const EMBED = `default-src 'none'; style-src 'self'${END}*`;

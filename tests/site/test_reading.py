@@ -2,12 +2,13 @@
 
 import json
 import re
+import subprocess
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.programs import require_package
+from tests.programs import require, require_package
 from tests.site.conftest import Place
 
 VILLAGE = "ppwp/1101/1101012001.html"
@@ -100,6 +101,23 @@ def test_on_paper(context: BrowserContext, place: Place) -> None:
     assert len(page.pdf()) > 10_000
     page.emulate_media(media="print")
     assert page.locator("svg.code").is_visible()
+
+
+@pytest.mark.parametrize("path", [VILLAGE, "ppwp/0.html", "ppwp/0-shapes.html"])
+def test_no_heading_ends_a_sheet(context: BrowserContext, place: Place, path: str) -> None:
+    """On paper of any height no sheet ends with a heading, or with the words beneath it that tell of a map or a chart."""
+    page = opened(context, place, path)
+    texts = "nodes => nodes.map(node => node.textContent.replace(/\\s+/g, ' ').trim())"
+    headings = page.eval_on_selector_all("h2, h3, .stations div p", texts)
+    notes = " ".join(page.eval_on_selector_all("h2+p:has(+svg)", texts))
+    assert {"Pindaian formulir:", "Peta: siapa unggul"} & {*headings}
+    for height in range(620, 1130, 30):
+        paper = page.pdf(
+            width="794px", height=f"{height}px", margin=dict.fromkeys(("top", "bottom", "left", "right"), "38px")
+        )
+        done = subprocess.run([require("pdftotext"), "-layout", "-", "-"], input=paper, capture_output=True, check=True)
+        sheets = [sheet.strip().splitlines()[-1].strip() for sheet in done.stdout.decode().split("\f") if sheet.strip()]
+        assert [last for last in sheets if last in headings or (len(last) > 9 and last in notes)] == [], height
 
 
 def test_one_request_before_it_can_be_read(context: BrowserContext, place: Place) -> None:
