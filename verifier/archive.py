@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
@@ -16,8 +17,7 @@ class ArchiveFetcher:
     """A Fetcher over an archive. Nothing is unpacked: a name in it becomes no name on disk. Thread-safe.
 
     `in_folder`: everything in it lies in one folder, and paths are relative to that. The archive is looked through at the first use, its
-    own bytes are believed no more than a server's: FormatError if it is not one of ours, FetchError if it cannot be read. Another process
-    that it is sent to need not look through it again.
+    own bytes are believed no more than a server's: FormatError if it is not one of ours, FetchError if it cannot be read.
     """
 
     def __init__(self, file: Path, *, in_folder: bool = False) -> None:
@@ -44,6 +44,12 @@ class ArchiveFetcher:
     def check(self) -> None:
         """Look through the archive now; raises as said above."""
         _ = self._places, self.folder
+
+    def part(self, paths: Iterable[str]) -> "ArchiveFetcher":
+        """The archive as far as it has `paths`: few enough to be sent to another process, which need not look through it again."""
+        part = ArchiveFetcher(self.file)
+        part._places = {path: place for path in paths if (place := self._places.get(path)) is not None}
+        return part
 
     def __contains__(self, path: str) -> bool:
         return self._name(path) in self._places

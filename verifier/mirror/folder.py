@@ -20,8 +20,9 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -33,11 +34,13 @@ from verifier.fetcher import DirectoryFetcher, check_path
 from verifier.files import SignedFile, object_path
 from verifier.receiver import Receiver
 
-__all__ = ["TIMESTAMP", "Complete", "Folder", "Settings"]
+__all__ = ["TIMESTAMP", "Complete", "Folder", "Marked", "Settings"]
 
 TIMESTAMP = "metadata/timestamp.json"
 # A file system without hard links, or with a most number of links to one file.
 _NO_LINK = frozenset({errno.EMLINK, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
+
+Marked = tuple[SignedFile, bool]  # a file, and if it is a results file
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -123,12 +126,12 @@ class Folder:
         with _failing(self.root):
             _write(self.root / "under-way", b"", self.root / "under-way.new")
             (self.root / "incoming").mkdir(exist_ok=True)
-            for left in os.scandir(self.root / "incoming"):
-                os.unlink(left)
+            self._clear()
 
     def end(self, complete: Complete) -> None:
         """All of it is there."""
         with _failing(self.root):
+            self._clear()
             os.sync()
             _write(self.root / "complete.json", msgspec.json.encode(complete), self.root / "complete.json.new")
             (self.root / "under-way").unlink(missing_ok=True)
@@ -205,26 +208,22 @@ class Folder:
     def link(self, path: str, source: str) -> None:
         """Let the alias `path` be a hard link to the object `source`, or a copy where there are no links."""
         name, target = self._prepare(path), f"{self.public}/{source}"
+        incoming = f"{self.root}/incoming/{threading.get_native_id()}"
         with _failing(name):
-            # Most aliases stand and are to be replaced; a rename onto the same file would leave both names.
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.lstat(name), os.lstat(target)):
-                    return
-            incoming = self._incoming(path)
             try:
-                os.link(target, incoming, follow_symlinks=False)
-            except OSError as error:
-                if error.errno not in _NO_LINK:
-                    raise
-                shutil.copyfile(target, incoming, follow_symlinks=False)
+                _link(target, incoming)
+            except FileExistsError:  # a rename onto the same file leaves both names
+                os.unlink(incoming)
+                _link(target, incoming)
             os.replace(incoming, name)
 
-    def show(self, file: SignedFile, is_results: bool) -> None:
-        """Let a file's alias be its object; a results file's signature with it."""
-        source = object_path(file)
-        self.link(file.path, source)
-        if is_results:
-            self.link(f"{file.path}.minisig", f"{source}.minisig")
+    def show(self, files: Iterable[Marked]) -> None:
+        """Let files' aliases be their objects; a results file's signature with it."""
+        for file, is_results in files:
+            source = object_path(file)
+            self.link(file.path, source)
+            if is_results:
+                self.link(f"{file.path}.minisig", f"{source}.minisig")
 
     def remove(self, path: str) -> None:
         """Take an alias away."""
@@ -239,6 +238,10 @@ class Folder:
         """Bytes that fit on the disk."""
         with _failing(self.root):
             return shutil.disk_usage(self.root).free
+
+    def _clear(self) -> None:
+        for left in os.scandir(self.root / "incoming"):
+            os.unlink(left)
 
     # Text, not Path: a nation has half a million names.
     def _incoming(self, path: str) -> str:
@@ -271,6 +274,16 @@ def _settings(root: Path) -> Settings:
     if not 1 <= len(settings.upstreams) <= limits.UPSTREAMS_COUNT:
         raise VerifierError(f"{file} must name 1 to {limits.UPSTREAMS_COUNT} upstreams")
     return settings
+
+
+def _link(target: str, name: str) -> None:
+    try:
+        os.link(target, name, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_LINK:
+            raise
+        with open(target, "rb") as source, open(name, "xb") as copy:
+            shutil.copyfileobj(source, copy)
 
 
 def _write(path: Path, data: bytes, temporary: Path) -> None:

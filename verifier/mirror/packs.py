@@ -7,6 +7,8 @@ checked by the newest metadata like a file from any upstream; so a pack that is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from verifier import limits
@@ -22,14 +24,31 @@ from verifier.mirror.upstreams import Upstreams
 if TYPE_CHECKING:
     from verifier.tuf_api import Targets
 
-__all__ = ["open_packs"]
+__all__ = ["Arriving", "bring_packs", "find_packs"]
 
 SITE = "site"
 # What may come beyond what is needed: a release of one station has more around its files than in them.
 MARGIN = 4_000_000
 
 
-def open_packs(
+class Arriving:
+    """Packs that a thread brings in, one after the other: whoever goes through them waits for the next, up to the first that cannot be had."""
+
+    def __init__(self, thread: Executor, packs: Iterator[ArchiveFetcher], count: int) -> None:
+        self._packs = [thread.submit(next, packs, None) for _ in range(count)]
+
+    def __iter__(self) -> Iterator[ArchiveFetcher]:
+        for coming in self._packs:
+            if (pack := coming.result()) is None:
+                return
+            yield pack
+
+    def here(self) -> list[ArchiveFetcher]:
+        """Those that have come so far."""
+        return list(islice(self, sum(coming.done() for coming in self._packs)))
+
+
+def find_packs(
     folder: Folder,
     upstreams: Upstreams,
     source: MetadataSource,
@@ -37,12 +56,9 @@ def open_packs(
     budget: Budget,
     since: int,
     most: int,
-) -> Iterator[ArchiveFetcher]:
+) -> list[SignedFile]:
     """The packs of the releases after `since`, the newest first, as long as all of them together have hardly more than `most` bytes; or full
-    packs and those of the releases after them, where that is less.
-
-    Each is put where the mirror's own readers find it.
-    """
+    packs and those of the releases after them, where that is less."""
     newest = client.snapshot.version
     last = max(since, newest - limits.PACKS_RELEASES_COUNT)
 
@@ -54,8 +70,15 @@ def open_packs(
             data = _earlier(folder, upstreams, client, budget, path, release)
         return _listed(client.earlier_role(SITE, release, data))
 
+    return _choose(map(listed, range(newest, last, -1)), most + MARGIN, leads_on=last == since)
+
+
+def bring_packs(
+    folder: Folder, upstreams: Upstreams, budget: Budget, packs: Sequence[SignedFile]
+) -> Iterator[ArchiveFetcher]:
+    """Each of some packs once it is where the mirror's own readers find it."""
     try:
-        for pack in _choose(map(listed, range(newest, last, -1)), most + MARGIN, leads_on=last == since):
+        for pack in packs:
             yield _open(folder, upstreams, budget, pack)
     except VerifierError:
         return  # the files come one by one

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -23,13 +23,13 @@ from verifier.formats.metadata_fields import listed_targets
 from verifier.formats.tlog_proof import LogProof
 from verifier.log import CHECKPOINT, check_log, proof_path
 from verifier.mirror.budget import Budget
-from verifier.mirror.folder import TIMESTAMP, Complete, Folder
+from verifier.mirror.folder import TIMESTAMP, Complete, Folder, Marked
 from verifier.mirror.log import bring_log
 from verifier.mirror.metadata import Listed, MetadataSource, claimed_version, named_metadata
 from verifier.mirror.objects import Objects
-from verifier.mirror.packs import open_packs
+from verifier.mirror.packs import Arriving, bring_packs, find_packs
 from verifier.mirror.transfer import Transfer
-from verifier.mirror.unpack import Marked, Unpacker
+from verifier.mirror.unpack import Unpacker
 from verifier.mirror.upstreams import Upstream, Upstreams, worst
 from verifier.results_signature import MinisignKeys
 from verifier.site import KEYS_PATH, ROLES_WITHOUT_RESULTS, signed_file
@@ -173,10 +173,13 @@ class _Run:
     def release(self, *, broken_off: bool, full: bool) -> None:
         """Bring in what is new. `broken_off`: what an earlier run left is half done."""
         self._folder.begin()
-        with ThreadPoolExecutor(self._upstreams.threads) as executor, Unpacker(self._folder) as unpacker:
+        with (
+            ThreadPoolExecutor(self._upstreams.threads) as executor,
+            ThreadPoolExecutor(1) as behind,
+            Unpacker(self._folder) as unpacker,
+        ):
             if known := self._folder.last_success():
-                self._open_packs(known.release, 2 * known.bytes)
-                unpacker.start(self._upstreams.packs)
+                self._bring_packs(known.release, 2 * known.bytes, behind, unpacker)
             self._source.fetch_all(executor)
             transfer = Transfer(self._folder, self._upstreams, self._budget, executor, self._progress)
             new: list[Marked] = []
@@ -186,12 +189,12 @@ class _Run:
                     unpacker.add(files, self._keys(transfer.objects))
             need = transfer.check_space(new)
             if not known:
-                self._open_packs(0, 2 * need)
-                unpacker.start(self._upstreams.packs)
+                self._bring_packs(0, 2 * need, behind, unpacker)
             keys = self._keys(transfer.objects)
             if unpacker.started and not known:
                 unpacker.add(new, keys)
             packages = transfer.files(new, keys, unpacker)
+            behind.submit(self._folder.settle)
             named = sorted((name.decode(), signature.decode()) for name, signature in packages)
             signed = LogProof.parse(self._proof).checkpoint if self._proof is not None else None
             if signed is not None:
@@ -200,8 +203,9 @@ class _Run:
             transfer.packages(named, redactions.order, thorough=broken_off or full)
             self._commit()
             every = [(file, path in self._results) for path, file in self._files.items()] if broken_off else new
-            unpacker.link(every)
-        self._replace_gone()
+            linked = behind.submit(unpacker.link, every)
+            self._replace_gone()
+            linked.result()
 
     def complete(self, now: datetime, etags: dict[str, str], last: Complete | None) -> Complete:
         """What stands in the folder now; `last` where the files are still those."""
@@ -234,7 +238,7 @@ class _Run:
                 except VerificationError as error:
                     raise VerificationError(f"{path}: {error}") from None
                 if is_pack(path):
-                    continue  # `_open_packs` has seen to it
+                    continue  # `_bring_packs` has seen to it
                 self._files[path] = file
                 signed = role.name not in ROLES_WITHOUT_RESULTS and is_results(path)
                 if signed:
@@ -247,10 +251,14 @@ class _Run:
     def _snapshot_path(self) -> str:
         return named_metadata(self._source.timestamp)["snapshot"].path
 
-    def _open_packs(self, since: int, most: int) -> None:
-        self._upstreams.packs = list(
-            open_packs(self._folder, self._upstreams, self._source, self._client, self._budget, since, most)
-        )
+    def _bring_packs(self, since: int, most: int, behind: Executor, unpacker: Unpacker) -> None:
+        """Have packs come while other things are done; what has come is written to the disk by the time when all of it has to be there."""
+        found = find_packs(self._folder, self._upstreams, self._source, self._client, self._budget, since, most)
+        coming = bring_packs(self._folder, self._upstreams, self._budget, found)
+        packs = Arriving(behind, coming, len(found))
+        unpacker.start(packs, sum(pack.length for pack in found))
+        self._upstreams.packs = packs
+        behind.submit(self._folder.settle)
 
     def _served_roles(self) -> dict[str, Listed]:
         """The roles of the release that is served; it was verified when it came, and is there as a whole."""

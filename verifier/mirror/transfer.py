@@ -16,10 +16,10 @@ from verifier import limits
 from verifier.errors import VerificationError, VerifierError
 from verifier.files import object_path
 from verifier.mirror.budget import Budget
-from verifier.mirror.folder import Folder
+from verifier.mirror.folder import Folder, Marked
 from verifier.mirror.metadata import right_bytes
 from verifier.mirror.objects import Objects
-from verifier.mirror.unpack import Marked, Unpacker
+from verifier.mirror.unpack import Unpacker
 from verifier.mirror.upstreams import Upstreams, worst
 from verifier.packages import COVER, named_files
 from verifier.results_signature import MinisignKeys
@@ -50,7 +50,7 @@ class Transfer:
     def check_space(self, files: Iterable[Marked]) -> int:
         """How many bytes the objects have that are not there yet; VerifierError if they cannot fit on the disk."""
         public = self._folder.public
-        need = sum(file.length for file, _ in files if not os.path.exists(public / object_path(file)))
+        need = sum(file.length for file, _ in files if not os.path.exists(f"{public}/{object_path(file)}"))
         if need > (free := self._folder.free()):
             raise VerifierError(f"{self._folder.root} needs {need} bytes more, and the disk has {free} left")
         return need
@@ -85,7 +85,7 @@ class Transfer:
 
         done = 0
         # Threads wait for a network well; what lies in packs on the disk they only wait for each other.
-        each = map if self._upstreams.packs else self._executor.map
+        each = map if any(self._upstreams.packs) else self._executor.map
         for count in each(batch, range(0, len(items), BATCH_SIZE)):
             done += count
             self._progress(done, len(items))

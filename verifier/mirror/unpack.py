@@ -8,6 +8,8 @@ import gc
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from contextlib import suppress
+from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 from types import TracebackType
@@ -15,21 +17,20 @@ from typing import NamedTuple, Self
 
 from verifier.archive import ArchiveFetcher
 from verifier.errors import VerifierError
-from verifier.files import SignedFile
+from verifier.files import object_path
 from verifier.mirror.budget import Budget
-from verifier.mirror.folder import Folder
+from verifier.mirror.folder import Folder, Marked
 from verifier.mirror.objects import Objects
+from verifier.mirror.packs import Arriving
 from verifier.mirror.upstreams import Upstreams
 from verifier.results_signature import MinisignKeys
 
-__all__ = ["Marked", "Unpacked", "Unpacker"]
+__all__ = ["Unpacked", "Unpacker"]
 
 # Packs of fewer bytes are unpacked before a process has started.
 MANY_BYTES = 20_000_000
 SHARE_SIZE = 500
 PROCESSES = 4
-
-Marked = tuple[SignedFile, bool]  # a file, and if it is a results file
 
 
 class Unpacked(NamedTuple):
@@ -47,6 +48,8 @@ class Unpacker:
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
         self._pool: ProcessPoolExecutor | None = None
+        self._packs: Arriving
+        self._ready: dict[ArchiveFetcher, list[Marked]] = {}
         self._waiting: list[Marked] = []
         self._shares: list[tuple[list[Marked], Future[Unpacked]]] = []
 
@@ -61,31 +64,31 @@ class Unpacker:
     def started(self) -> bool:
         return self._pool is not None
 
-    def start(self, packs: Sequence[ArchiveFetcher]) -> None:
-        """Start processes if that is worth it, and if all that these packs hold fits on the disk."""
-        length = sum(pack.length for pack in packs)
+    def start(self, packs: Arriving, length: int) -> None:
+        """Start processes, while packs of so many bytes are on their way, if that is worth it, and if they and all that they hold fit on the disk."""
+        self._packs = packs
         count = min(PROCESSES, len(os.sched_getaffinity(0)))
-        if MANY_BYTES <= length <= self._folder.free() and count > 1:
-            plan = (self._folder.root, tuple(packs))
-            self._pool = ProcessPoolExecutor(count, get_context("spawn"), _start, plan)
-            for _ in range(count):
-                self._pool.submit(_ready)
+        if MANY_BYTES <= length <= self._folder.free() // 2 and count > 1:
+            self._pool = ProcessPoolExecutor(count, get_context("spawn"), _start)
+            with suppress(BrokenExecutor):
+                for _ in range(count):
+                    self._pool.submit(_ready)
 
     def add(self, files: Sequence[Marked], keys: MinisignKeys) -> None:
-        """Have some files brought in."""
-        for start in range(0, len(files), SHARE_SIZE):
-            self._waiting += files[start : start + SHARE_SIZE]
-            if len(self._waiting) >= SHARE_SIZE:
-                self._submit(keys)
+        """Have some files brought in: those of packs that have come at once, the others when theirs come."""
+        self._sort(files, self._packs.here(), keys)
 
     def finish(self, keys: MinisignKeys, progress: Callable[[int, int], None]) -> Unpacked:
         """What became of all files that were added. What the processes store is in packs, which were counted when they came."""
-        if self._waiting:
-            self._submit(keys)
-        left: list[Marked] = []
+        for pack in self._packs:
+            waiting, self._waiting = self._waiting, []
+            self._sort(waiting, [pack], keys)
+        for pack in self._ready:
+            self._submit(pack, keys)
+        left = self._waiting
         packages: set[tuple[bytes, bytes]] = set()
         length = count = done = 0
-        total = sum(len(files) for files, _ in self._shares)
+        total = len(left) + sum(len(files) for files, _ in self._shares)
         for files, future in self._shares:
             try:
                 unpacked = future.result()
@@ -102,35 +105,46 @@ class Unpacker:
     def link(self, files: Sequence[Marked]) -> None:
         """Let the aliases of files be their objects; what a process that was taken away had to do is done here."""
         if self._pool is None:
-            _link_to(self._folder, files)
+            self._folder.show(files)
             return
         shares = [files[start : start + SHARE_SIZE] for start in range(0, len(files), SHARE_SIZE)]
         try:
-            for _ in self._pool.map(_link, shares):
+            for _ in self._pool.map(partial(_link, self._folder.root), shares):
                 pass
         except BrokenExecutor:
-            _link_to(self._folder, files)
+            self._folder.show(files)
 
-    def _submit(self, keys: MinisignKeys) -> None:
+    def _sort(self, files: Sequence[Marked], packs: Sequence[ArchiveFetcher], keys: MinisignKeys) -> None:
+        for one in files:
+            path = object_path(one[0])
+            pack = next((pack for pack in packs if path in pack), None)
+            if pack is None:
+                self._waiting.append(one)
+                continue
+            share = self._ready.setdefault(pack, [])
+            share.append(one)
+            if len(share) == SHARE_SIZE:
+                self._submit(pack, keys)
+
+    def _submit(self, pack: ArchiveFetcher, keys: MinisignKeys) -> None:
         assert self._pool is not None
+        files, self._ready[pack] = self._ready[pack], []
+        objects = [object_path(file) for file, _ in files]
+        signatures = [f"{path}.minisig" for path, (_, is_results) in zip(objects, files, strict=True) if is_results]
         future: Future[Unpacked]
         try:
-            future = self._pool.submit(_unpack, self._waiting, keys)
+            part = pack.part([*objects, *signatures])
+            future = self._pool.submit(_unpack, self._folder.root, files, keys, part)
         except BrokenExecutor as error:
             future = Future()
             future.set_exception(error)
-        self._shares.append((self._waiting, future))
-        self._waiting = []
+        self._shares.append((files, future))
 
 
-_folder: Folder
-_packs: Upstreams
+_folder = cache(Folder)  # one for each process: it remembers which folders it made
 
 
-def _start(root: Path, packs: Sequence[ArchiveFetcher]) -> None:
-    global _folder, _packs
-    _folder, _packs = Folder(root), Upstreams(())
-    _packs.packs = list(packs)
+def _start() -> None:
     # What was loaded stays: the collector need not look at it again and again.
     gc.freeze()
     gc.set_threshold(100_000)
@@ -140,19 +154,15 @@ def _ready() -> None:
     pass
 
 
-def _link(files: Sequence[Marked]) -> None:
-    _link_to(_folder, files)
+def _link(root: Path, files: Sequence[Marked]) -> None:
+    _folder(root).show(files)
 
 
-def _link_to(folder: Folder, files: Sequence[Marked]) -> None:
-    for file, is_results in files:
-        folder.show(file, is_results)
-
-
-def _unpack(files: Sequence[Marked], keys: MinisignKeys) -> Unpacked:
-    budget = Budget()
+def _unpack(root: Path, files: Sequence[Marked], keys: MinisignKeys, pack: ArchiveFetcher) -> Unpacked:
+    folder, budget, places = _folder(root), Budget(), Upstreams(())
+    places.packs = [pack]
     checked: list[tuple[str, bytes]] = []
-    objects = Objects(_folder, _packs, budget, lambda path, data: checked.append((path, data)), look=False)
+    objects = Objects(folder, places, budget, lambda path, data: checked.append((path, data)), look=False)
     left: list[Marked] = []
     packages: set[tuple[bytes, bytes]] = set()
     for file, is_results in files:
@@ -162,9 +172,9 @@ def _unpack(files: Sequence[Marked], keys: MinisignKeys) -> Unpacked:
             left.append((file, is_results))
     try:
         # Two processes that make files slow each other down; better that the other one checks meanwhile.
-        with _folder.making():
+        with folder.making():
             for path, data in checked:
-                _folder.add(path, data)
+                folder.add(path, data)
     except VerifierError:
         return Unpacked(list(files), set(), 0, 0)
     return Unpacked(left, packages, budget.length, budget.files)

@@ -5,7 +5,7 @@ others at hand it must not cost a time limit for every file, and alone it must n
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -75,7 +75,7 @@ class Upstreams:
 
     def __init__(self, places: Sequence[str]) -> None:
         self.all = tuple(Upstream(place) for place in places)
-        self.packs: list[ArchiveFetcher] = []
+        self.packs: Iterable[ArchiveFetcher] = ()
         # Threads wait for a network well; on a disk they only wait for each other.
         self.threads = CONNECTIONS if any("://" in place for place in places) else 1
 
