@@ -13,11 +13,13 @@ from builder.election import Election, Tile, Title
 from builder.languages import language_folder
 from builder.navigation import Link, Surroundings
 from builder.pages import Pages
+from builder.station_pages import station_pages
 from builder.topojson import parse_topojson
 from publish.serve import Server
 from tests.browser.chromium import chromium
 from tests.builder.maps import coasts
 from tests.builder.sample_results import PACKAGE, contest, election, nation, province, village
+from tests.builder.test_station_pages import large, revision
 from tests.servers import serving
 
 PROJECT = Path(sys.modules["builder"].__path__[0]).parent
@@ -54,8 +56,10 @@ def write_pages(folder: Path, election: Election, **changes: object) -> None:
             nation(path="ppwp/0-shapes.json", **changes),
             province(**changes),
             village(scans=[SCAN], **changes),
+            many := large(70, path="ppwp/1101/large.json", revisions=[revision("65", 2)], **changes),
         ):
             made[results["path"].replace(".json", ".html")] = pages.area_page(results, around)
+        made["ppwp/1101/large-2.html"] = pages.station_page(many, station_pages(many)[1], 2, RELEASED, around)
         made |= {
             f"{one.slug}.html": pages.content_page(one, ("id", "en")) for one in content if one.language == language
         }

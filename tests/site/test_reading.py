@@ -12,7 +12,8 @@ from tests.programs import require, require_package
 from tests.site.conftest import Place
 
 VILLAGE = "ppwp/1101/1101012001.html"
-PAGES = ("index.html", "ppwp/0.html", "ppwp/0-shapes.html", "ppwp/11.html", VILLAGE, "cara-membaca.html")
+LARGE = "ppwp/1101/large.html", "ppwp/1101/large-2.html"
+PAGES = ("index.html", "ppwp/0.html", "ppwp/0-shapes.html", "ppwp/11.html", VILLAGE, *LARGE, "cara-membaca.html")
 
 
 @pytest.fixture
@@ -94,6 +95,35 @@ def test_without_javascript(browser: Browser, place: Place) -> None:
         assert page.locator("#tps-2").is_visible()
 
 
+def test_many_stations_without_javascript(browser: Browser, place: Place) -> None:
+    """From a large village's page links by number lead to a further page of its stations, from there to the ones before and back to the sums; a link to a station shows its form."""
+    with browser.new_context(java_script_enabled=False) as context:
+        page = opened(context, place, LARGE[0])
+        assert page.locator("summary").count() == 60
+        page.get_by_role("navigation", name="TPS: semua halaman").get_by_role("link", name="61–70").click()
+        assert page.url == place.url + LARGE[1]
+        assert page.locator("h1").inner_text().endswith("Suka Maju, TPS 61–70")
+        assert page.locator("[aria-current=page]").all_inner_texts() == ["TPS 61–70", "61–70"]
+        page.locator("summary", has_text="TPS 65").click()
+        page.get_by_role("link", name="TPS 65, hitungan, revisi 2").click()
+        assert page.locator("#riwayat-1").is_visible()
+        page.get_by_role("link", name="TPS 1–60").click()
+        assert page.url == place.url + LARGE[0]
+        page.goto(f"{place.url}{LARGE[1]}#tps-70")
+        assert page.locator("#tps-70").is_visible()
+        page.get_by_role("link", name="Jumlah dan riwayat seluruh wilayah").click()
+        assert page.url == place.url + LARGE[0]
+
+
+def test_a_further_page_is_not_called_changed(context: BrowserContext, place: Place) -> None:
+    """Of a further page of stations nobody says that it has changed because something else has; that an update is due, it tells."""
+    context.route("**/latest.json", lambda route: route.fulfill(body='{"release":9,"expires":"2126-01-01T00:00:00Z"}'))
+    page = opened(context, place, LARGE[1])
+    page.wait_for_load_state("networkidle")
+    assert page.locator("#due").inner_text().startswith("Pembaruan berikutnya")
+    assert page.locator("#latest").inner_text() == ""
+
+
 def test_on_paper(context: BrowserContext, place: Place) -> None:
     """A printed page is not empty, and has the QR code of its address and release, which the screen does not show."""
     page = opened(context, place, "ppwp/0.html")
@@ -149,7 +179,7 @@ def test_a_hostile_name_does_nothing(context: BrowserContext, place: Place) -> N
     context.on("request", lambda request: asked.append(request.url))
     context.on("dialog", lambda dialog: pytest.fail(dialog.message))
     for folder in ("", "en/"):
-        for path in PAGES[:5]:
+        for path in PAGES[:7]:
             page = opened(context, place, f"../jahat/{folder}{path}")
             assert "onerror=alert(1)" in page.inner_text("body")
             assert page.locator("img, script:not([src])").count() == 0
