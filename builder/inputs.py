@@ -6,8 +6,8 @@ Format: docs/formats.md, "Inputs". An archive is named by the hash that a cut re
 import io
 import re
 import tarfile
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Container, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 
 from builder import durable, limits
 from builder.errors import ContentError, LedgerError
@@ -52,12 +52,18 @@ def write_archive(files: Mapping[str, bytes]) -> bytes:
             member = tarfile.TarInfo(name)
             member.size, member.mode = len(data), 0o644
             try:
-                if not _NAME.fullmatch(name):
-                    raise ValueError("no plain name")  # noqa: TRY301
+                _check_name(name, files)
                 archive.addfile(member, io.BytesIO(data))
             except ValueError as error:
                 raise ContentError(f"cannot be published under this name: {error}", file=name, rule="name") from None
     return buffer.getvalue()
+
+
+def _check_name(name: str, files: Container[str]) -> None:
+    if not _NAME.fullmatch(name):
+        raise ValueError("no plain name")
+    if any(str(parent) in files for parent in PurePosixPath(name).parents):
+        raise ValueError("another file has the name of its folder")
 
 
 def read_archive(data: bytes, sha256: str, source: str) -> dict[str, bytes]:
@@ -76,7 +82,11 @@ def read_archive(data: bytes, sha256: str, source: str) -> dict[str, bytes]:
                 files[member.name] = stream.read() if stream else b""
     except (tarfile.TarError, ValueError, EOFError, OverflowError) as error:
         raise ContentError(f"is not an archive of inputs: {error}", file=source, rule="archive") from None
-    if input_hash(files) != sha256 or write_archive(files) != data:
+    try:
+        right = input_hash(files) == sha256 and write_archive(files) == data
+    except UnicodeEncodeError:  # a name that is no text
+        right = False
+    if not right:
         raise ContentError(f"is not the archive of the inputs {sha256}", file=source, rule="archive")
     return files
 

@@ -43,7 +43,7 @@ def examine(
     for path in _sample(expected):
         place = path.removeprefix("../") if path.startswith("../") else f"{election}/{path}"
         try:
-            with Deadline().running(ALTOGETHER):
+            with Deadline().running(ALTOGETHER) as deadline:
                 answer = pool.request("GET", url + quote(place), preload_content=False)
                 data = answer.read(LONGEST)
                 answer.release_conn()
@@ -51,6 +51,10 @@ def examine(
             yield Finding(
                 "fail", url + place, f"no answer ({type(error).__name__})", "look at DNS, the CDN and its origin"
             )
+            return
+        if deadline.expired:  # without a length in its header, a cut answer looks like a whole one
+            what = f"no whole answer within {ALTOGETHER:g} seconds"
+            yield Finding("fail", url + place, what, "look at the line, the CDN and its origin")
             return
         if answer.status != 200:
             fix = "let the CDN read the target, and lead nowhere else; then terbit guard --once"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builder import limits
+from builder import inputs, limits
 from builder.errors import ContentError
 from builder.hashing import input_hash
 from builder.inputs import read_archive, write_archive
@@ -82,6 +82,27 @@ def test_names_that_lead_elsewhere_are_refused(name: str) -> None:
     """No name leaves the folder into which somebody unpacks an archive."""
     with pytest.raises(ContentError):
         write_archive({name: b""})
+
+
+@pytest.mark.parametrize("files", [{"a": b"", "a/b": b""}, {"a/b": b"", "a/b/c/d": b""}, {"a/b/c": b"", "a": b""}])
+def test_names_that_collide_are_refused(files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a file has the name of another one's folder nobody can unpack both: such an archive is neither made nor read."""
+    with pytest.raises(ContentError, match="folder"):
+        write_archive(files)
+    with monkeypatch.context() as careless:
+        careless.setattr(inputs, "_check_name", lambda name, files: None)
+        data = write_archive(files)
+    with pytest.raises(ContentError, match="folder"):
+        read_archive(data, input_hash(files), "x")
+
+
+def test_a_name_that_is_no_text_is_refused() -> None:
+    """Bytes that are no UTF-8 make no name."""
+    data = write_archive({"abc": b""}).replace(b"abc", b"ab\xff")
+    checksum = sum(data[:148]) + sum(data[156:512]) + 8 * ord(" ")
+    data = data[:148] + b"%06o\0 " % checksum + data[156:]
+    with pytest.raises(ContentError, match="not the archive"):
+        read_archive(data, input_hash({"abc": b""}), "x")
 
 
 def test_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

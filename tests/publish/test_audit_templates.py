@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from builder import inputs as builder_inputs
 from builder.site import Inputs
 from tests.election import correction, minutes
 from tests.publish.test_audit import NIGHT, Published
@@ -45,6 +46,27 @@ def test_templates_that_do_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert problem.startswith("release 2 cannot be made again")
     assert told in problem
     assert report["packages"] == 6
+
+
+def test_templates_that_nobody_can_unpack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logged templates of which one has the name of another one's folder are a finding, as what is no archive is, and no failure of the audit's own disk."""
+    site = Published(make_workspace(tmp_path / "site"))
+    with monkeypatch.context() as inside:
+        inside.setattr(builder_inputs, "_check_name", lambda name, files: None)
+        inside.setattr(
+            Inputs,
+            "archived",
+            property(
+                lambda self: {
+                    "content": self.content_files,
+                    "templates": {**self.template_files, "area.html/x": b""},
+                }
+            ),
+        )
+        site.release()
+    done = site.audit("--json")
+    assert (done.exit_code, json.loads(done.stdout)["verified"]) == (4, False)
+    assert "another file has the name of its folder" in json.loads(done.stdout)["error"]
 
 
 def archived(inputs: Inputs, name: str, code: str) -> dict[str, dict[str, bytes]]:

@@ -5,7 +5,9 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -15,7 +17,7 @@ from click.testing import CliRunner
 
 from builder.ledger import Ledger, RefusedRecord
 from publish.cli.main import terbit
-from publish.doctor import judge
+from publish.doctor import judge, public
 from publish.doctor.judge import ORIGIN, Finding, Size
 from publish.serve import Server as PublicServer
 from publish.signing.keyring import Keyring
@@ -324,6 +326,28 @@ def test_buckets(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert "an upload that does not fit its SHA-256 is taken" in levels
         levels = {what.partition(":")[0]: level for level, what in examine(simple.url, 'without_conditions = "lock"\n')}
         assert levels["the server ignores or refuses conditional writes"] == "warn"
+
+
+class Unending(QuietHandler):
+    """A server that says no length, and sends a byte now and then."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        with suppress(OSError):
+            while True:
+                self.wfile.write(b"{")
+                time.sleep(0.05)
+
+
+def test_a_public_address_that_does_not_end(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an answer that was cut off when its time was up it is told just that, and not that what it says is wrong."""
+    monkeypatch.setattr(public, "ALTOGETHER", 0.5)
+    with serving(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Unending)) as server:
+        url = f"{url_of(server)}/"
+        (made / "terbit.toml").write_text(f'workers = 1\n[targets.public]\nfolder = "public"\nurls = ["{url}"]\n')
+        found = troubles([one for one in doctor(made)[1] if one["where"].startswith("http")])
+    assert found == [("fail", "no whole answer within 0.5 seconds")]
 
 
 class Plain(QuietHandler, http.server.SimpleHTTPRequestHandler):
