@@ -1,32 +1,29 @@
 """Cards: what a link to an area's page shows where it is shared. A PNG, and the page's Open Graph description.
 
-docs/formats.md, "Cards". A picture must come out the same on every machine: it is drawn from `card.svg` of the templates by one pinned renderer, with fonts that come with
-the program or with the templates, and never with those of the system. Nothing in it is measured: texts are cut by a guess of their width that does not depend on a font.
+docs/formats.md, "Cards". A picture must come out the same on every machine: builder/drawing.py draws it from `card.svg` of the templates. Nothing in it is measured: texts are cut
+by a guess of their width that does not depend on a font.
 """
 
 import re
-from collections.abc import Iterable, Sequence
-from functools import cache
-from importlib.util import find_spec
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from markupsafe import Markup, escape
 
 from builder.contest_values import ContestValues, leading
-from builder.election import Contest, Definition, Election
+from builder.drawing import drawn
+from builder.election import Election
 from builder.errors import ContentError
-from builder.exports import top_row
 from builder.languages import language_suffix
 from builder.wording import Results, Wording
 
-__all__ = ["TEMPLATE", "card_path", "card_values", "carded_rows", "draw", "fitted", "packaged_fonts", "sharing"]
+__all__ = ["TEMPLATE", "card_path", "card_values", "draw", "fitted", "sharing"]
 
 TEMPLATE = "card.svg"
-LEVELS = 3
 SHOWN, IN_ONE_COLUMN, TOLD = 8, 3, 3  # candidates
-INSIDE, TEST_SIGN = 1080, 200  # pixels
-_FONTS = ("SourceSansPro-Regular.ttf", "SourceSansPro-Semibold.ttf")
+INSIDE, TEST_SIGN, HIDDEN, STATUS = 552, 120, 180, 420  # pixels
+ROWS, HIGHEST_ROW = 152, 74  # pixels from the first candidate to the end of the last one, and those of one at most
 # What XML 1.0 does not take, other control characters, and marks that turn the order of reading.
 _NOT_DRAWN = re.compile(
     r"[^ -~\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
@@ -37,23 +34,24 @@ _NARROW, _BROAD = frozenset(" !'(),-./:;I[]fijlrt|·"), frozenset("%@MWmw—…"
 
 
 class _Layout(NamedTuple):
-    """Pixels: width of a column and of its longest bar, from one row to the next, sizes of letters."""
+    """Pixels: width of a column and of its longest bar, the sign with a number, sizes of letters, where the bar begins below the row and how high it is, room for a share."""
 
     width: int
     bar: int
-    step: int
-    name_size: int
-    share_size: int
+    sign: int
+    name: int
+    share: int
+    below: int
+    high: int
+    room: int
 
 
-_BROAD_ROWS = _Layout(width=INSIDE, bar=720, step=108, name_size=32, share_size=36)
-_NARROW_ROWS = _Layout(width=520, bar=200, step=82, name_size=27, share_size=27)
-
-
-def carded_rows(definition: Definition, contest: Contest, rows: Iterable[int]) -> list[int]:
-    """Those of `rows` that have a card: areas of the first three levels, and the area that the contest covers."""
-    levels, top = definition.areas.levels, top_row(definition, contest)
-    return [row for row in rows if levels[row] < LEVELS or row == top]
+# Down to this many pixels from one candidate to the next.
+_LAYOUTS = {
+    60: _Layout(width=INSIDE, bar=390, sign=30, name=23, share=30, below=37, high=22, room=120),
+    45: _Layout(width=INSIDE, bar=INSIDE, sign=24, name=20, share=25, below=29, high=12, room=100),
+}
+_COLUMNS = _Layout(width=264, bar=264, sign=22, name=16, share=18, below=26, high=6, room=66)
 
 
 def card_path(results_path: str, language: str) -> str:
@@ -62,58 +60,64 @@ def card_path(results_path: str, language: str) -> str:
 
 
 def sharing(results: Results, shown: ContestValues, election: Election, wording: Wording, language: str) -> tuple[str, str] | None:  # fmt: skip
-    """A page's description in a sentence or two, and the address of its card, "" where there is none; None for a page that is not of the first three levels."""
-    if len(results["parents"]) >= LEVELS and results["area"]["code"] != shown.contest.area:
+    """A page's description in a sentence or two, and the address of its card, "" where there is none; None for a page that has neither."""
+    if not election.is_embedded(shown.contest, len(results["parents"]), results["area"]["code"]):
         return None
     series, main, _, rows = shown.votes(results)
     told = [f"{rows[place][0]} {rows[place][1]} {share}" for place in leading(main["votes"], TOLD) if (share := rows[place][7])]  # fmt: skip
     sentence = wording.texts["card"]["description"].format(
         votes=f"{'; '.join(told)}. " if told else "",
+        stations=wording.words["stations_reported"].format(station=wording.station),
         series=series,
         status=wording.status(main)[1],
         **_told(results, wording),
     )
-    if not election.cards:
-        return _NOT_DRAWN.sub("", sentence), ""
-    path = card_path(results["path"], language if language in election.cards else election.cards[0])
+    sentence, languages = _NOT_DRAWN.sub("", sentence), election.card_languages
+    if not languages:
+        return sentence, ""
+    path = card_path(results["path"], language if language in languages else languages[0])
     # As it is: not every program that looks for this reads the entities of a page as browsers do.
-    return _NOT_DRAWN.sub("", sentence), Markup(escape(f"{election.address}{path}"))  # noqa: S704  # escaped
+    return sentence, Markup(escape(f"{election.address}{path}"))  # noqa: S704  # escaped
 
 
 def card_values(results: Results, shown: ContestValues, election: Election, wording: Wording) -> dict[str, Any]:
     """What `card.svg` takes: ready strings, and pixels as integers."""
     series, main, _, rows = shown.votes(results)
-    votes, area = main["votes"], results["area"]
-    places = leading(votes, SHOWN)
-    layout = _BROAD_ROWS if len(places) <= IN_ONE_COLUMN else _NARROW_ROWS
-    bars = [_bar(rows[place], votes[place], sum(vote or 0 for vote in votes), layout) for place in places]
+    votes, area, texts = main["votes"], results["area"], wording.texts["card"]
+    places, total = leading(votes, SHOWN), sum(vote or 0 for vote in votes)
+    half = len(places) if len(places) <= IN_ONE_COLUMN else (len(places) + 1) // 2
+    step = min(HIGHEST_ROW, ROWS // half)
+    layout = next(one for least, one in _LAYOUTS.items() if step >= least) if half == len(places) else _COLUMNS
+    bars = [_bar(rows[place], votes[place], total, layout) for place in places]
     title = wording.words["area_title"].format(level=wording.levels[area["level"]], area=area["name"])
-    title_size = next((size for size in (64, 52) if fitted(title, INSIDE, size) == title), 42)
+    beside = INSIDE - TEST_SIGN * election.test
+    title_size = next((size for size in (36, 30) if fitted(title, beside, size) == title), 24)
     shape, status = wording.status(main)
-    hidden = len(votes) - len(places)
-    half = len(bars) if layout is _BROAD_ROWS else (len(bars) + 1) // 2
+    hidden, told = len(votes) - len(places), _told(results, wording)
+    contest = f"{wording.title(shown.contest.title)} · {wording.title(election.title)}"
     return {
         "test": election.test,
-        "election": fitted(wording.title(election.title), INSIDE - TEST_SIGN * election.test, 28),
-        "title": fitted(title, INSIDE, title_size),
+        "title": fitted(title, beside, title_size),
         "title_size": title_size,
-        "contest": fitted(wording.title(shown.contest.title), INSIDE, 34),
+        "contest": fitted(contest, INSIDE - HIDDEN * bool(hidden), 18),
+        "more": wording.texts["embed"]["more"].format(count=hidden) if hidden else "",
         "layout": layout,
+        "step": step,
         "columns": [bars[:half], bars[half:]],
         "shape": shape,
-        "status": fitted(f"{series}: {status}", 750 if hidden else INSIDE, 28),
-        "more": wording.texts["embed"]["more"].format(count=hidden) if hidden else "",
-        **_told(results, wording),
+        "status": fitted(texts["status"].format(status=status, series=series), STATUS, 20),
+        "stations": texts["stations"].format(station=fitted(wording.station, 160, 18), **told),
+        **told,
     }
 
 
 def _bar(row: Sequence[Any], votes: int | None, total: int, layout: _Layout) -> tuple[Any, ...]:
     """One candidate's number and the width of its sign, name, colour, votes, share, and length of the bar."""
     number, name, _, colour, _, told, *_ = row
-    sign = 16 + 15 * len(str(number))
+    sign = layout.sign + layout.sign * (len(str(number)) - 1) * 2 // 5
     length = layout.bar * (votes or 0) // total if total else 0
     share = row[7] if total else ""
-    return number, sign, fitted(name, layout.width - sign - 14, layout.name_size), colour, told, share, length
+    return number, sign, fitted(name, layout.width - sign - 10 - layout.room, layout.name), colour, told, share, length
 
 
 def _told(results: Results, wording: Wording) -> dict[str, Any]:
@@ -121,7 +125,6 @@ def _told(results: Results, wording: Wording) -> dict[str, Any]:
     stations = results["stations"]
     codes = [*(parent["code"] for parent in results["parents"]), results["area"]["code"]]
     return {
-        "stations": wording.words["stations_reported"].format(station=wording.station),
         "reported": wording.figure(stations["reported"]),
         "expected": wording.figure(stations["expected"]),
         "time": wording.time(results["released"], codes),
@@ -142,29 +145,18 @@ def fitted(text: str, width: int, size: int) -> str:
 
 
 def draw(svg: bytes, fonts: Sequence[Path]) -> bytes:
-    """An SVG as PNG.
+    """A card as PNG.
 
     Raises:
         ContentError: it is no SVG, or reaches for something outside of itself.
     """
-    import resvg_py
-
     text = svg.decode()
     if found := _REACHES_OUT.search(text):
         raise ContentError(f"{found[0]!r}: a card is drawn of shapes and texts alone", file=TEMPLATE, rule="template")
     try:
-        return resvg_py.svg_to_bytes(svg_string=text, skip_system_fonts=True, font_files=[str(font) for font in fonts])
+        return drawn(text, fonts)
     except ValueError as error:
         raise ContentError(f"cannot be drawn: {error}", file=TEMPLATE, rule="template") from error
-
-
-@cache
-def packaged_fonts() -> tuple[Path, ...]:
-    """The fonts that come with the program: Latin letters with any diacritics, Greek, Cyrillic."""
-    spec = find_spec("font_source_sans_pro")
-    if spec is None or not spec.submodule_search_locations:
-        raise ContentError("font-source-sans-pro did not come with this installation; install terbit again", rule="installation")  # fmt: skip
-    return tuple(Path(next(iter(spec.submodule_search_locations)), "files", name) for name in _FONTS)
 
 
 def _advance(letter: str) -> float:
@@ -173,4 +165,4 @@ def _advance(letter: str) -> float:
         return 0.32
     if letter in _BROAD or letter >= "\u1100":
         return 0.9
-    return 0.62 if "A" <= letter <= "Z" else 0.52
+    return 0.64 if "A" <= letter <= "Z" else 0.53

@@ -173,7 +173,7 @@ class Election(_Part, frozen=True):
     address: Address | None = None
     test: bool = False
     languages: tuple[Literal["id", "en"], ...] = ("id",)
-    cards: tuple[Literal["id", "en"], ...] = ()
+    cards: bool | tuple[Literal["id", "en"], ...] = True
     area_time_zones: dict[str, str] = {}
     tiles: tuple[Tile, ...] = ()
 
@@ -181,6 +181,17 @@ class Election(_Part, frozen=True):
     def groups(self) -> tuple[str, ...]:
         """Groups of contests, in the order of their first contest; each is one signing role."""
         return tuple(dict.fromkeys(contest.group for contest in self.contests))
+
+    @property
+    def card_languages(self) -> tuple[str, ...]:
+        """Languages in which shared links have a picture; none where the site has no address, since only a full one leads to it."""
+        if self.address is None or self.cards is False:
+            return ()
+        return self.languages[:1] if self.cards is True else self.cards
+
+    def is_embedded(self, contest: "Contest", level: int, code: str) -> bool:
+        """True for an area that has a page for frames and a card: those down to the shard level, and the one that the contest covers."""
+        return level <= self.level_number(self.shard_level) or code == contest.area
 
     def contest(self, name: str) -> Contest | None:
         return next((contest for contest in self.contests if contest.id == name), None)
@@ -270,9 +281,10 @@ def _language_problems(election: Election) -> Iterator[tuple[str, str, str, str]
     """What is wrong with the languages of pages and cards, likewise."""
     if election.languages[:1] != ("id",) or _repeated(list(election.languages)):
         yield "the languages of the pages are id, or id and en", "languages", "languages", ""
-    if _repeated(list(election.cards)) or not set(election.cards) <= set(election.languages):
+    cards = () if isinstance(election.cards, bool) else election.cards
+    if _repeated(list(cards)) or not set(cards) <= set(election.languages):
         yield "cards are in languages of the pages, each named once", "cards", "cards", ""
-    if election.cards and election.address is None:
+    if cards and election.address is None:
         problem = "a link to a card has to be a full one: name the address of the site, or leave cards out"
         yield problem, "cards", "cards", ""
 

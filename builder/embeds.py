@@ -11,7 +11,6 @@ from markupsafe import escape
 
 from builder.contest_values import leading
 from builder.election import Contest, Definition
-from builder.exports import top_row
 from builder.figures import bar_width
 from builder.languages import language_folder, language_suffix
 from builder.pages import Pages
@@ -25,10 +24,9 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 
 
 def embedded_rows(definition: Definition, contest: Contest, rows: Iterable[int]) -> list[int]:
-    """Those of `rows` that have a page for frames: areas down to the shard level, and the area that the contest covers."""
-    levels, depth = definition.areas.levels, definition.election.level_number(definition.election.shard_level)
-    top = top_row(definition, contest)
-    return [row for row in rows if levels[row] <= depth or row == top]
+    """Those of `rows` that have a page for frames, and a card."""
+    areas, election = definition.areas, definition.election
+    return [row for row in rows if election.is_embedded(contest, areas.levels[row], areas.codes[row])]
 
 
 def embed_path(definition: Definition, contest: Contest, row: int, language: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.cards import card_path, carded_rows, draw
+from builder.cards import card_path, draw
 from builder.catalog import Listing, catalog_files, data_page
 from builder.cdf import cdf_report
 from builder.domain import domain_files
@@ -59,18 +59,15 @@ class Extras:
                 yield embed_page(view, self.definition, contest, row, self.pages(language))
                 if everything:
                     yield from oembed(view, self.definition, contest, row, self.pages(language))
+            yield from self.cards(view)
         top = top_row(self.definition, contest)
         if top in rows:
             yield from self._data_files(contest, top, since, listed, everything=everything)
-        yield from self.cards(contest.id, [row for row in part.rows if everything or releases[row] > since])
 
-    def cards(self, name: str, rows: Iterable[int]) -> Iterator[File]:
-        """The cards of those of a contest's `rows` that have one, in each of the cards' languages."""
-        contest, languages = self.tallies[name].contest, self.definition.election.cards
-        rows = carded_rows(self.definition, contest, rows) if languages else []
-        for view in self.views(contest.id, rows):
-            for language in languages:
-                yield card_path(view["path"], language), draw(self.pages(language).card(view), self.fonts)
+    def cards(self, view: View) -> Iterator[File]:
+        """The cards of an area that has some, one in each of their languages."""
+        for language in self.definition.election.card_languages:
+            yield card_path(view["path"], language), draw(self.pages(language).card(view), self.fonts)
 
     def _data_files(self, contest: Contest, top: int, since: int, listed: Listing, *, everything: bool) -> Iterator[File]:  # fmt: skip
         tally, listing = self.tallies[contest.id], dict[str, tuple[int, str]]()

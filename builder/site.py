@@ -13,9 +13,10 @@ from pathlib import Path
 
 from builder import limits
 from builder.areas import path_name
-from builder.cards import packaged_fonts
 from builder.content import read_pages
+from builder.drawing import check_renderer, own_fonts, packaged_font
 from builder.election import Contest, Definition, load_definition
+from builder.embeds import embedded_rows
 from builder.errors import ContentError
 from builder.extras import Extras
 from builder.hashing import input_hash
@@ -82,10 +83,10 @@ class Inputs:
     @property
     def fonts(self) -> tuple[Path, ...]:
         """The fonts of cards: the program's, and those of the templates for what its own lack; none where there are no cards."""
-        if not self.definition.election.cards:
+        if not self.definition.election.card_languages:
             return ()
-        own = (self.templates / name for name in self.template_files if name.startswith("fonts/"))
-        return (*packaged_fonts(), *own)
+        check_renderer()
+        return (packaged_font(), *own_fonts(self.templates, self.template_files))
 
     @cached_property
     def allowed_signers(self) -> bytes | None:
@@ -294,7 +295,8 @@ class Site:
             name = path.removeprefix("embed/").removesuffix(".png").removesuffix(language_suffix(LANGUAGES[-1]))
             contest = name.partition("/")[0]
             row = self._rows_by_path(contest).get(name) if contest in self.tallies else None
-            return None if row is None else self._extras.cards(contest, [row])
+            rows = [] if row is None else embedded_rows(self.definition, self.tallies[contest].contest, [row])
+            return chain.from_iterable(map(self._extras.cards, self.views(contest, rows))) if rows else None
         if path.startswith("sirekap/") and path.count("/") > 3:
             return chain.from_iterable(self._sirekap_files(part, 0) for part in some if part.sirekap)
         if path.startswith(("data/", "embed/")):

@@ -8,6 +8,7 @@ import base64
 import struct
 
 from builder import limits
+from builder.drawing import drawn
 
 __all__ = ["HEIGHT", "SUFFIX", "WIDTH", "is_thumbnail", "make_thumbnail", "may_have_thumbnail", "thumbnail_problem"]
 
@@ -64,9 +65,7 @@ def _image(data: bytes, kind: str, size: int) -> str:
 
 def _drawn(pictures: str, size: int, filter_: str = "") -> bytes:
     """A picture on white paper, as PNG; what cannot be read leaves the paper white."""
-    import resvg_py
-
     width, height, how = WIDTH * size, HEIGHT * size, 'filter="url(#grey)"' if filter_ else ""
     paper = f'<path fill="#fff" d="M0 0H{width}V{height}H0z"/>'
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}">{filter_}<g {how}>{paper}{pictures}</g></svg>'
-    return resvg_py.svg_to_bytes(svg_string=svg, skip_system_fonts=True)
+    return drawn(svg)

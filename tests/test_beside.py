@@ -5,6 +5,8 @@ import hashlib
 import io
 import json
 import re
+import subprocess
+import sys
 import warnings
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,7 +19,7 @@ import pytest
 from publish.cli.keys import create_keys
 from publish.workspace import Workspace
 from tests.election import ELECTION, NIGHT, correction, first_packages, minutes, package, row, write_definition
-from tests.publish.workspace import deliver, publish
+from tests.publish.workspace import copy_tree, deliver, publish
 from verifier.headers import EMBED_POLICY, content_type, headers_for
 
 ADDRESS = "https://hasil.example.org/uji/"
@@ -111,7 +113,7 @@ def test_feeds(site: Path) -> None:
 
 
 def test_cards(site: Path) -> None:
-    """Areas of the first three levels have a card in each language, named by their pages; the correction made those anew that it touched, and no other."""
+    """Areas down to the shard level have a card in each language, named by their pages; the correction made those anew that it touched, and no other."""
     cards = {path.relative_to(site).as_posix() for path in (site / "embed").rglob("*.png")}
     areas = ("0", "11", "12", "n99", "1101/1101", "1102/1102", "1201/1201", "n9901/n9901")
     assert cards >= {f"embed/ppwp/{area}{language}.png" for area in areas[:3] for language in ("", ".en")}
@@ -134,6 +136,25 @@ def test_cards(site: Path) -> None:
     made = {path: len(list((site / "targets" / path).parent.glob(f"*.{Path(path).name}"))) for path in cards}
     again = {f"embed/ppwp/{area}{language}.png" for area in ("0", "11", "1101/1101") for language in ("", ".en")}
     assert made == {path: 2 if path in again else 1 for path in cards}
+
+
+@pytest.mark.parametrize("command", ["audit", "publish"])
+def test_cards_without_the_renderer(site: Path, tmp_path: Path, command: str) -> None:
+    """Where what draws cards is not installed, auditor and publisher are told which package that is; the release is accused of nothing, and none is made."""
+    workspace = site.parents[1]
+    (tmp_path / "resvg_py.py").write_text("raise ImportError('no such wheel')\n")
+    words = {
+        "audit": ["verifier", "audit", str(site.parent), "--root", str(workspace / "keys/metadata/1.root.json"), "--state", str(tmp_path / "state"), "--now", "2026-11-03T12:10:00Z"],
+        "publish": ["publish", "publish", "-C", str(copy_tree(workspace, tmp_path / "workspace"))],
+    }[command]  # fmt: skip
+    run = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from {words[0]}.cli.main import main; main()"
+    done = subprocess.run([sys.executable, "-c", run, *words[1:]], capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert (
+        "resvg-py, which draws cards and thumbnails, cannot be used here (no such wheel); install terbit again"
+        in done.stderr
+    )
+    assert "Traceback" not in done.stderr
 
 
 def test_openapi(site: Path) -> None:

@@ -68,6 +68,6 @@ def test_another_picture_is_not_shown(place: Place, browser: Browser, context: B
     for thumbnail in place.public.glob("uji/packages/*/*.thumb.png"):
         shutil.copyfile(Path(__file__).parent.parent / "golden" / "card.png", thumbnail)
     with browser.new_context(service_workers="block") as unchecked:
-        assert open_station(visit(unchecked, place.url + VILLAGE)) == 1200
+        assert open_station(visit(unchecked, place.url + VILLAGE)) == 600
     visit(context, place.url + VILLAGE)
     assert open_station(visit(context, place.url + VILLAGE)) == 0

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import builder
+from builder.drawing import check_renderer, packaged_font
 from builder.errors import BuilderError
 from builder.hashing import input_hash
 from builder.inputs import archive_name, archive_names, keep_archive, kept_archive, read_archive
@@ -25,6 +26,7 @@ from verifier.officials import SIGNERS_PATH
 
 __all__ = [
     "DEFINITION_PATHS",
+    "check_drawing",
     "check_program",
     "check_roots",
     "check_trust",
@@ -44,6 +46,16 @@ def check_program(cut: Cut) -> None:
         raise VerifierError(
             f"the release was made with terbit {cut.builder}, and this is {builder.__version__}: install that version to audit it"
         )
+
+
+def check_drawing(inputs: Inputs) -> None:
+    """VerifierError for a release with cards where what draws them is not installed: that says nothing about the release."""
+    if inputs.definition.election.card_languages:
+        try:
+            check_renderer()
+            packaged_font()
+        except BuilderError as error:
+            raise VerifierError(str(error)) from None
 
 
 def lay_out_inputs(client: Client, cuts: Sequence[Cut], folder: Path) -> Inputs:

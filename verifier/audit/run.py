@@ -22,7 +22,7 @@ from verifier.audit.admission import objections
 from verifier.audit.comparison import compare, published, with_partings
 from verifier.audit.earlier import Earlier
 from verifier.audit.history import History, changed_inputs, read_history
-from verifier.audit.inputs import check_program, check_roots, check_trust, lay_out_inputs, lay_out_ledger
+from verifier.audit.inputs import check_drawing, check_program, check_roots, check_trust, lay_out_inputs, lay_out_ledger
 from verifier.audit.packages import read_package
 from verifier.audit.packs import pack_changes
 from verifier.audit.rebuild import Plan, Roles, lay_out_plan, rebuild
@@ -75,6 +75,7 @@ def audit(
         raise VerifierError(f"the log has no release {min(unknown)}")
     progress("inputs")
     inputs = lay_out_inputs(client, history.cuts, folder)
+    check_drawing(inputs)
     election = inputs.definition.election.id
     report = Report(
         place,
