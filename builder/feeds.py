@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET  # written, never read
 
 import polars as pl
 
+from builder import limits
 from builder.election import Contest, Definition
 from builder.languages import language_suffix
 from builder.ledger import Cut, PackageRecord
@@ -110,11 +111,12 @@ class Feeds:
 
     def _page(self, contest: Contest, row: Mapping[str, Any]) -> int:
         """Number of the page on which the row's station stands; the area's own recapitulation is on the first."""
-        if row["recap"]:
+        area, tally = row["area"], self.tallies[contest.id]
+        if row["recap"] or tally.areas["listed"][area] <= limits.STATIONS_ON_PAGE:
             return 1
-        stations = self.tallies[contest.id].stations
-        first, end = (int(stations["area"].search_sorted(row["area"], side)) for side in ("left", "right"))
-        return page_number(stations["station"][first:end].index_of(row["station"]) or 0)
+        wanted = pl.Series([area], dtype=pl.Int32)  # a bare number would have the whole column converted
+        first, end = (int(tally.stations["area"].search_sorted(wanted, side)[0]) for side in ("left", "right"))
+        return page_number(tally.stations["station"][first:end].index_of(row["station"]) or 0)
 
     def _authority(self, cover: Cover) -> str:
         """Who vouches for a package: an official is told by the name of his area."""
