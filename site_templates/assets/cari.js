@@ -7,12 +7,13 @@ const SHARDS = 4;
 const form = document.querySelector("form[data-cari]");
 if (!form) return;
 const [input, status, list] = ["input", "p", "ul"].map((name) => form.querySelector(name));
-const { cari, pages, none, more, found, failed, title } = form.dataset;
+const { cari, pages, none, more, found, similar, failed, title } = form.dataset;
 const levels = form.dataset.levels.split("\n");
 const scope = new URL("../", document.currentScript.src).href;
 const asked = new Map();
 
 const fold = (text) => (text.normalize("NFKD").replace(/[^\x00-\x7f]/g, "").toLowerCase().match(/[a-z0-9]+/g) ?? []).join(" ");
+const STATION = new RegExp(`\\b(?:tps|${fold(form.dataset.station)}) ?(\\d+)\\b`);
 const named = (code) => code.replace("-", "n");
 
 function ask(name) {
@@ -40,18 +41,32 @@ function shown(index, code, name, parent, place, path, level) {
   const places = way(index, place);
   const contest = index.contests.find(([, top]) => places.includes(top))?.[0];
   const names = places.filter((at) => at > 0 && index.areas[at][0] !== code).map((at) => index.areas[at][1]);
-  return { code, name, beside: parent ? [parent, ...names] : names, contest, path, level: levels[level ?? places.length - 1] };
+  return { code, name, beside: parent ? [parent, ...names] : names, contest, path, level: level ?? places.length - 1 };
 }
 
-function hits(index, words, entries) {
+// Areas with all words in their names or those above them, or with that code; only those with stations, where a station is looked for.
+function hits(index, { words, station }, entries, begins) {
   const tops = index.areas.map(([code, name, , isShard], place) => shown(index, code, name, "", place, `${isShard ? `${named(code)}/` : ""}${named(code)}`));
   const below = entries.map(([code, name, parent, place, level]) => shown(index, code, name, parent, place, `${named(index.areas[place][0])}/${named(code)}`, level));
-  const fits = ({ code, name, beside }) => {
-    const text = ` ${fold([name, ...beside].join(" "))}`;
-    return words.every((word) => text.includes(` ${word}`)) || fold(code).startsWith(words.join(" "));
+  const joined = words.join("");
+  const fits = ({ code, name, beside, level }) => {
+    if (station && level < levels.length - 1) return false;
+    const parts = fold([name, ...beside].join(" ")).split(" ");
+    const own = fold(code);
+    return words.every((word) => parts.some((part) => begins(part, word))) || (station ? own === joined : own.startsWith(words.join(" "))) || (begins === near && near(fold(name).replaceAll(" ", ""), joined));
   };
-  const isFirst = ({ code, name }) => fold(name).startsWith(words[0]) || fold(code) === words[0];
+  const isFirst = ({ code, name }) => begins(fold(name), words[0]) || fold(code) === words[0];
   return [...tops, ...below].filter((one) => one.contest && fits(one)).sort((one, other) => isFirst(other) - isFirst(one));
+}
+
+const exact = (name, word) => name.startsWith(word);
+// The same but for one letter behind the first: another one, one that is missing or too many, two that changed places.
+function near(name, word) {
+  if (word.length < 4 || name[0] !== word[0]) return exact(name, word);
+  let at = 1;
+  while (at < word.length && word[at] === name[at]) at += 1;
+  const [rest, typed] = [name.slice(at), word.slice(at)];
+  return [typed.slice(1), typed[1] + typed[0] + typed.slice(2)].some((one) => rest.startsWith(one)) || rest.slice(1).startsWith(typed.slice(1)) || rest.slice(1).startsWith(typed);
 }
 
 // The numbers of the shards in which keys may begin with `text`; none where they are too many.
@@ -62,32 +77,58 @@ function shardsOf({ shards }, text) {
   return end - first > SHARDS ? null : Array.from({ length: end - first }, (_, at) => String(first + at));
 }
 
-// By all words; if nothing has them all, without those that tell a level, which stand in headings but in no name.
+// What may be meant, the likeliest first: all words; a number that tells a station (behind "TPS", as the last word, or the last three digits of a code), and those
+// of neighbourhoods, are no names; nor are words that tell a level, which stand in headings alone.
+function readings(text, levelWords) {
+  if (/^[\d ]+$/.test(text)) {
+    const code = text.replaceAll(" ", "");
+    return [{ words: [code], station: "" }, { words: [code.slice(0, -3)], station: code.slice(-3) }];
+  }
+  const names = text.replace(STATION, " ").replace(/\b(rt|rw) ?\d+\b/g, " ");
+  const [, before = "", number] = names.match(/^(.+) (\d+) *$/) ?? [];
+  const meant = [[text, ""], [names, text.match(STATION)?.[1] ?? ""], [before, number]].flatMap(([some, station]) => {
+    const words = some.match(/\S+/g) ?? [];
+    return [words, words.filter((word) => !levelWords.includes(word))].map((words) => ({ words, station }));
+  });
+  return [...new Map(meant.filter(({ words }) => words.length).map((one) => [`${one.words} ${one.station}`, one])).values()];
+}
+
 async function search(text) {
-  const all = await searchWords(text.split(" "));
-  const { words } = await ask("index");
-  const names = text.split(" ").filter((word) => !words.includes(word));
-  return all.every.length || !names.length || names.join(" ") === text ? all : searchWords(names);
-}
-
-async function searchWords(words) {
   const index = await ask("index");
-  const names = shardsOf(index, words[0]) ?? shardsOf(index, words.join(" "));
-  const shards = await Promise.all((names ?? []).map(ask));
-  const entries = new Map(shards.flatMap((shard) => shard.entries).map((entry) => [entry[0], entry]));
-  return { every: hits(index, words, [...entries.values()]), isNarrow: names !== null };
+  const meant = readings(text, index.words);
+  let isNarrow = true;
+  for (const one of meant) {
+    const names = shardsOf(index, one.words[0]) ?? shardsOf(index, one.words.join(" "));
+    isNarrow &&= names !== null;
+    const every = await searchShards(index, one, names ?? [], exact);
+    if (every.length) return { every, station: one.station, isNarrow: names !== null, told: found };
+  }
+  const one = meant.at(-1);
+  const names = one.words.filter((word) => word.length > 3).flatMap((word) => shardsOf(index, word.slice(0, 4)) ?? shardsOf(index, word) ?? []);
+  const every = await searchShards(index, one, names, near);
+  return { every, station: one.station, isNarrow: isNarrow || every.length > 0, told: similar };
 }
 
-function show({ every, isNarrow }) {
+async function searchShards(index, one, names, begins) {
+  const shards = await Promise.all(names.map(ask));
+  const entries = new Map(shards.flatMap((shard) => shard.entries).map((entry) => [entry[0], entry]));
+  return hits(index, one, [...entries.values()], begins);
+}
+
+function show({ every, station, isNarrow, told }) {
+  const number = station.replace(/^0+/, "");
   list.replaceChildren(...every.slice(0, SHOWN).map(({ code, name, beside, contest, path, level }) => {
-    const textContent = title.replace(/\{(\w+)\}/g, (_, key) => ({ area: name, level })[key]);
-    const link = Object.assign(document.createElement("a"), { textContent, href: `${pages}${contest}/${path}.html` });
+    const heading = title.replace(/\{(\w+)\}/g, (_, key) => ({ area: name, level: levels[level] })[key]);
+    const link = Object.assign(document.createElement("a"), {
+      textContent: number ? `${form.dataset.station} ${number}, ${heading}` : heading,
+      href: `${pages}${contest}/${path}.html${number && `#tps-${number}`}`,
+    });
     const item = document.createElement("li");
     item.append(link, ` ${beside.join(", ")} (${code})`);
     return item;
   }));
-  const told = every.length ? found.replace("{count}", String(every.length)) : isNarrow ? none : "";
-  status.textContent = [told, isNarrow && every.length <= SHOWN ? "" : more].filter(Boolean).join(". ");
+  const first = every.length ? told.replace("{count}", String(every.length)) : isNarrow ? none : "";
+  status.textContent = [first, isNarrow && every.length <= SHOWN ? "" : more].filter(Boolean).join(". ");
 }
 
 let last = "";

@@ -31,5 +31,14 @@ async function tell() {
   else sayNewer(release);
 }
 
+// A link may have a station's number otherwise than it is written here ("tps-12" for "012").
+function openStation() {
+  const number = location.hash.match(/^#tps-0*(\d+)$/)?.[1];
+  if (!number || document.getElementById(location.hash.slice(1))) return;
+  const own = [...document.querySelectorAll('[id^="tps-"]')].find(({ id }) => id.replace(/^tps-0*/, "") === number);
+  if (own) location.replace(`#${own.id}`);
+}
+
+openStation();
 tell().catch(() => {});
 })();

@@ -119,6 +119,57 @@ def test_search(site: str, context: BrowserContext, front: str, pages: str, text
     assert said == []
 
 
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("tps 2 cempaka", "2"),
+        ("Cempaka, TPS 02", "2"),
+        ("desa cempaka tps2", "2"),
+        ("cempaka dua 3", "3"),
+        ("tps 3 cempeka", "3"),
+        ("110201003", "3"),
+        ("11.02.01.003", "3"),
+    ],
+)
+def test_search_leads_to_a_station(site: str, context: BrowserContext, text: str, number: str) -> None:
+    """A station's number beside a name, or behind a village's code, leads to the station's own line, and its form is open there."""
+    page, said = opened(context, f"{site}index.html")
+    page.locator("#cari").fill(text)
+    first = page.locator("[role=search] li a").first
+    first.wait_for()
+    assert first.inner_text() == f"TPS {number}, Desa Cempaka"
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{site}ppwp/1102/110201.html#tps-{number}")
+    station = page.locator(f"#tps-{number}")
+    assert page.locator(".stations > div:visible").count() == 1
+    assert station.is_visible()
+    assert station.locator("xpath=preceding-sibling::details[1]").bounding_box()["y"] >= 0  # type: ignore[index]
+    assert said == []
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("cempeka", "Desa Cempaka"),
+        ("cempka", "Desa Cempaka"),
+        ("cemppaka", "Desa Cempaka"),
+        ("cepmaka", "Desa Cempaka"),
+        ("kotajauh", "Desa Kota Jauh"),
+        ("cempeka dua", "Desa Cempaka"),
+        ("rw 05 cempaka", "Desa Cempaka"),
+        ("rt 003/rw 05 cempaka", "Desa Cempaka"),
+        ("xempaka", ""),
+        ("Çémpàka", "Desa Cempaka"),
+    ],
+)
+def test_search_forgives(site: str, context: BrowserContext, text: str, found: str) -> None:
+    """A letter wrong, missing, too many or misplaced behind a word's first, words written together and neighbourhoods' numbers do not hide an area."""
+    page, _ = opened(context, f"{site}index.html")
+    page.locator("#cari").fill(text)
+    page.locator("[role=search] p:not(:empty)").wait_for()
+    assert page.locator("[role=search] li a").all_inner_texts()[:1] == [found] * bool(found)
+
+
 def test_arrows_move_through_what_was_found(site: str, context: BrowserContext) -> None:
     """ArrowDown goes from the box to the first area and to the next, ArrowUp back to the box."""
     page, _ = opened(context, f"{site}index.html")
