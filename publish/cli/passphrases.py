@@ -58,4 +58,7 @@ def _passphrase(file: Path | None, prompt: str, options: str, new: bool = False)
         raise KeyFileError(f"{file} cannot be read: {error.strerror}") from error
     if len(data) > limits.PASSPHRASE_FILE:
         raise KeyFileError(f"{file} is too big for a passphrase (at most {limits.PASSPHRASE_FILE} bytes)")
-    return data.removesuffix(b"\n").removesuffix(b"\r")
+    found = data.removesuffix(b"\n").removesuffix(b"\r")
+    if new and not found:  # a key that looks encrypted, and is open to everybody
+        raise KeyFileError(f"{file} holds no passphrase; write one into it, or give {options}")
+    return found

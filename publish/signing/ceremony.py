@@ -58,6 +58,7 @@ def initialize(
     offline = Offline(store.directory)
     if offline.chain() is not None:
         raise KeyFileError(f"{store.directory} has keys in force; use: terbit keys rotate, or terbit keys refresh")
+    offline.check_not_lost()
     keys = {name: store.create(name, passphrases, random) for name in store.names()}
     store.begin_policy(origin)
     offline.prepare(make_plan(store, groups, definition), now)

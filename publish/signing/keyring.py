@@ -60,7 +60,9 @@ class Keyring:
             if not delegates(self.trust, group)
         ]
         if changed:
-            raise SigningError(f"{changed[0]} is not what the offline keys signed{self._remedy()}")
+            # Where its author finds it.
+            name = changed[0].replace("trust/", f"{self.config.content}/") if changed[0] in wanted else changed[0]
+            raise SigningError(f"{name} is not what the offline keys signed{self._remedy()}")
 
     def _remedy(self) -> str:
         """What has to be done for this definition and these keys to be signed: a draft that says what they ask for may be waiting already."""
@@ -194,8 +196,10 @@ class Keyring:
         found = [self._secrets[key] for key in role.keys if key in self._secrets]
         # Where there is an exchange, the others sign there; nobody but the publisher signs timestamps.
         if len(found) < role.threshold and (name == "timestamp" or self.config.exchange is None):
+            lost = [key for key in role.keys if key not in self._secrets]
             raise SigningError(
-                f"role {name} needs {role.threshold} of the keys {', '.join(role.keys)}; {len(found)} are in {self.store.directory}"
+                f"role {name} needs {role.threshold} of the keys {', '.join(role.keys)}, and {len(found)} can be had here; "
+                f"restore {self.store.secret_path(lost[0])} from your backup, or: terbit keys rotate {lost[0]}"
             )
         return found
 

@@ -163,7 +163,9 @@ class KeyStore:
         for path in (current, *sorted(current.parent.glob(f"{name}.*.key"))):
             if path.exists() and (key := read_secret_key(path, passphrase)).public == public:
                 return key
-        raise KeyFileError(f"the secret half of {name} (key {public.name}) is not in {current.parent}")
+        raise KeyFileError(
+            f"the secret half of {name} (key {public.name}) is not in {current.parent}; restore {current} from your backup, or: terbit keys rotate {name}"
+        )
 
     def secret_of(self, keyid: str, passphrase: bytes | None) -> SecretKey | None:
         """The secret half of the key with this TUF keyid, replaced or not; None if it is not here."""

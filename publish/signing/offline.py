@@ -104,6 +104,7 @@ class Offline:
         """What is in force; SigningError if nothing is yet."""
         chain = self.chain()
         if chain is None:
+            self.check_not_lost()
             waiting = ", ".join(self.unsigned())
             raise SigningError(
                 f"nothing in {self._metadata} is signed by enough keys: {waiting} waits in {self._pending}; run: terbit sign --key FILE"
@@ -113,6 +114,13 @@ class Offline:
         roots = {file.name: file.data for file in _read_folder(self._metadata) if file.role == "root"}
         newest = {file.name: file.data for file in chain}
         return Trust({**roots, **newest}, self.trust_files(chain.trust), input_hash(newest))
+
+    def check_not_lost(self) -> None:
+        """SigningError where metadata was in force and does not hold together any more: new keys would be a new root, which nobody trusts."""
+        if self.chain() is None and _read_folder(self._metadata) and not self.pending():
+            raise SigningError(
+                f"{self._metadata} is not whole: no root leads to what it holds; restore it from your backup, or from metadata/ of what is published"
+            )
 
     def chain(self) -> Chain | None:
         """The metadata in force, None if there is none."""
@@ -267,7 +275,10 @@ class Offline:
             data: bytes = (self._trust / listed.hashes["sha256"]).read_bytes()
             listed.verify_length_and_hashes(data)
         except (OSError, RepositoryError) as error:
-            raise SigningError(f"{path}, which the trust metadata lists, is missing or damaged: {error}") from error
+            what = error.strerror if isinstance(error, OSError) else error
+            raise SigningError(
+                f"{path}, which the trust metadata lists, is missing or damaged in {self._trust} ({what}); restore it from your backup"
+            ) from error
         return data
 
 

@@ -92,6 +92,32 @@ def test_init_twice_is_refused(workspace):
     assert "terbit keys rotate" in str(result.exception)
 
 
+@pytest.mark.parametrize("written", [b"", b"\n", b"\r\n"], ids=["empty", "LF", "CR LF"])
+def test_an_empty_passphrase_is_none(empty, written):
+    """Keys that would look encrypted and be open to everybody are not made."""
+    (empty / "passphrase").write_bytes(written)
+    words = ["--no-offline-passphrase", "--passphrase-file", str(empty / "passphrase")]
+    result = run(empty, "keys", "init", *words, fails=True)
+    assert "holds no passphrase; write one into it, or give " in str(result.exception)
+    assert not (empty / "keys").exists()
+
+
+def test_lost_metadata_is_not_made_anew(workspace):
+    """Where the first root is lost neither init nor any message leads to a second first root, which nobody trusts: the backup is asked for."""
+    first = workspace / "keys" / "metadata" / "1.root.json"
+    kept = first.read_bytes()
+    first.unlink()
+    result = run(workspace, "keys", "init", "--no-passphrase", "--no-offline-passphrase", fails=True)
+    with pytest.raises(SigningError) as refused:
+        Offline(workspace / "keys").current()
+    for error in (result.exception, refused.value):
+        assert "metadata is not whole" in str(error)
+        assert "restore it from your backup" in str(error)
+    assert not first.exists()
+    first.write_bytes(kept)
+    assert Offline(workspace / "keys").current().files
+
+
 def test_refresh_says_when_nothing_changed(workspace):
     """Refresh without a change drafts nothing and exits with 0."""
     result = run(workspace, "keys", "refresh")
@@ -126,7 +152,7 @@ def test_publish_names_what_waits_and_the_command_for_it(workspace):
             Keyring(Workspace(workspace)).check()
         return str(refused.value)
 
-    changed = "trust/election.toml is not what the offline keys signed"
+    changed = "content/election.toml is not what the offline keys signed"
     anew = f"{changed}; run: terbit keys refresh, then terbit sign with 2 offline keys"
     change_definition(workspace)
     assert said() == anew

@@ -222,7 +222,7 @@ def test_enrolment_is_signed_offline(workspace: Path) -> None:
     write_package(workspace / "inbox" / "b", sign_as(SUCCESSOR, package("1101", ROWS)))
     with pytest.raises(SigningError, match="allowed_signers is not what the offline keys signed"):
         take_in(workspace)
-    with pytest.raises(SigningError, match="trust/allowed_signers is not what the offline keys signed"):
+    with pytest.raises(SigningError, match="content/allowed_signers is not what the offline keys signed"):
         Keyring(Workspace(workspace)).check()
     shown = offline_sign(workspace)
     assert f"* no longer enrolled: ssh-ed25519 {OFFICIAL.key.fingerprint} for 1101\n" in shown

@@ -236,7 +236,7 @@ def test_unsigned_definition(copy: Path) -> None:
     definition = copy / "content" / "election.toml"
     definition.write_text(definition.read_text().replace('name = "Satu"', 'name = "Lain"'))
     before = tree(copy / "public")
-    with pytest.raises(SigningError, match=r"trust/election\.toml is not what the offline keys signed"):
+    with pytest.raises(SigningError, match=r"content/election\.toml is not what the offline keys signed"):
         publish(copy, NIGHT + minutes(30))
     after = tree(copy / "public")
     assert {path for path in after if before.get(path) != after[path]} == {
