@@ -31,12 +31,18 @@ async function tell() {
   else sayNewer(release);
 }
 
-// A link may have a station's number otherwise than it is written here ("tps-12" for "012").
+// A link may have a station's number otherwise than it is written here ("tps-12" for "012"); on a large village's first page it may be a station of a further one.
 function openStation() {
   const number = location.hash.match(/^#tps-0*(\d+)$/)?.[1];
   if (!number || document.getElementById(location.hash.slice(1))) return;
   const own = [...document.querySelectorAll('[id^="tps-"]')].find(({ id }) => id.replace(/^tps-0*/, "") === number);
+  const pages = document.querySelector(".stations li:first-child > [aria-current]")?.closest("ul").querySelectorAll("a") ?? [];
+  const further = [...pages].find(({ textContent }) => {
+    const [first, last = first] = textContent.split("–").map(Number);
+    return first <= number && number <= last;
+  });
   if (own) location.replace(`#${own.id}`);
+  else if (further) location.replace(further.href + location.hash);
 }
 
 openStation();

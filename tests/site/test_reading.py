@@ -115,6 +115,30 @@ def test_many_stations_without_javascript(browser: Browser, place: Place) -> Non
         assert page.url == place.url + LARGE[0]
 
 
+@pytest.mark.parametrize(
+    ("link", "shown"),
+    [
+        ("#tps-7", "large.html#tps-7"),
+        ("#tps-007", "large.html#tps-7"),
+        ("#tps-65", "large-2.html#tps-65"),
+        ("#tps-065", "large-2.html#tps-65"),
+    ],
+)
+def test_a_link_to_a_station_finds_it(context: BrowserContext, place: Place, link: str, shown: str) -> None:
+    """A link to a station of a large village, such as the search makes, leads to its form on whichever page it is, with or without zeros before its number."""
+    page = context.new_page()
+    page.goto(place.url + LARGE[0] + link)
+    page.wait_for_url(f"**/{shown}")
+    assert page.locator(f"#{shown.partition('#')[2]}").is_visible()
+
+
+def test_a_link_to_no_station_stays(context: BrowserContext, place: Place) -> None:
+    """A link to a station that a village does not have shows the village's first page."""
+    page = opened(context, place, f"{LARGE[0]}#tps-99")
+    page.wait_for_load_state("networkidle")
+    assert page.url == f"{place.url}{LARGE[0]}#tps-99"
+
+
 def test_a_further_page_is_not_called_changed(context: BrowserContext, place: Place) -> None:
     """Of a further page of stations nobody says that it has changed because something else has; that an update is due, it tells."""
     context.route("**/latest.json", lambda route: route.fulfill(body='{"release":9,"expires":"2126-01-01T00:00:00Z"}'))
