@@ -23,6 +23,7 @@ def letters_page(definition: Definition, contest: Contest, rows: Sequence[int], 
     folder = areas.path(contest.id, first).rpartition("/")[0]
     shard, words = areas.shards[first], pages.wording.texts["letters"]
     depth = definition.election.level_number(definition.election.shard_level)
+    levels = list(pages.wording.levels.values())
     if not shard:
         rows = [row for row in range(first, areas.ends[first]) if areas.levels[row] <= depth]
     links = [
@@ -30,7 +31,7 @@ def letters_page(definition: Definition, contest: Contest, rows: Sequence[int], 
             fold(areas.names[row]),
             f"{areas.path(contest.id, row).removeprefix(f'{folder}/')}.html",
             areas.names[row],
-            areas.names[areas.parents[row]],
+            f"{levels[areas.levels[row]]}, {areas.names[areas.parents[row]]}",
             f"{areas.shards[row]}/{LETTERS_NAME}" if areas.shards[row] != shard else "",
         )
         for row in rows[1:]

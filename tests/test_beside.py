@@ -305,6 +305,22 @@ def test_embed_shows_the_results(site: Path) -> None:
         assert f"<td>{votes:,}".replace(",", ".") in page
 
 
+@pytest.mark.parametrize(
+    ("path", "way", "level"),
+    [
+        ("ppwp/a-z.html", ["Beranda", "Daftar A–Z"], "Kabupaten, Utara"),
+        ("en/ppwp/1101/a-z.html", ["Home", "A to Z", "Satu"], "Village, Satu"),
+    ],
+)
+def test_lists_tell_where_one_is(site: Path, path: str, way: list[str], level: str) -> None:
+    """The way to a list from A to Z names each step once, the last one the list's own area, and beside each area stand its level and the area above it."""
+    text = (site / path).read_text()
+    crumbs = re.search(r'<nav class="crumbs".*?</nav>', text, re.DOTALL)
+    assert crumbs
+    assert re.findall(r">([^<>\n]+)<?", re.sub("</?bdi>", "", crumbs[0])) == way
+    assert f"<small>{level}</small>" in text
+
+
 def test_for_visitors(site: Path) -> None:
     """security.txt has contact and end, robots.txt names the sitemap, and the sitemap's addresses are pages."""
     security = (site / "security.txt").read_text()
