@@ -19,9 +19,10 @@ from publish.errors import TargetError
 from publish.guard.judge import Listed
 from publish.guard.listing import ASIDE, Listing, is_plain
 from publish.guard.tree import Tree
-from publish.targets.bucket import Bucket
+from publish.targets.bucket import Bucket, Held
 from publish.targets.keys import Key, Keys
 from publish.targets.local import LocalTarget, keep
+from verifier.receiver import Receiver
 
 __all__ = ["EVIDENCE", "READ_AT_ONCE", "BucketInventory", "Found", "Inventory", "LocalInventory"]
 
@@ -50,6 +51,14 @@ class Found(NamedTuple):
         return len(self.data or b"")
 
 
+class Sum(NamedTuple):
+    """A file that was read and not held; `tag` as in `Found`."""
+
+    sha256: str
+    length: int
+    tag: str
+
+
 class Inventory(Protocol):
     """One target's files; `evidence` says where wrong bytes are kept. Every method raises `TargetError` when the target is down or refuses.
 
@@ -64,6 +73,9 @@ class Inventory(Protocol):
 
     def read(self, wanted: Iterable[tuple[str, int]]) -> Iterator[tuple[str, Found | None]]:
         """Read files, as (path, most bytes that may belong there); None for one that is gone meanwhile. A file that cannot be read hides no other."""
+
+    def sum(self, path: str, most: int) -> Sum | None:
+        """Read a file that is too large to be held; None where anything is wrong with it, which `read` tells."""
 
     def put(self, files: Iterable[tuple[str, bytes, str]]) -> dict[str, str]:
         """Write files, as (path, bytes, path of the object with the same bytes or "")."""
@@ -104,6 +116,17 @@ class LocalInventory:
         """See Inventory. Only regular files are opened: behind a link or a pipe may lie a secret, or no end."""
         for path, most in wanted:
             yield path, self._read(path, most)
+
+    def sum(self, path: str, most: int) -> Sum | None:
+        """See Inventory."""
+        receiver = Receiver()
+        try:
+            status = self._tree.receive(self._place(path), most, receiver)
+        except OSError:
+            return None
+        if status is None or receiver.length != status.st_size:
+            return None
+        return Sum(receiver.sha256, receiver.length, _settled(_listed(status).tag, status.st_ctime))
 
     def put(self, files: Iterable[tuple[str, bytes, str]]) -> dict[str, str]:
         """See Inventory. An alias is a link to its object, which is right by now."""
@@ -214,6 +237,17 @@ class BucketInventory:
         while some := list(islice(rest, READ_AT_ONCE)):
             yield from self._read_some(some)
 
+    def sum(self, path: str, most: int) -> Sum | None:
+        """See Inventory."""
+        receiver = Receiver()
+        try:
+            held = self._bucket.receive(path, most, receiver)
+        except TargetError:
+            return None
+        if held is None or receiver.length != held.size or self._fault(path, held):
+            return None
+        return Sum(receiver.sha256, receiver.length, _settled(_tag(held.tag, held.written), held.written))
+
     def put(self, files: Iterable[tuple[str, bytes, str]]) -> dict[str, str]:
         """See Inventory."""
         return self._each(
@@ -289,15 +323,17 @@ class BucketInventory:
             return None
         if held.data is None:
             return Found(None, f"it has {held.size} bytes")
-        tag = _settled(_tag(held.tag, held.written), held.written)
+        return Found(held.data, self._fault(path, held), _settled(_tag(held.tag, held.written), held.written))
+
+    def _fault(self, path: str, held: Held) -> str:
         for name, value in self._bucket.headers(path).items():
             if (there := held.headers.get(name)) != value:
-                return Found(held.data, f"its {name} is {there or 'missing'} instead of {value}", tag)
+                return f"its {name} is {there or 'missing'} instead of {value}"
         for name in UNWANTED:
             there = held.headers.get(name)
             if there and not (there == "gzip" and name == "Content-Encoding" and self._bucket.compresses(path)):
-                return Found(held.data, f"it has {name}: {there}", tag)
-        return Found(held.data, tag=tag)
+                return f"it has {name}: {there}"
+        return ""
 
 
 def _full(where: str) -> TargetError:

@@ -10,6 +10,9 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from verifier.fetcher import PART
+from verifier.receiver import Receiver
+
 __all__ = ["Tree"]
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
@@ -30,6 +33,18 @@ class Tree:
                 if not stat.S_ISREG(status.st_mode):
                     return None, status
                 return (file.read() if status.st_size <= most else None), status
+
+    def receive(self, path: str, most: int, receiver: Receiver) -> os.stat_result | None:
+        """Hand a regular file on in parts, as far as it went when it was opened; what it is, None where `read` has no bytes."""
+        with self._folder(path) as (folder, name):
+            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+            with os.fdopen(descriptor, "rb") as file:
+                status = os.fstat(descriptor)
+                if not stat.S_ISREG(status.st_mode) or status.st_size > most:
+                    return None
+                while part := file.read(min(PART, status.st_size - receiver.length)):
+                    receiver.take(part)
+                return status
 
     def write(self, path: str, data: bytes) -> None:
         """Replace a file as a whole and durably, in place of whatever has its name."""

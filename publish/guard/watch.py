@@ -45,6 +45,7 @@ from verifier.formats.metadata_fields import signed_fields
 __all__ = ["TargetWatch", "open_inventories"]
 
 _looking = Lock()  # the threads of this process take turns; between processes there is the workspace's lock
+PACKS = "targets/packs/"
 PATIENCE = 6  # tries
 BATCH = 64  # files put right while a publisher may have to wait
 AHEAD_SECONDS = 86_400  # a timestamp's version is Unix time, or a little more
@@ -176,6 +177,7 @@ class TargetWatch:
         superseded = dict[str, tuple[tuple[str, str], Found, int]]()
         # What belongs there first: its readers wait.
         ordered = sorted((path for path in paths if path not in beside), key=lambda path: path not in right)
+        ordered = [path for path in ordered if not self._is_right_pack(path, superseded)]
         withheld = self.expected.withheld
         known = ChainMap(right, withheld)
         wanted = ((path, known[path].length if path in known else _most(path)) for path in ordered)
@@ -191,18 +193,36 @@ class TargetWatch:
                 if here is None and found.fault and _is_shown(path):
                     yield Wrong(path, _as_it_is(path, hash_of(found), len(found.data)), found)
                 else:
-                    self._remember(path, found, here.sha256 if here else "")
-            elif here is None and (claim := claimed(path, found.data)) is not None:
+                    self._remember(path, found.tag, here.sha256 if here else "")
+            elif here is None and (claim := claimed(path, hash_of(found))) is not None:
                 superseded[path] = claim, found._replace(data=None), len(found.data)
             else:
                 order = withheld.get(path)
                 yield Wrong(path, here, found, order is not None and holds(found.data, order, self.keys))
         yield from self._judge_superseded(superseded)
 
-    def _remember(self, path: str, found: Found, sha256: str) -> None:
+    def _is_right_pack(self, path: str, superseded: dict[str, tuple[tuple[str, str], Found, int]]) -> bool:
+        """True for a pack that has the hash in its name. It is too large to be held, as all else is that is read."""
+        assert self.expected is not None
+        here = self.expected.right.get(path)
+        if (
+            not path.startswith(PACKS)
+            or (found := self.inventory.sum(path, here.length if here else PACK_LENGTH)) is None
+        ):
+            return False
+        if here is None:
+            if (claim := claimed(path, found.sha256)) is not None:
+                superseded[path] = claim, Found(None, tag=found.tag), found.length
+            return claim is not None
+        if (found.sha256, found.length) != (here.sha256, here.length):
+            return False
+        self._remember(path, found.tag, here.sha256)
+        return True
+
+    def _remember(self, path: str, tag: str, sha256: str) -> None:
         """What was read was good: by its own tag, since the listing may have shown another file a moment before."""
-        if found.tag:
-            self._verified[path] = (found.tag, sha256)
+        if tag:
+            self._verified[path] = (tag, sha256)
 
     def _judge_superseded(self, objects: Mapping[str, tuple[tuple[str, str], Found, int]]) -> Iterator[Wrong]:
         """Objects named by their own hash: anyone can make such a name, only we list it in signed metadata or in a draft."""
@@ -214,7 +234,7 @@ class TargetWatch:
             if claim in proven and there.fault:
                 yield Wrong(path, _as_it_is(path, claim[1], length), there)
             elif claim in proven:
-                self._remember(path, there, "")
+                self._remember(path, there.tag, "")
             elif not self._listed.left_out:  # else what proves it may just not have been looked at
                 for _, found in self.inventory.read([(path, EVIDENCE)]):
                     if found is not None:
@@ -307,7 +327,7 @@ class TargetWatch:
 
 def _most(path: str) -> int:
     """How many bytes an earlier release's file of this name may have."""
-    return PACK_LENGTH if path.startswith("targets/packs/") else EVIDENCE
+    return PACK_LENGTH if path.startswith(PACKS) else EVIDENCE
 
 
 def _portions(items: Iterable[T], most: int, size: Callable[[T], int]) -> Iterator[list[T]]:

@@ -26,6 +26,7 @@ from publish.targets.control import retry_after
 from publish.targets.failure import explain, is_missing_bucket
 from publish.targets.waiting import Patience, Waiting, say_on_stderr
 from verifier.headers import cache_control, content_type
+from verifier.receiver import Receiver
 
 if TYPE_CHECKING:
     from obstore import Attributes, GetResult, PutMode
@@ -121,12 +122,28 @@ class Bucket:
                 if is_missing_bucket(error):
                     raise
                 return None
-            size, tag = answer.meta["size"], str(answer.meta["e_tag"])
-            headers = {str(name): str(value) for name, value in answer.attributes.items()}
-            written = int(answer.meta["last_modified"].timestamp())
-        if data is not None and headers.get("Content-Encoding") == "gzip":
-            data = _unpacked(data, most)
-        return Held(data, size, tag, headers, written)
+            held = _held(answer, data)
+        if data is not None and held.headers.get("Content-Encoding") == "gzip":
+            return held._replace(data=_unpacked(data, most))
+        return held
+
+    def receive(self, path: str, most: int, receiver: Receiver) -> Held | None:
+        """Hand a file on in parts as it is kept, None if there is none. `most`: a longer one is not read."""
+
+        def ask() -> "GetResult":
+            receiver.restart()
+            answer = obstore.get(self._patient_store, self.key(path))
+            for part in answer.stream(min_chunk_size=PART) if answer.meta["size"] <= most else ():
+                receiver.take(bytes(part))
+            return answer
+
+        with self.failing(path):
+            try:
+                return _held(self.repeat(ask), None)
+            except FileNotFoundError as error:
+                if is_missing_bucket(error):
+                    raise
+                return None
 
     def _get(self, path: str, most: int) -> "tuple[GetResult, bytes | None]":
         answer = obstore.get(self._patient_store if path.startswith(PACKS) else self.store, self.key(path))
@@ -231,6 +248,13 @@ def open_store(
         credential_provider=provider,
         client_options=client,
         retry_config=retry,
+    )
+
+
+def _held(answer: "GetResult", data: bytes | None) -> Held:
+    headers = {str(name): str(value) for name, value in answer.attributes.items()}
+    return Held(
+        data, answer.meta["size"], str(answer.meta["e_tag"]), headers, int(answer.meta["last_modified"].timestamp())
     )
 
 
