@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -38,6 +40,7 @@ from verifier.withheld import Redactions
 
 __all__ = ["Outcome", "served_version", "sync"]
 
+TURN_SECONDS = 0.0001
 GONE_DATA = "gone.json"
 GONE_PAGES = ("gone.html", "gone-1.html", "gone-2.html", "gone-3.html")
 
@@ -174,6 +177,7 @@ class _Run:
         """Bring in what is new. `broken_off`: what an earlier run left is half done."""
         self._folder.begin()
         with (
+            _in_short_turns(),
             ThreadPoolExecutor(self._upstreams.threads) as executor,
             ThreadPoolExecutor(1) as behind,
             Unpacker(self._folder) as unpacker,
@@ -187,9 +191,9 @@ class _Run:
                 new += files
                 if unpacker.started and files:
                     unpacker.add(files, self._keys(transfer.objects))
-            need = transfer.check_space(new)
+            transfer.check_space(new)
             if not known:
-                self._bring_packs(0, 2 * need, behind, unpacker)
+                self._bring_packs(0, 2 * transfer.missing(new), behind, unpacker)
             keys = self._keys(transfer.objects)
             if unpacker.started and not known:
                 unpacker.add(new, keys)
@@ -305,6 +309,17 @@ class _Run:
                 self._folder.link(path, object_path(self._files[name]))
             else:
                 self._folder.remove(path)
+
+
+@contextmanager
+def _in_short_turns() -> Iterator[None]:
+    """A thread that receives a pack takes Python's lock for moments, and many times: while lists are read it must not wait 5 ms for each."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(TURN_SECONDS)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def _sha256(data: bytes) -> str:

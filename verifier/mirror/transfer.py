@@ -47,13 +47,16 @@ class Transfer:
         self._executor, self._progress = executor, progress
         self.objects = Objects(folder, upstreams, budget)
 
-    def check_space(self, files: Iterable[Marked]) -> int:
-        """How many bytes the objects have that are not there yet; VerifierError if they cannot fit on the disk."""
-        public = self._folder.public
-        need = sum(file.length for file, _ in files if not os.path.exists(f"{public}/{object_path(file)}"))
-        if need > (free := self._folder.free()):
+    def check_space(self, files: Sequence[Marked]) -> None:
+        """VerifierError if the objects that are not there yet cannot fit on the disk."""
+        free = self._folder.free()
+        if sum(file.length for file, _ in files) > free and (need := self.missing(files)) > free:
             raise VerifierError(f"{self._folder.root} needs {need} bytes more, and the disk has {free} left")
-        return need
+
+    def missing(self, files: Iterable[Marked]) -> int:
+        """How many bytes the objects have that are not there yet."""
+        public = self._folder.public
+        return sum(file.length for file, _ in files if not os.path.exists(f"{public}/{object_path(file)}"))
 
     def files(self, files: Sequence[Marked], keys: MinisignKeys, unpacker: Unpacker) -> set[tuple[bytes, bytes]]:
         """Bring in objects, each with its signature where it is marked as a results file; the packages that they name
