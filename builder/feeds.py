@@ -5,6 +5,7 @@ docs/formats.md, "Feeds". An entry never changes: each is of one cut, and has it
 
 import re
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -63,9 +64,14 @@ class Feeds:
 
     def _releases(self) -> Iterator[_Entry]:
         before = [0, *(cut.through for cut in self.cuts)]
+        replaced = Counter(
+            self.releases[package] for tally in self.tallies.values() for package in _corrections(tally)["package"]
+        )
         for cut in self.cuts[: -RELEASES_SHOWN - 1 : -1]:
             title = self._words["release"].format(release=cut.release)
             text = self._words["packages"].format(count=cut.through - before[cut.release - 1])
+            if count := replaced[cut.release]:
+                text = f"{text} {self._words['replaced'].format(count=count)}"
             yield _Entry(f"release:{cut.release}", title, cut.time, "index.html", text)
 
     def _corrections(self) -> Iterator[_Entry]:
@@ -158,9 +164,17 @@ class Feeds:
 
 
 def _newest(tally: Tally) -> pl.DataFrame:
-    """The last revisions by package, in the tally's order within one: whatever else the ledger holds, the same rows."""
-    history = tally.history.with_row_index("place")
+    """The last corrections by package, in the tally's order within one: whatever else the ledger holds, the same rows."""
+    history = _corrections(tally).with_row_index("place")
     return history.sort("package", "place", descending=[True, False]).head(CORRECTIONS_SHOWN)
+
+
+def _corrections(tally: Tally) -> pl.DataFrame:
+    """Later revisions, but for stations in which only empty fields were filled in: on a busy night they would bury what was replaced."""
+    figures = [(pl.col(name), pl.col(f"old_{name}")) for name in tally.contest.figures]
+    is_changed = pl.any_horizontal(new.ne_missing(old) for new, old in figures)
+    is_replaced = pl.any_horizontal(new.ne_missing(old) & old.is_not_null() for new, old in figures)
+    return tally.history.filter(pl.col("recap") | ~is_changed | is_replaced)
 
 
 def _add(parent: ET.Element, name: str, text: str, **attributes: str) -> None:
