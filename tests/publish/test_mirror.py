@@ -22,6 +22,7 @@ from tests.killer import DIED, killer
 from tests.programs import require
 from tests.publish.workspace import copy_tree, deliver, publish, tree
 from tests.servers import serving, url_of
+from verifier import limits
 from verifier.errors import FetchError, StaleError, VerificationError, VerifierError
 from verifier.headers import headers_for as publishers_headers
 from verifier.mirror.folder import Folder
@@ -141,22 +142,43 @@ def test_catching_up_costs_what_changed(origin: Origin) -> None:
     assert check_whole(origin.folder, LATER) == 2
 
 
-def test_catching_up_over_releases(origin: Origin) -> None:
-    """A mirror that missed releases asks for one list and one pack of each, and for no file by itself."""
+def missed(origin: Origin, releases: int) -> datetime:
+    """The mirror's first sync, then so many releases without it; the time of the last."""
     origin.sync()
-    for number in range(1, 4):
-        deliver(origin.workspace, {"one": correction(station=number)})
+    for number in range(1, releases + 1):
+        deliver(origin.workspace, {"one": correction(station=1 + number % 3, revision=1 + (number + 2) // 3)})
         publish(origin.workspace, NIGHT + minutes(5 * number))
-    origin.sync(NIGHT + minutes(15))
+    return NIGHT + minutes(5 * releases)
+
+
+def test_catching_up_over_releases(origin: Origin) -> None:
+    """A mirror that missed five releases makes ten requests for them, one list and one pack of each, asks for nothing twice and for no file by itself."""
+    now = missed(origin, 5)
+    origin.sync(now)
     asked = [path for path in origin.asked if not path.startswith("log/")]
-    packs, lists = (
-        [path for path in asked if "/packs/" in path],
+    (packs, lists) = (
+        [path.partition(".")[2] for path in asked if "/packs/" in path],
         [path for path in asked if path.endswith(".site.json")],
     )
-    assert (len(packs), len(lists)) == (3, 3)
-    others = {TIMESTAMP, NEXT_ROOT, "metadata/4.snapshot.json", "metadata/4.snapshot.json.tlog-proof"}
-    assert set(asked) == {*packs, *lists, *others}
-    assert check_whole(origin.folder, NIGHT + minutes(15)) == 4
+    assert packs == [f"{release}-1.tar" for release in range(6, 1, -1)]
+    assert lists == [f"metadata/{release}.site.json" for release in range(6, 1, -1)]
+    assert sorted(path for path in asked if "/packs/" not in path and path not in lists) == [
+        NEXT_ROOT, "metadata/6.snapshot.json", "metadata/6.snapshot.json.tlog-proof", TIMESTAMP,
+    ]  # fmt: skip
+    assert check_whole(origin.folder, now) == 6
+
+
+def test_catching_up_from_farther_back_than_packs_reach(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mirror that missed more releases than it follows back takes the packs of the newest of them, and what these have not file by file; it ends whole."""
+    monkeypatch.setattr(limits, "PACKS_RELEASES_COUNT", 2)
+    now = missed(origin, 5)
+    origin.sync(now)
+    lists = [path for path in origin.asked if path.endswith(".site.json")]
+    packs = [path.partition(".")[2] for path in origin.asked if "/packs/" in path]
+    assert (lists, packs) == (["metadata/6.site.json", "metadata/5.site.json"], ["6-1.tar", "5-1.tar"])
+    alone = [path for path in origin.asked if path.startswith(("targets/", "packages/")) and "/packs/" not in path]
+    assert 0 < len(alone) == len(set(alone))
+    assert check_whole(origin.folder, now) == 6
 
 
 def test_nothing_new_is_one_request(origin: Origin) -> None:
