@@ -84,7 +84,7 @@ def parse_page(data: bytes, slug: str, language: str, file: str | Path) -> Conte
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise ContentError("not UTF-8", file=file, line=line, rule="encoding") from error
+        raise ContentError("not UTF-8; save the file as UTF-8", file=file, line=line, rule="encoding") from error
     first = text.split("\n", 1)[0]
     title = first.removeprefix("# ").strip()
     if not first.startswith("# ") or not title:

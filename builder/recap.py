@@ -64,7 +64,8 @@ Line = Annotated[
 ]
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 # A package is published file by file as it came: nothing in it may be a page or a script.
-FileName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,93}\.(?i:csv|jpe?g|pdf|png|webp)\Z")]
+SCAN_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,93}\.(?i:csv|jpe?g|pdf|png|webp)"
+FileName = Annotated[str, msgspec.Meta(pattern=rf"^{SCAN_NAME}\Z")]
 # What the patterns of these keys ask for.
 FORMS = {
     **dict.fromkeys(["by", "note", "form", "document"], "must be one line, without control characters and marks that turn the order of reading"),
@@ -273,6 +274,8 @@ def _read(path: Path, parse: _Parse[T]) -> T:
     # A link could name any folder of this machine, and a named pipe would be waited for.
     if not (stat.S_ISDIR(mode := path.lstat().st_mode) or stat.S_ISREG(mode)):
         raise PackageError("is a link, pipe or device; hand in the folder or zip itself", file=path, rule="files")
+    if stat.S_ISREG(mode) and path.suffix != ".zip":
+        raise PackageError("is no package: a .zip, or a folder with recap.toml", file=path, rule="files")
     return _read_zip(path, parse) if path.suffix == ".zip" else _read_folder(path, parse)
 
 

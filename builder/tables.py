@@ -25,16 +25,10 @@ def read_strict(
     if data.startswith(b"\xef\xbb\xbf"):
         raise error("begins with a byte-order mark; save it as UTF-8 without BOM", file=file, line=1, rule="encoding")
     if not data.startswith(header):
-        first = data[:400].split(b"\n", 1)[0].decode("utf-8", "replace")
-        raise error(
-            f"the header is {first!r}; it must be {header[:-1].decode()!r}, ended by LF",
-            file=file,
-            line=1,
-            rule="header",
-        )
+        raise error(_wrong_header(data, header[:-1]), file=file, line=1, rule="header")
     for byte, name in (
         (b"\0", "NUL"),
-        (b"\r", "CR (lines end with LF alone)"),
+        (b"\r", "CR (lines end with LF alone; save the file with Unix line ends)"),
         *([] if quoted else [(b'"', "a quote")]),
     ):
         if (at := data.find(byte)) >= 0:
@@ -46,7 +40,12 @@ def read_strict(
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as problem:
-        raise error("not UTF-8", file=file, line=data.count(b"\n", 0, problem.start) + 1, rule="encoding") from problem
+        raise error(
+            "not UTF-8; save the file as UTF-8",
+            file=file,
+            line=data.count(b"\n", 0, problem.start) + 1,
+            rule="encoding",
+        ) from problem
     try:
         table = pl.read_csv(data, infer_schema=False, quote_char='"' if quoted else None, raise_if_empty=True)
     except pl.exceptions.PolarsError as problem:
@@ -58,6 +57,20 @@ def read_strict(
     ):
         raise _ragged(data, len(columns), file, error, "lines and rows do not agree")
     return table
+
+
+def _wrong_header(data: bytes, header: bytes) -> str:
+    """What is wrong with a file that does not begin with this line, and how to mend it."""
+    first, wanted = data[:400].split(b"\n", 1)[0], header.decode()
+    if not data:
+        return f"the file is empty; its first line must be {wanted!r}"
+    if first == header + b"\r":
+        return "the lines end with CR LF; save the file with Unix line ends (LF), as dos2unix does"
+    if first.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "not UTF-8 but UTF-16; save the file as CSV UTF-8"
+    if b"\0" in first:
+        return f"this is no text; a CSV file is wanted, whose first line is {wanted!r}"
+    return f"the header is {first.decode('utf-8', 'replace')!r}; it must be {wanted!r}, ended by LF"
 
 
 def _separators(table: pl.DataFrame, quotes: bool) -> int:

@@ -63,7 +63,9 @@ def read_templates(directory: Path) -> dict[str, str]:
                 found[path.relative_to(directory).as_posix()] = data.decode("utf-8")
             except UnicodeDecodeError as error:
                 line = data.count(b"\n", 0, error.start) + 1
-                raise ContentError("not UTF-8", file=path, line=line, rule="encoding") from error
+                raise ContentError(
+                    "not UTF-8; save the file as UTF-8", file=path, line=line, rule="encoding"
+                ) from error
     return found
 
 

@@ -126,6 +126,8 @@ def scan_problems(package: Package) -> list[str]:
             and station not in {one for code, one in subjects if path_name(code) == area}
         ):
             found.append(f"{name}: the rows have no station {station!r} of {area}")
+        if name.endswith(".pdf") and b"%PDF" not in package.files[name][:1024]:
+            found.append(f"{name}: is no PDF by its content; is it what its name says?")
         if may_have_thumbnail(name) and f"{name}{SUFFIX}" not in names:
             found.append(f"{name}: cannot be read as a picture, so pages show no thumbnail; is it what its name says?")
     return found
@@ -171,7 +173,9 @@ def sign_package(
         except OSError as error:
             raise PublishError(f"ssh-keygen cannot be run: {error.strerror}; install OpenSSH") from error
         if done.returncode != 0 or not (signed := path.with_name(SIGNATURE)).exists():
-            raise PublishError(f"ssh-keygen did not sign with {key}")
+            raise PublishError(
+                f"ssh-keygen did not sign with {key}; is it an SSH secret key, or the .pub of one that an agent holds, and its passphrase right?"
+            )
         signature = signed.read_bytes()
     SshSignature.parse(signature).check(cover, namespace(election))
     if allowed is not None:

@@ -72,7 +72,9 @@ class Server(ThreadingHTTPServer):
         try:
             super().__init__((host, port), _Handler)
         except OSError as error:
-            raise PublishError(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port") from error
+            raise PublishError(
+                f"cannot listen on {host}:{port}: {error.strerror}; choose another --port or --host"
+            ) from error
         self.changes.start()
 
     @property

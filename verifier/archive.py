@@ -64,7 +64,7 @@ class ArchiveFetcher:
             raise too_long(path, max_length)
         data = self._read(offset, length)
         if len(data) != length:
-            raise FetchError(f"{self.file} was cut short while it was read")
+            raise FetchError(f"{self.file} was cut short while it was read; copy it again")
         return data
 
     def fetch_linked(self, path: str, other: str, max_length: int) -> tuple[bytes, bool]:

@@ -32,6 +32,7 @@ from verifier.files import is_pack
 from verifier.formats import canonical_json, strict_json
 from verifier.formats.keyid import misnamed_keys
 from verifier.receiver import Receiver, receive
+from verifier.trust import OWN_FOLDER
 from verifier.tuf_api import (
     FetcherInterface,
     Metadata,
@@ -67,7 +68,7 @@ class _TufFetcher(FetcherInterface):
             return self._fetcher.fetch(url, min(max_length, METADATA_CAP))
         except MissingError as error:
             if url.endswith(UNPROMISED):
-                raise exceptions.DownloadHTTPError(str(error), 404) from error
+                raise exceptions.DownloadHTTPError(str(error), 404) from MissingError(f"{error}; {OWN_FOLDER}")
             raise VerificationError(f"{error}, though signed metadata names it: something was removed") from None
 
     def _fetch(self, url: str) -> NoReturn:

@@ -17,8 +17,9 @@ from verifier.errors import FormatError, VerificationError, VerifierError
 from verifier.fetcher import DirectoryFetcher, Fetcher, MissingError
 from verifier.formats import canonical_json, strict_json
 
-__all__ = ["NoTrustError", "Trust", "TrustStore", "check_fingerprint", "first_root", "state_home"]
+__all__ = ["OWN_FOLDER", "NoTrustError", "Trust", "TrustStore", "check_fingerprint", "first_root", "state_home"]
 
+OWN_FOLDER = "name the election's own folder, like https://example.org/pemilu-2019/"
 FIRST_ROOT = "metadata/1.root.json"
 
 
@@ -32,7 +33,7 @@ def first_root(fetch: Callable[[str, int], bytes], sha256: str) -> bytes:
     try:
         root = fetch(FIRST_ROOT, limits.ROOT_METADATA)
     except MissingError as error:
-        raise MissingError(f"{error}; name the election's own folder, like https://example.org/pemilu-2019/") from error
+        raise MissingError(f"{error}; {OWN_FOLDER}") from error
     check_fingerprint(root, sha256)
     return root
 
@@ -90,8 +91,12 @@ class TrustStore:
 
     def pin_file(self, file: Path, state: Path | None = None) -> Trust:
         """Trust the root metadata in `file`."""
-        fetcher = DirectoryFetcher(file.resolve().parent)
-        return self._pin(fetcher.fetch(file.resolve().name, limits.ROOT_METADATA), state)
+        root = DirectoryFetcher(file.resolve().parent).fetch(file.resolve().name, limits.ROOT_METADATA)
+        if _signed_part(root) is None:
+            raise FormatError(
+                f"{file} is no root metadata; give the election's root.json, which its publisher calls 1.root.json"
+            )
+        return self._pin(root, state)
 
     def pin_fingerprint(self, sha256: str, fetcher: Fetcher, state: Path | None = None) -> Trust:
         """Trust the site's own first root, if it is the one that `sha256` (hex) names."""

@@ -83,7 +83,9 @@ class WitnessServer(ThreadingHTTPServer):
         try:
             super().__init__((host, port), _Handler)
         except OSError as error:
-            raise VerifierError(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port") from error
+            raise VerifierError(
+                f"cannot listen on {host}:{port}: {error.strerror}; choose another --port or --host"
+            ) from error
 
     @property
     def url(self) -> str:

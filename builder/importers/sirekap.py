@@ -113,7 +113,10 @@ def _text(value: int | None) -> str | None:
 
 def _parse_station(data: bytes) -> Station:
     """Raises ValueError for what is not a station's JSON in one reading alone: duplicate keys, floats, NaN."""
-    text = data.decode("utf-8")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8") from None
     tree = json.loads(text, object_pairs_hook=_object, parse_float=_not_a_figure, parse_constant=_not_a_figure)
     return msgspec.convert(tree, Station)
 
@@ -139,6 +142,8 @@ def _utc(text: str | None) -> str | None:
 def _files(path: Path) -> Iterator[tuple[str, bytes]]:
     """Name and bytes of every station's file, sorted by name."""
     try:
+        if path.is_file() and path.suffix != ".zip":
+            raise ImporterError("is neither a folder nor a .zip", file=path, rule="files")
         yield from _zip_files(path) if path.suffix == ".zip" else _folder_files(path)
     except OSError as error:
         problem = f"cannot be read: {error.strerror or error}"

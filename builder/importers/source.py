@@ -107,6 +107,8 @@ def read_source(path: Path, columns: set[str]) -> pl.DataFrame:
         raise ImporterError("the file is empty", file=path, rule="header")
     if data.startswith(UTF_16):
         raise ImporterError("not UTF-8 but UTF-16; save it as CSV UTF-8", file=path, line=1, rule="encoding")
+    if b"\0" in data[:400].partition(b"\n")[0]:
+        raise ImporterError("this is no text; a CSV file is wanted", file=path, line=1, rule="header")
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n")
     end = data.find(b"\n")

@@ -11,7 +11,7 @@ import click
 
 from publish.cli.options import directory_option, json_option, passphrase_option, quiet_option
 from publish.cli.run import now, start
-from verifier.printable import say
+from verifier.printable import counted, say
 
 __all__ = ["freeze", "guard", "heartbeat"]
 
@@ -67,7 +67,7 @@ def guard(
     patrol = Patrol(directory.resolve(), not no_heal, lambda: datetime.now(UTC), tell, note, passphrase_file)
     if once:
         findings = patrol.once()
-        note(f"{len(findings)} findings at {len(patrol.watches)} places.")
+        note(f"{counted(len(findings), 'finding')} at {counted(len(patrol.watches), 'place')}.")
         sys.exit(exit_code(findings))
     patrol.run(interval)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 import click
 
 from publish.cli.options import directory_option
-from verifier.printable import say
+from verifier.printable import counted, say
 
 if TYPE_CHECKING:
     from builder.importers.source import ResultsMap
@@ -129,7 +129,7 @@ def areas_command(file: Path, map_name: str, output: Path) -> None:
     durable.write_file(output, data)
     click.echo(output)
     lines = data.count(b"\n")
-    click.echo(f"{lines - 1} areas", err=True)
+    click.echo(counted(lines - 1, "area"), err=True)
 
 
 def _candidate(text: str) -> tuple[str, int]:
@@ -169,7 +169,8 @@ def _deliver(path: Path, map_: ResultsMap, map_name: str, options: DeliveryOptio
     else:
         for package in report.packages:
             click.echo(package)
-    told = [f"{report.rows} rows read", f"{len(report.packages)} packages written", f"{report.unchanged} known already"]
+    told = [f"{counted(report.rows, 'row')} read", f"{counted(len(report.packages), 'package')} written"]
+    told += [f"{report.unchanged} known already"]
     told += [f"{report.revised} revised", f"{report.withdrawn} withdrawn", f"{report.rejected} rejected"]
     click.echo(", ".join(told), err=True)
     if unsigned and report.packages:
@@ -177,5 +178,5 @@ def _deliver(path: Path, map_: ResultsMap, map_name: str, options: DeliveryOptio
     if report.rejects:
         for problem in report.problems:
             say(f"  {problem}", err=True)
-        say(f"All {report.rejected} rejected rows: {report.rejects}", err=True)
+        say(f"All that was rejected, with the reasons: {report.rejects}", err=True)
         sys.exit(1)

@@ -203,7 +203,7 @@ def publish(
 @click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @directory_option
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8000, show_default=True)
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65_535))
 @click.option(
     "--watch",
     is_flag=True,
@@ -292,6 +292,8 @@ def main() -> None:
         os._exit(1)
     except OSError as error:
         what = ": ".join(str(part) for part in (error.filename, error.strerror or error) if part)
+        if isinstance(error, FileNotFoundError) and error.filename and not Path(error.filename).parent.is_dir():
+            what = f"{Path(error.filename).parent}: there is no such folder"
         kept = "What was published stays whole; mend this and run the same command again."
         say(f"terbit: {what}. {kept}", err=True)
         sys.exit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -88,12 +89,17 @@ def pack(
     from builder.errors import PackageError
     from builder.importers.csv import CsvMap
     from builder.importers.source import load_map
+    from builder.recap import SCAN_NAME
     from publish.recap_pack import HandIn, findings, make_package, mapped_rows, scan_problems, sign_package, zip_package
 
     definition = load_definition(content)
     if len({path.name for path in scans}) < len(scans):
         raise click.UsageError(
             "two scans have the same name; pages would show one of them: rename it, say to <area>_<station>_2.jpg"
+        )
+    if wrong := [path.name for path in scans if re.fullmatch(SCAN_NAME, path.name) is None]:
+        raise click.UsageError(
+            f"--scan {wrong[0]!r}: name it <area>_<station>.jpg, or <area>.pdf for the area's own: letters, digits, “.”, “_”, “-” and a picture's or PDF's ending"
         )
     named = {path.name: _read(path, limits.SCAN_FILE) for path in scans}
     hand_in = HandIn(contest, series, area, by or area, scans=named, **texts)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from publish.cli.options import directory_option
-from verifier.printable import say
+from verifier.printable import counted, say
 
 if TYPE_CHECKING:
     from publish.workspace import Workspace
@@ -76,6 +76,8 @@ def _reconcile(workspace: Workspace, name: str, heal: bool, quiet: bool) -> dict
     if not quiet:
         for finding in findings:
             say(finding.line())
-    say(f"{name}: release {record.release}; {len(findings)} files were not right, {len(left)} still are not", err=True)
+    say(
+        f"{name}: release {record.release}; {counted(len(findings), 'file')} not right, {len(left)} still not", err=True
+    )
     found = [msgspec.to_builtins(one) for one in findings]
     return {"target": name, "release": record.release, "found": found, "left": len(left)}

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from publish.cli.options import directory_option, json_option
-from verifier.printable import say
+from verifier.printable import counted, say
 
 __all__ = ["recover"]
 
@@ -33,13 +33,12 @@ def recover(place: str, directory: Path, as_json: bool) -> None:
     from publish.signing.keyring import Keyring
     from publish.translog.recover import recover as recover_from
     from publish.workspace import Workspace
-    from verifier.fetcher import DirectoryFetcher
-    from verifier.http_fetcher import HttpFetcher
+    from verifier.cli.places import locate
 
     workspace = Workspace(directory.resolve())
-    fetcher = HttpFetcher(place) if "://" in place else DirectoryFetcher(Path(place))
+    found, fetcher, _ = locate(place)
     with workspace.lock(), ThreadPoolExecutor(CONNECTIONS) as executor:
-        done = recover_from(workspace, fetcher, place, Keyring(workspace), executor)
+        done = recover_from(workspace, fetcher, found, Keyring(workspace), executor)
     if as_json:
         click.echo(msgspec.json.encode(done))
     if done.without_proof:
@@ -48,7 +47,7 @@ def recover(place: str, directory: Path, as_json: bool) -> None:
             err=True,
         )
     say(
-        f"The ledger has {done.packages} packages, and the log {done.entries} entries up to release {done.release}; {done.new_records} records were new here. "
+        f"The ledger has {counted(done.packages, 'package')}, and the log {done.entries} entries up to release {done.release}; new here: {counted(done.new_records, 'record')}. "
         "Next: terbit publish",
         err=True,
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from verifier.printable import say
+from verifier.printable import counted, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,9 +68,7 @@ def publish_and_tell(flow: Flow, agree: Callable[[Changes], bool] | None, as_jso
 def _published_text(told: dict[str, Any]) -> str:
     if not told["files"]:
         return f"Release {told['release']} is still the newest; timestamp renewed until {told['expires']}."
-    return (
-        f"Release {told['release']} is public: {told['files']} files changed. Timestamp good until {told['expires']}."
-    )
+    return f"Release {told['release']} is public: {counted(told['files'], 'file')} changed. Timestamp good until {told['expires']}."
 
 
 def tell_intake(report: IntakeReport, as_json: bool) -> None:
@@ -91,7 +89,7 @@ def tell_intake(report: IntakeReport, as_json: bool) -> None:
     for name in report.accepted.values():
         click.echo(name)
     click.echo(
-        f"{len(report.accepted)} packages ({report.rows} rows) accepted, {len(report.known)} known already, {len(report.refused)} refused",
+        f"{counted(len(report.accepted), 'package')} ({counted(report.rows, 'row')}) accepted, {len(report.known)} known already, {len(report.refused)} refused",
         err=True,
     )
     _tell_problems(report)

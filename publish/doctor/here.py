@@ -29,6 +29,7 @@ from publish.signing.offline import Offline
 from publish.translog.log import RECOVER
 from publish.workspace import Workspace
 from verifier.formats.metadata_fields import signed_fields
+from verifier.printable import counted
 
 __all__ = ["examine", "expected_at", "size_of"]
 
@@ -44,14 +45,23 @@ def examine(workspace: Workspace, passphrase: bytes | None, now: datetime) -> It
     except PublishError as error:
         yield Finding("fail", "terbit.toml", str(error), "mend it; terbit init NEW shows every key with its default")
         return
-    yield Finding("ok", "terbit.toml", f"{len(workspace.config.targets)} targets, {len(workspace.config.roles)} roles")
+    yield Finding(
+        "ok",
+        "terbit.toml",
+        f"{counted(len(workspace.config.targets), 'target')}, {counted(len(workspace.config.roles), 'role')}",
+    )
     try:
         election = workspace.definition.election
     except BuilderError as error:
         yield Finding("fail", str(workspace.config.content), str(error), "mend it there")
         return
-    yield Finding("ok", str(workspace.config.content), f"{election.id}, {len(election.contests)} contests")
+    yield Finding("ok", str(workspace.config.content), f"{election.id}, {counted(len(election.contests), 'contest')}")
     yield from _folders(workspace)
+    try:
+        _ = workspace.ledger
+    except BuilderError as error:
+        yield _failure(str(workspace.config.ledger), error, "restore it from your backup")
+        return
     if _has_keys(workspace):
         yield from _keys(workspace, passphrase)
         yield from _offline(workspace, now)
@@ -168,7 +178,7 @@ def _has_keys(workspace: Workspace) -> bool:
     return any(path.exists() for name in store.names() for path in (store.public_path(name), store.secret_path(name)))
 
 
-def _failure(where: str, error: PublishError | OSError, otherwise: str) -> Finding:
+def _failure(where: str, error: BuilderError | PublishError | OSError, otherwise: str) -> Finding:
     """What an error says, whose own remedy, after its last semicolon, is the fix; a second one beside it would contradict it."""
     what, _, remedy = str(error).rpartition("; ")
     return Finding("fail", where, what or remedy, remedy if what else otherwise)

@@ -72,9 +72,9 @@ def read_plan(path: Path) -> ReleasePlan:
     try:
         plan = msgspec.json.decode(data, type=ReleasePlan)
     except (ValueError, RecursionError) as error:
-        raise DriftError(f"{path} is not a plan ({error}); make one: terbit plan -o {path}") from None
+        raise DriftError(f"{path} is not a plan ({error}); make one: terbit plan -o plan.json") from None
     if plan.format != FORMAT:
-        raise DriftError(f"{path} is a plan of another version; make a new one: terbit plan -o {path}")
+        raise DriftError(f"{path} is a plan of another version; make a new one: terbit plan -o plan.json")
     return plan
 
 

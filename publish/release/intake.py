@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from builder.inbox import IntakeReport, find_packages, packages_in, take_in
+from publish.errors import PublishError
 from publish.officials import admission
 from publish.progress import Stages
 from publish.release.draft import Draft
@@ -43,9 +44,7 @@ def take_in_packages(
         # A new cut now would leave the second signer with a draft that nobody wants any more, again and again.
         stages.say(f"Release {release} waits for the second signer; what lies in the inbox is taken in after it.")
         return IntakeReport()
-    if not paths and not workspace.inbox.is_dir():
-        return IntakeReport()
-    found = [package for path in paths for package in find_packages(path)] if paths else packages_in(workspace.inbox)
+    found = _find(paths, stages) if paths else _in_inbox(workspace.inbox, stages)
     if not found:
         return IntakeReport()
     admitted = admission(workspace, now, attested=attested)
@@ -57,6 +56,22 @@ def take_in_packages(
         if report.accepted:
             workspace.save_rows()
     return report
+
+
+def _find(paths: Sequence[Path], stages: Stages) -> list[Path]:
+    found = {path: find_packages(path) for path in paths}
+    for path in (path for path, some in found.items() if not some):
+        stages.say(f"{path}: there is no package in it: a .zip, or a folder with recap.toml")
+    return [package for some in found.values() for package in some]
+
+
+def _in_inbox(inbox: Path, stages: Stages) -> list[Path]:
+    if inbox.is_dir():
+        return packages_in(inbox)
+    if inbox.exists():
+        raise PublishError(f"{inbox} is not a folder, where packages would wait; move it away")
+    stages.say(f"{inbox} is not there, so nothing is taken in; make it, or name it in terbit.toml")
+    return []
 
 
 def waiting_release(workspace: Workspace) -> int | None:

@@ -23,7 +23,7 @@ from publish.translog.log import Log
 from publish.workspace import Workspace
 from verifier import limits
 from verifier.audit.records import cut_record, package_record
-from verifier.errors import VerifierError
+from verifier.errors import FormatError, VerifierError
 from verifier.fetcher import Fetcher
 from verifier.formats import leaves
 from verifier.formats.checkpoint import SignedCheckpoint
@@ -53,7 +53,10 @@ def recover(workspace: Workspace, fetcher: Fetcher, place: str, keyring: Keyring
         LogError: what is here is not the beginning of what is there, or something there is missing or not what was logged. Nothing was changed.
         VerifierError: the log there is not ours, or cannot be read.
     """
-    signed = SignedCheckpoint.parse(fetcher.fetch(CHECKPOINT, limits.NOTE_FILE))
+    try:
+        signed = SignedCheckpoint.parse(fetcher.fetch(CHECKPOINT, limits.NOTE_FILE))
+    except FormatError as error:
+        raise FormatError(f"{CHECKPOINT} at {place}: {error}; try another mirror") from None
     keyring.policy.witnessed(signed)
     entries = read_entries(fetcher, signed.checkpoint.size, executor)
     check_root(entries, signed.checkpoint)

@@ -444,6 +444,6 @@ def test_witnesses(tmp_path: Path) -> None:
 def test_findings_for_people(healthy: Path) -> None:
     """Each finding is a line with its level, and its fix another one."""
     done = CliRunner().invoke(terbit, ["doctor", "-C", str(healthy)])
-    assert "ok    terbit.toml: 1 targets" in done.stdout
+    assert "ok    terbit.toml: 1 target," in done.stdout
     assert "\n      → urls = " in done.stdout
     assert Finding("ok", "here", "fine").lines() == ["ok    here: fine"]

@@ -16,6 +16,7 @@ SCANS: dict[str, tuple[str, bytes, list[str]]] = {
     "a station's": ("110101_1.jpg", JPEG, []),
     "a station's second sheet": ("110101_1_b.jpg", JPEG, []),
     "the area's own": ("110101.pdf", b"%PDF", []),
+    "no PDF": ("110101.pdf", b"not a PDF", ["110101.pdf: is no PDF by its content; is it what its name says?"]),
     "named by chance": ("IMG-2029.jpg", JPEG, [NOWHERE.format("IMG-2029.jpg")]),
     "another sign between": ("110101-1.jpg", JPEG, [NOWHERE.format("110101-1.jpg")]),
     "another area": ("120101_1.jpg", JPEG, [NOWHERE.format("120101_1.jpg")]),

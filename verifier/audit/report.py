@@ -103,7 +103,7 @@ def lines(report: Report) -> list[str]:
         f"{report.place}: release {report.release} of {report.time}, {report.entries} entries of the log {report.log}{seen}",
         f"Inputs: {report.packages} packages with {report.rows} rows, {report.official} signed by officials, {report.operator} attested by the operator; "
         f"{len(report.refused)} refused, {len(report.redacted)} files withheld",
-        f"Releases: {len(report.releases)}, of which {sum(one.kept for one in report.releases)} are still kept",
+        f"Releases: {len(report.releases)}; still kept: {sum(one.kept for one in report.releases)}",
         *_compared(report),
         *(f"Release {_release(one)}" for one in report.releases if one.verdict),
         "NOT what follows from the logged inputs"

@@ -97,7 +97,9 @@ def entries(read: Read, size: int) -> Iterator[tuple[str, int, int]]:
         offset += len(block)
         end = offset + length
         if read(end, -length % BLOCK) != padding(length) or end + -length % BLOCK > size - len(END):
-            raise FormatError(f"the archive ends within {path}, or has something else than zeros after it")
+            raise FormatError(
+                f"the archive ends within {path}, or has something else than zeros after it; copy it again"
+            )
         name = path.encode()
         count += 1
         if name <= last:
@@ -107,7 +109,7 @@ def entries(read: Read, size: int) -> Iterator[tuple[str, int, int]]:
         yield path, offset, length
         last, offset = name, end + -length % BLOCK
     if size != offset + len(END) or read(offset, len(END)) != END:
-        raise FormatError("the archive does not end with two blocks of zeros, or goes on after them")
+        raise FormatError("the archive does not end with two blocks of zeros, or goes on after them; copy it again")
 
 
 def _parse(block: bytes, offset: int) -> tuple[str, int]:

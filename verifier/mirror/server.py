@@ -51,7 +51,9 @@ class MirrorServer(ThreadingHTTPServer):
             super().__init__((host, port), _Handler)
         except OSError as error:
             os.close(self.root)
-            raise VerifierError(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port") from None
+            raise VerifierError(
+                f"cannot listen on {host}:{port}: {error.strerror}; choose another --port or --host"
+            ) from None
 
     @property
     def url(self) -> str:
