@@ -5,7 +5,17 @@ import zoneinfo
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["Figures", "bar_width", "hundredths", "local_date", "local_time", "share", "signed", "zone_name"]
+__all__ = [
+    "Figures",
+    "bar_width",
+    "hundredths",
+    "local_date",
+    "local_time",
+    "share",
+    "signed",
+    "station_name",
+    "zone_name",
+]
 
 _READY = 10_000  # Most figures of a village are smaller; making these strings takes a millisecond, once.
 
@@ -27,6 +37,12 @@ def signed(figure: int, figures: Figures) -> str:
     if figure == 0:
         return "0"
     return f"{'+' if figure > 0 else '−'}{figures[abs(figure)]}"
+
+
+def station_name(title: str, number: str) -> str:
+    """A station as it is told: `TPS 12`; by its number alone where that begins with a letter, as overseas, where votes come by post (`POS-001`)
+    and in mobile ballot boxes (`KSK-001`), too."""
+    return number if number[:1].isalpha() else f"{title} {number}"
 
 
 def hundredths(part: int, whole: int) -> int:

@@ -19,6 +19,7 @@ from builder.codes import qr_code
 from builder.content import ContentPage
 from builder.contest_values import ContestValues
 from builder.election import Contest, Election
+from builder.figures import station_name
 from builder.languages import LANGUAGES, language_folder, language_suffix
 from builder.navigation import NOWHERE, Link, Surroundings
 from builder.origins import filled_rows, revision_rows, source_rows
@@ -124,7 +125,7 @@ class Pages:
         shown, wording = self._contests[results["contest"]], self.wording
         frame = self._area_frame(results, page.path, release, released, around)
         root, pages, own = frame["root"], station_pages(results), on_page(results, page.number)
-        stations = f"{wording.station} {page.stations}"
+        stations = station_name(wording.station, page.stations)
         return self._area_templates.render(
             "stations.html",
             {

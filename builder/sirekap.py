@@ -12,7 +12,7 @@ import msgspec
 
 from builder.areas import path_name
 from builder.election import Contest
-from builder.figures import hundredths
+from builder.figures import hundredths, station_name
 from builder.importers.sirekap import FIELDS, WIB
 from builder.results import View
 
@@ -73,7 +73,7 @@ def _below(view: View) -> list[tuple[str, str, list[int | None], int, int]]:
     for number, (_, _, state, *figures, _) in _numbered(view):
         is_in = not state
         votes = figures[:count] if is_in else [None] * count
-        found.append((f"{view['area']['code']}{number}", f"TPS {number}", votes, int(is_in), 1))
+        found.append((f"{view['area']['code']}{number}", station_name("TPS", number), votes, int(is_in), 1))
     return found
 
 

@@ -73,7 +73,7 @@ class StationRows:
         for station, revision, state, *figures, findings in results["polling_stations"]["rows"]:
             cells = (station if station.isalnum() else escape(station), *map(figure, figures))
             told = note(state, revision, findings)
-            if not (state or told or station in more):
+            if not (state or told or station in more or station[0].isalpha()):
                 ready.append(plain % of_whole(cells))
                 continue
             line, form = Markup(self._line % self._of_line(cells)), Markup(self._form % cells[1:])  # noqa: S704  # rendered with autoescape; our own digits go in

@@ -10,6 +10,7 @@ import re
 import tomllib
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from markupsafe import Markup, escape
 
 from builder import limits
 from builder.errors import ContentError
+from builder.figures import station_name
 
 __all__ = [
     "TEMPLATE_SUFFIXES",
@@ -119,6 +121,11 @@ def cells(texts: Iterable[str]) -> Markup:
     return Markup(f"<td>{row}")  # noqa: S704  # escaped before the tags went in
 
 
+def _filters(words: Mapping[str, str]) -> dict[str, Callable[..., str]]:
+    """What both engines know beyond their own: `cells`, and `station`, the name of a station by its number."""
+    return {"cells": cells, "station": partial(station_name, words.get("station", ""))}
+
+
 class Templates:
     """The templates in one language."""
 
@@ -135,7 +142,7 @@ class Templates:
             auto_reload=False,
             cache_size=-1,
         )
-        self._environment.filters["cells"] = cells
+        self._environment.filters |= _filters(words)
         del (
             self._environment.filters["random"],
             self._environment.globals["lipsum"],
@@ -209,7 +216,7 @@ class FastTemplates:
                 for name, source in sources.items()
                 if name.endswith((".html", ".css"))
             },
-            filters={"cells": cells},
+            filters=_filters(words),
             auto_escape_callback=lambda _: True,
             undefined_behavior="strict",
             trim_blocks=True,

@@ -8,7 +8,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 from builder.election import Contest, Election, Title
-from builder.figures import Figures, local_date, local_time, share, signed, zone_name
+from builder.figures import Figures, local_date, local_time, share, signed, station_name, zone_name
 from builder.templates import Texts, as_ascii
 
 __all__ = ["HASH_SHOWN", "SHAPES", "Results", "Wording"]
@@ -139,7 +139,7 @@ class Wording:
         series, number = self.words[revision["series"]], revision["revision"]
         if revision["station"]:
             title = self.words["station_revision"].format(
-                station=self.station, number=revision["station"], series=series, revision=number
+                station=station_name(self.station, revision["station"]), series=series, revision=number
             )
         else:
             title = self.words["area_revision"].format(series=series.capitalize(), revision=number)

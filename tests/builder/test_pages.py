@@ -1,5 +1,6 @@
 """Pages: what a citizen reads, whatever the data holds."""
 
+import ast
 import base64
 import hashlib
 import html
@@ -103,6 +104,16 @@ def test_golden(pages: Pages, name: str) -> None:
     if os.environ.get("TERBIT_UPDATE_GOLDEN"):
         golden.write_bytes(page)
     assert page == golden.read_bytes(), "look at the page, then run with TERBIT_UPDATE_GOLDEN=1"
+
+
+def test_a_station_with_a_name_is_told_by_it(pages: Pages) -> None:
+    """Overseas, votes are counted from the post and from mobile boxes, too: a station whose number begins with a letter is no "TPS" wherever it is named."""
+    text = str(village()).replace("'station': '2'", "'station': 'KSK-2'").replace("('2',", "('KSK-2',")
+    page = pages.area_page(ast.literal_eval(text)).decode()
+    assert "<b>KSK-2</b>" in page
+    assert '<a href="#tps-KSK-2">KSK-2</a>' in page
+    assert "TPS KSK-2" not in page
+    assert "<b>TPS 4</b>" in page
 
 
 @pytest.mark.parametrize("name", SAMPLES)
