@@ -5,7 +5,7 @@ python-tuf's Updater does all of the verification. Some of its private members a
 - `_trusted_set.reference_time`: the clock is a parameter here (audits of a past release, the publisher's own check
   before its heartbeat), and the Updater reads the system's clock by itself;
 - `_trusted_set.root`, `.timestamp`, `.snapshot`: callers report what was verified, which the Updater never shows;
-- `_trusted_set._load_data`: it parses one file and verifies its signatures. Ours (`_load`) calls the same public
+- `_trusted_set._load_data`: it parses one file and verifies its signatures. Ours (`load_metadata`) calls the same public
   parts, but parses strictly, and encodes the signed part once and faster: a nation has 645 roles of 300 files;
 - `_load_local_metadata` reads the state, `_persist_metadata` writes it: snapshot and roles are read where they are
   checked, not in the state (`_Updater`);
@@ -48,7 +48,7 @@ from verifier.tuf_api import (
     UpdaterConfig,
 )
 
-__all__ = ["Client"]
+__all__ = ["Client", "explained", "load_metadata"]
 
 METADATA_CAP = max(limits.ROOT_METADATA, limits.SNAPSHOT_METADATA, limits.TARGETS_METADATA)
 # Files that a server may lack without contradicting anything that it signed.
@@ -93,7 +93,7 @@ class _Updater(Updater):
             super()._persist_metadata(rolename, data)
 
 
-def _load(
+def load_metadata(
     role: type[T], data: bytes, delegator: Root | Targets | None = None, role_name: str | None = None
 ) -> tuple[T, bytes, dict[str, Signature]]:
     """Parse metadata of one kind; verify it against `delegator` where there is one.
@@ -119,7 +119,7 @@ def _load_ours(
     now: datetime, role: type[T], data: bytes, delegator: Root | Targets | None = None, role_name: str | None = None
 ) -> tuple[T, bytes, dict[str, Signature]]:
     """Load what Terbit made, which keeps more rules than TUF has."""
-    loaded = _load(role, data, delegator, role_name)
+    loaded = load_metadata(role, data, delegator, role_name)
     signed = loaded[0]
     _check_keyids(signed, f"{role_name or role.type} metadata")
     # A thief of the timestamp's key could sign 2^53: whoever has seen that takes every honest timestamp for older.
@@ -163,7 +163,7 @@ class Client:
             snapshot_max_length=limits.SNAPSHOT_METADATA,
             targets_max_length=limits.TARGETS_METADATA,
         )
-        with _explained():
+        with explained():
             state.mkdir(parents=True, exist_ok=True)
             self._updater = (Updater if stock_tuf else _Updater)(
                 str(state), "metadata/", fetcher=_TufFetcher(fetcher), config=config, bootstrap=root
@@ -174,13 +174,13 @@ class Client:
         self.state = state
         self._stock_tuf = stock_tuf
         self._roots = state / "root_history"
-        self._trusted._load_data = _load if stock_tuf else partial(_load_ours, now)
+        self._trusted._load_data = load_metadata if stock_tuf else partial(_load_ours, now)
         self._trusted.reference_time = now
 
     def refresh(self) -> None:
         """Verify the newest root, timestamp, snapshot and top-level targets."""
         try:
-            with _explained():
+            with explained():
                 self._updater.refresh()
         except StaleError as error:
             raise StaleError(f"{error} ({self._age()})") from error
@@ -231,7 +231,7 @@ class Client:
         """Length and hashes of a TUF target, from the role that the search reaches first."""
         if not self._stock_tuf and path.startswith("packs/") and not is_pack(path):
             raise VerificationError(f"{path} is no pack: nothing else may lie there, whoever signed it")
-        with _explained():
+        with explained():
             found = self._updater.get_targetinfo(path)
         if found is None:
             raise VerificationError(f"no role that may speak for {path} lists it")
@@ -240,7 +240,7 @@ class Client:
     def earlier_role(self, name: str, version: int, data: bytes) -> Targets:
         """Another release's version of a role that the top-level targets delegate to, verified with today's keys. It says what was signed
         then, and nothing about what holds now."""
-        with _explained():
+        with explained():
             found, _, _ = self._trusted._load_data(Targets, data, self._trusted.targets, name)
         if found.version != version:
             raise VerificationError(f"it is version {found.version} of {name}, not {version}")
@@ -248,7 +248,7 @@ class Client:
 
     def lists(self, path: str) -> bool:
         """True if a role that may speak for `path` lists it."""
-        with _explained():
+        with explained():
             return self._updater.get_targetinfo(path) is not None
 
     def target(self, path: str) -> bytes:
@@ -266,7 +266,7 @@ class Client:
     def fetch_target(self, target: TargetFile) -> bytes:
         """The verified bytes of a TUF target that `find` returned."""
         data = self._fetcher.fetch(self._object(target), target.length)
-        with _explained():
+        with explained():
             target.verify_length_and_hashes(data)
         return data
 
@@ -295,9 +295,9 @@ class Client:
             if not known.is_file():
                 continue
             try:
-                with _explained():
-                    expected, signed_bytes, _ = _load(Root, known.read_bytes())
-                    found, found_bytes, signatures = _load(
+                with explained():
+                    expected, signed_bytes, _ = load_metadata(Root, known.read_bytes())
+                    found, found_bytes, signatures = load_metadata(
                         Root, self._fetcher.fetch(path, limits.ROOT_METADATA), previous
                     )
                     found.verify_delegate(Root.type, found_bytes, signatures)
@@ -336,7 +336,7 @@ class Client:
             if chain and only is not None and name not in only:
                 continue
             try:
-                with _explained():
+                with explained():
                     targets = self._updater._load_targets(name, delegator)
                 children = _children(targets, name, chain, seen)
             except VerifierError as error:
@@ -366,7 +366,7 @@ def _children(targets: Targets, name: str, chain: Chain, seen: set[str]) -> list
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def explained() -> Iterator[None]:
     """Turn python-tuf's errors into ours, and name the attack that each would be if it is one."""
     try:
         yield

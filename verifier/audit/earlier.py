@@ -21,6 +21,7 @@ from verifier.audit.inputs import DEFINITION_PATHS, check_program, lay_out_earli
 from verifier.audit.lists import Lists, read_lists, read_object
 from verifier.audit.rebuild import SITE, Listing, Plan, Roles, lay_out_plan, rebuild
 from verifier.audit.report import Change
+from verifier.audit.signatures import Signatures
 from verifier.audit.workshop import Workshop
 from verifier.errors import FormatError, VerificationError, VerifierError
 from verifier.fetcher import Fetcher, MissingError
@@ -58,7 +59,7 @@ class Earlier:
         self, fetcher: Fetcher, folder: Path, packages: Sequence[Package], roots: int, workshop: Workshop
     ) -> None:
         self._fetcher, self._folder, self._packages, self._workshop = fetcher, folder, packages, workshop
-        self._roots = roots
+        self._roots, self._signatures = roots, Signatures(fetcher)
         self._rows: dict[str, Rows] = {}
         self._folded = ("", 0)  # by which definition, and how many packages
         self._lists: dict[str, Listing] = {}
@@ -102,13 +103,16 @@ class Earlier:
         return lay_out_earlier_inputs(self._folder, cut, definition)
 
     def _trust_problems(self, cut: Cut, lists: Lists) -> Iterator[str]:
-        """What of the offline-signed metadata that the release names is not what was logged for it."""
+        """What of the offline-signed metadata that the release names is not what was logged for it, or has not signed what it names."""
         if "trust" in lists.gone or "targets" in lists.gone:
             return
         names = [f"{version}.root.json" for version in range(1, self._roots + 1)]
         roots = ((name, self._fetcher.fetch(f"metadata/{name}", limits.ROOT_METADATA)) for name in names)
-        if not any(input_hash({name: data, **lists.offline}) == cut.trust for name, data in roots):
+        root = next((data for name, data in roots if input_hash({name: data, **lists.offline}) == cut.trust), None)
+        if root is None:
             yield f"release {cut.release} was logged with other offline-signed metadata than it names"
+        else:
+            yield from (f"release {cut.release}: {what}" for what in self._signatures.problems(root, lists))
         signers = lists.roles.get("trust", {}).get(SIGNERS_PATH)
         if cut.signers != (signers[1] if signers else None):
             yield f"release {cut.release} was logged with another {SIGNERS_PATH}"

@@ -1,10 +1,11 @@
 """The lists of an earlier release. The log has its snapshot's hash, the snapshot that of every list, a list that of every file.
 
-So the log binds what was published under a number, down to each byte. Whether the signatures on it counted at that time is not asked again: the keys of then may
-have been replaced since, and nobody is led to these lists any more.
+So the log binds what was published under a number, down to each byte; who signed it is another question (verifier/audit/signatures.py).
 """
 
 import hashlib
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from verifier import limits
@@ -16,17 +17,21 @@ from verifier.formats import leaves, strict_json
 from verifier.formats.metadata_fields import listed_targets
 from verifier.mirror.metadata import Listed, named_metadata
 
-__all__ = ["Lists", "SignedObject", "read_lists", "read_object"]
+__all__ = ["Lists", "SignedObject", "read_lists", "read_object", "read_right"]
 
 OFFLINE = ("targets", "trust")
 
 
 class Lists(NamedTuple):
-    """What each role of a release listed; the roles whose list is not public any more; the offline-signed metadata among these by name."""
+    """What each role of a release listed; the roles whose list is not public any more; the offline-signed metadata among these by name. `named` by the
+    `snapshot` are their files, `read` those that were not known."""
 
     roles: dict[str, Listing]
     gone: list[str]
     offline: dict[str, bytes]
+    named: Mapping[str, Listed] = MappingProxyType({})
+    snapshot: bytes = b""
+    read: Mapping[str, bytes] = MappingProxyType({})
 
 
 class SignedObject(NamedTuple):
@@ -44,15 +49,16 @@ def read_lists(fetcher: Fetcher, release: leaves.Release, known: dict[str, Listi
         VerificationError, FormatError: a file is not the one that the log binds.
     """
     path = f"metadata/{release.file}"
-    snapshot = _right(fetcher, Listed(path, release.length, release.sha256), limits.SNAPSHOT_METADATA)
+    snapshot = read_right(fetcher, Listed(path, release.length, release.sha256), limits.SNAPSHOT_METADATA)
     named = named_metadata(snapshot)
     if len(named) > limits.ROLES_COUNT:
         raise VerificationError(f"{path} names more than {limits.ROLES_COUNT} roles")
-    found = Lists({}, [], {})
+    read: dict[str, bytes] = {}
+    found = Lists({}, [], {}, named, snapshot, read)
     for role, one in named.items():
         try:
             if one.sha256 not in known or role in OFFLINE:
-                data = _right(fetcher, one, limits.TARGETS_METADATA)
+                data = read[role] = read_right(fetcher, one, limits.TARGETS_METADATA)
                 strict_json.loads(data, one.path)
                 known[one.sha256] = listed_targets(data)
                 if role in OFFLINE:
@@ -71,7 +77,8 @@ def read_object(fetcher: Fetcher, path: str, sha256: str, most: int = limits.TAR
     return data
 
 
-def _right(fetcher: Fetcher, listed: Listed, most: int) -> bytes:
+def read_right(fetcher: Fetcher, listed: Listed, most: int) -> bytes:
+    """A metadata file as the one above it names it. MissingError if it is not public any more."""
     data = fetcher.fetch(listed.path, min(listed.length, most))
     if (len(data), hashlib.sha256(data).hexdigest()) != (listed.length, listed.sha256):
         raise VerificationError(f"{listed.path} is not the file that the log binds")
