@@ -72,7 +72,9 @@ def parse_areas(data: bytes, election: Election, file: str | Path) -> Areas:
     """
     table = read_strict(data, COLUMNS, file=file, error=DefinitionError, quoted=True)
     if table.height == 0:
-        raise DefinitionError("no areas", file=file, rule="empty")
+        raise DefinitionError(
+            "there is no area in it; add a line for each, beginning with the whole election's", file=file, rule="empty"
+        )
     _check_cells(table, election, file)
     codes = table.select("code", row=pl.int_range(pl.len(), dtype=pl.Int32))
     parent = table.join(codes, left_on="parent", right_on="code", how="left", maintain_order="left")["row"]

@@ -147,7 +147,7 @@ def _fold(rows: Rows, packages: list[tuple[int, Package]], contest: Contest, def
     if typed["area"].null_count():
         lost = text.filter(typed["area"].is_null())["area"].unique().sort().to_list()
         raise DefinitionError(
-            f"the ledger has figures of {len(lost)} areas that areas.csv no longer names ({', '.join(lost[:5])}{', …' if lost[5:] else ''}); "
+            f"the ledger has figures of areas that areas.csv no longer names ({len(lost)}: {', '.join(lost[:5])}{', …' if lost[5:] else ''}); "
             "put them back: what was published is never removed",
             rule="area-lost",
         )

@@ -11,6 +11,7 @@ from publish.cli.keys import create_keys
 from publish.cli.run import now
 from publish.config import DEFAULT_CONFIG
 from publish.errors import PublishError
+from verifier.printable import counted
 
 __all__ = ["copy_templates", "make_workspace", "run_demo"]
 
@@ -72,7 +73,7 @@ def run_demo(directory: Path) -> None:
             report = take_in_packages(workspace, (), stages, flow.now)
             told = flow.publish()
         _say(
-            f"Release {told['release']}: {len(report.accepted)} packages with {report.rows} rows, {told['files']} files"
+            f"Release {told['release']}: {counted(len(report.accepted), 'package')} with {counted(report.rows, 'row')}, {counted(int(told['files']), 'file')}"
         )
     _verify(directory)
 

@@ -32,6 +32,7 @@ from verifier.withheld import Redactions
 
 if TYPE_CHECKING:
     from verifier.client import Client
+from verifier.printable import counted
 
 __all__ = ["Recorder", "import_bundle", "write_bundle"]
 
@@ -77,7 +78,7 @@ def write_bundle(client: Client, recorder: Recorder, executor: Executor, electio
     if report.failures:
         first = report.failures[0]
         raise VerificationError(
-            f"{len(report.failures)} files are not what was published, the first: {first.path}: {first.what}; no bundle was made"
+            f"{counted(len(report.failures), 'file')} not as published, the first: {first.path}: {first.what}; no bundle was made"
         )
     temporary = out.with_name(f".{out.name}.part")
     try:

@@ -210,7 +210,9 @@ class Client:
         try:
             return (self._roots / f"{self.root.version}.root.json").read_bytes()
         except OSError as error:
-            raise VerifierError(f"the state folder has lost its root: {error}") from None
+            raise VerifierError(
+                f"the state folder has lost its root: {error}; remove {self._roots.parent}, and say again whom to trust"
+            ) from None
 
     @property
     def timestamp(self) -> Timestamp:
@@ -387,4 +389,4 @@ def explained() -> Iterator[None]:
     except exceptions.DownloadError as error:
         raise error.__cause__ if isinstance(error.__cause__, MissingError) else FetchError(str(error)) from error
     except OSError as error:
-        raise VerifierError(f"the state folder cannot be used: {error}") from error
+        raise VerifierError(f"the state folder cannot be used: {error}; mend that, or name another one") from error

@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol, Self
 from verifier import limits
 from verifier.errors import FetchError, StaleError, VerificationError, VerifierError
 from verifier.fetcher import Fetcher, GaveUpError, MissingError, StalledError
+from verifier.printable import counted
 from verifier.receiver import Receiver, receive
 from verifier.results_signature import MinisignKeys, check_results, read_signature
 
@@ -143,7 +144,13 @@ def check_batch(batch: Batch) -> BatchReport:
             data = _check_file(batch, file, failures)
         except GaveUpError as error:
             left = len(batch.files) - number - 1
-            failures.append(Failure(file.path, f"not checked, nor are {left} files after it: {error}", unanswered=True))
+            failures.append(
+                Failure(
+                    file.path,
+                    f"not checked, nor what comes after it ({counted(left, 'file')}): {error}",
+                    unanswered=True,
+                )
+            )
             break
         if data is None:
             continue

@@ -16,6 +16,7 @@ from verifier.fetcher import Fetcher, GaveUpError, MissingError
 from verifier.files import BatchReport, Failure, MissingScan, Official
 from verifier.formats.sshsig import SshSignature
 from verifier.officials import namespace
+from verifier.printable import counted
 
 __all__ = ["COVER", "NamedFile", "check_packages", "named_files"]
 
@@ -53,7 +54,9 @@ def check_packages(fetcher: Fetcher, packages: Sequence[tuple[str, str]]) -> Bat
             left = len(packages) - number - 1
             failures.append(
                 Failure(
-                    f"packages/{package}", f"not checked, nor are {left} packages after it: {error}", unanswered=True
+                    f"packages/{package}",
+                    f"not checked, nor what comes after it ({counted(left, 'package')}): {error}",
+                    unanswered=True,
                 )
             )
             break

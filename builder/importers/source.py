@@ -148,7 +148,9 @@ def _unpack(packed: bytes, path: Path) -> bytes:
     try:
         data: bytes = stream.decompress(packed, limits.IMPORT_FILE + 1)
     except zlib.error as error:
-        raise ImporterError(f"not gzip: {error}", file=path, rule="gzip") from error
+        raise ImporterError(
+            f"not gzip ({error}); a file that is not packed must not end with .gz", file=path, rule="gzip"
+        ) from error
     if not stream.eof and len(data) <= limits.IMPORT_FILE:
         raise ImporterError("the gzip file is cut off", file=path, rule="gzip")
     if stream.unused_data:

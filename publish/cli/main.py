@@ -14,7 +14,7 @@ import click
 
 from publish.cli.options import attest_option, directory_option, json_option, passphrase_option, quiet_option
 from publish.cli.run import check_attest, now, publish_and_tell, start, take_in, tell_intake, tell_strays
-from verifier.printable import PrintableGroup, say
+from verifier.printable import PrintableGroup, counted, say
 
 __all__ = ["main", "terbit"]
 
@@ -150,7 +150,9 @@ def build(directory: Path, out: Path | None, quiet: bool) -> None:
     counts = {name: len(read_index(draft.files, name)) for name in pack_names(draft.files)}
     parts = [f"{name} {count}" for name, count in counts.items()][:SHOWN]
     more = f", and {len(counts) - SHOWN} other parts" if len(counts) > SHOWN else ""
-    stages.say(f"Release {flow.cut.release} would bring {sum(counts.values())} files: {', '.join(parts)}{more}.")
+    stages.say(
+        f"Release {flow.cut.release} would bring {counted(sum(counts.values()), 'file')}: {', '.join(parts)}{more}."
+    )
     stages.say("Nothing of it is public or signed yet; next: terbit push")
 
 

@@ -12,7 +12,7 @@ import click
 
 from publish.cli.options import directory_option, json_option, passphrase_option, quiet_option
 from publish.cli.run import now, start
-from verifier.printable import say
+from verifier.printable import counted, say
 
 if TYPE_CHECKING:
     from publish.release.second import Outcome
@@ -89,7 +89,7 @@ def _tell(outcome: Outcome, as_json: bool, quiet: bool) -> None:
         if len(outcome.differences) > SHOWN:
             say(f"DIFFERS {len(outcome.differences) - SHOWN} more: --json names them")
     if outcome.differences:
-        say(f"Release {outcome.release} is NOT signed: {len(outcome.differences)} differences.", err=True)
+        say(f"Release {outcome.release} is NOT signed: {counted(len(outcome.differences), 'difference')}.", err=True)
     elif not quiet:
         what = "all of it" if outcome.complete else "all but its last part, which the publisher makes now"
         say(f"Release {outcome.release} was built here with the same bytes, and is signed: {what}.", err=True)

@@ -17,6 +17,7 @@ from verifier.fetcher import MissingError
 from verifier.formats.checkpoint import SignedCheckpoint, check_log_signature
 from verifier.formats.note import VerifierKey
 from verifier.log import CHECKPOINT
+from verifier.printable import counted
 
 __all__ = ["examine", "examine_witnesses", "judge_checkpoint", "open_log"]
 
@@ -48,7 +49,9 @@ def examine(workspace: Workspace) -> Iterator[Finding]:
     if lacks < 0:
         yield Finding("fail", "log", "it has more records than the ledger, which is an old copy", RECOVER)
     elif lacks > 0:
-        yield Finding("warn", "log", f"it lacks the ledger's last {lacks} records", "terbit publish")
+        yield Finding(
+            "warn", "log", f"it lacks what the ledger has last ({counted(lacks, 'record')})", "terbit publish"
+        )
     else:
         yield Finding("ok", "log", f"{log.size} entries, all that the ledger has")
     if Keyring(workspace).policy.quorum is None:

@@ -19,6 +19,7 @@ from verifier.client import Client
 from verifier.errors import FetchError, VerifierError
 from verifier.fetcher import DirectoryFetcher, Fetcher, MissingError, OverlayFetcher, too_long
 from verifier.files import BESIDE_RESULTS, Failure, object_path
+from verifier.printable import counted
 from verifier.receiver import Receiver
 from verifier.site import check_site
 
@@ -152,7 +153,8 @@ def check_draft(
     failures += [failure for found in runner.in_parts(check, packs) for failure in found]
     if failures:
         raise SigningError(
-            f"our own check refuses this release ({len(failures)} failures, the first: {failures[0].path}: {failures[0].what}); nothing was committed"
+            f"our own check refuses this release ({counted(len(failures), 'failure')}, the first: {failures[0].path}: {failures[0].what}); nothing was committed. "
+            f"Look at the disk and at who writes to {draft.directory}; to have the release made anew, move that folder away and publish again"
         )
 
 

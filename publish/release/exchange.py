@@ -19,6 +19,7 @@ from publish.redaction import public_files
 from publish.release.draft import Draft, DraftState
 from publish.targets import Target
 from publish.workspace import Workspace
+from verifier.printable import counted
 
 __all__ = ["RECORDS", "WHOLE_SIGNATURES", "Answer", "Exchange", "Shared", "await_answer", "share"]
 
@@ -183,7 +184,7 @@ def await_answer(
                 continue
             if answer.differs:
                 raise PendingError(
-                    f"the second signer does not sign release {state.release}, and nothing of it was published: {len(answer.differs)} differences, the "
+                    f"the second signer does not sign release {state.release}, and nothing of it was published: {counted(len(answer.differs), 'difference')}, the "
                     f"first: {answer.differs[0]}. One of the two machines is not what it should be: find out which"
                 )
             return answer

@@ -33,6 +33,7 @@ from publish.translog.log import Log
 from publish.workspace import Workspace
 from verifier.formats.metadata_fields import signed_fields
 from verifier.log import CHECKPOINT
+from verifier.printable import counted
 
 __all__ = ["SNAPSHOT", "Push", "mapped"]
 
@@ -156,7 +157,7 @@ class Push:
     def _warn_replaced(self, count: int) -> None:
         if count:
             self.stages.say(
-                f"WARNING: {self.target.name}: {count} immutable files had other bytes and were replaced: a broken write, or tampering"
+                f"WARNING: {self.target.name}: {counted(count, 'immutable file')} with other bytes replaced: a broken write, or tampering"
             )
 
     def _put_aliases(self, draft: Draft, packs: list[str], runner: Runner) -> None:

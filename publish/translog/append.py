@@ -36,6 +36,7 @@ def log_release(log: Log, ledger: Ledger, snapshot: RoleFile, policy: Policy, se
             raise PendingError(
                 f"release {snapshot.version} waits for witnesses: {seen} cosigned, quorum {policy.quorum}"
                 + (f" ({told})" if told else "")
+                + "; publish again, which asks them once more"
             ) from None
         data = log.prove(log.release_index(), asked.signed).encode()
         check_proof(data, entry, policy)

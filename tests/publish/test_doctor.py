@@ -218,7 +218,7 @@ SPOILT: dict[str, tuple[Callable[[Path], object], str, str]] = {
     ),
     "frozen": (lambda made: (made / "frozen.toml").write_text('since = "x"\nreason = "y"\n'), "warn", "frozen since x"),
     "waiting": (hand_in, "warn", "packages wait"),
-    "records not logged": (refuse, "warn", "it lacks the ledger's last 1 records"),
+    "records not logged": (refuse, "warn", "it lacks what the ledger has last (1 record)"),
     "ledger behind the log": (lambda made: cut_off(made / "ledger/records.jsonl"), "fail", "which is an old copy"),
     "ledger lost": (lambda made: shutil.rmtree(made / "ledger"), "fail", "the ledger here ends with 0: an old copy"),
     "log damaged": (lambda made: (made / "ledger/log/state.json").write_bytes(b"{"), "fail", "cannot be read"),

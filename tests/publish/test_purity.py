@@ -221,7 +221,7 @@ def test_whatever_fails_the_timestamp_is_renewed(copy: Path) -> None:
     before = tree(copy / "public")
     refused = CliRunner().invoke(keys, ["refresh", "-C", str(copy)])
     assert isinstance(refused.exception, DefinitionError)
-    assert "1 areas that areas.csv no longer names (110102)" in str(refused.exception)
+    assert "areas that areas.csv no longer names (1: 110102)" in str(refused.exception)
     with pytest.raises(SigningError):
         publish(copy, NIGHT + minutes(30))
     after = tree(copy / "public")

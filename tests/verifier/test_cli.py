@@ -293,6 +293,21 @@ def test_the_domain_is_not_the_election(site: SiteSimulator, tmp_path: Path, env
             assert "name the election's own folder, like https://" in result.stderr
 
 
+def test_a_wrong_address_and_a_wrong_root_are_told(
+    site: SiteSimulator, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """With a root at hand a wrong address is told as without one; a file that is no root is named, and which one is wanted."""
+    (tmp_path / "1.root.json").write_bytes(site.tree["metadata/1.root.json"])
+    (tmp_path / "terbit.toml").write_bytes(b"workers = 1\n")
+    with serving(SiteServer({})) as server:
+        result = run("site", server.url, "--root", tmp_path / "1.root.json", env=environment)
+    assert result.exit_code == ERROR
+    assert "name the election's own folder, like https://" in result.stderr
+    result = run("site", site.write(tmp_path / "site"), "--root", tmp_path / "terbit.toml", env=environment)
+    assert result.exit_code == FAILED
+    assert f"{tmp_path / 'terbit.toml'} is no root metadata; give the election's root.json" in result.stderr
+
+
 def test_a_mirror_of_another_root_is_not_begun(
     site: SiteSimulator, tmp_path: Path, environment: dict[str, str]
 ) -> None:

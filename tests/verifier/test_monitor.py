@@ -298,7 +298,7 @@ def test_how_far_a_place_is_behind(places: Places) -> None:
     assert (told["places"][1]["lag_seconds"], told["places"][1]["lag_releases"]) == (300, 1)
     result, told = places.look("--max-lag", 299)
     assert result.exit_code == STALE
-    assert "lags 300 seconds and 1 releases behind the newest" in result.output
+    assert "lags 300 seconds and 1 release behind the newest" in result.output
 
 
 def test_a_place_may_not_go_back(places: Places) -> None:

@@ -13,7 +13,7 @@ from verifier.cli.common import collection_paused, in_words, reported
 from verifier.cli.options import FILE, FOLDER, NEW_FILE, TrustOptions, now_option, root_options, trust_options
 from verifier.cli.places import HTTP_CONNECTIONS, locate
 from verifier.errors import StaleError
-from verifier.printable import say
+from verifier.printable import counted, say
 
 __all__ = ["bundle", "import_command"]
 
@@ -49,7 +49,9 @@ def bundle(*, place: str, out: Path, trust: TrustOptions, now: datetime | None) 
             client = trust.client(found, recorder, now)
         with ThreadPoolExecutor(HTTP_CONNECTIONS if "://" in found else 1) as executor, collection_paused():
             report = write_bundle(client, recorder, executor, found.rpartition("/")[2], out)
-    say(f"{out}: release {report.release} with {report.files} files, {out.stat().st_size} bytes, all of it checked")
+    say(
+        f"{out}: release {report.release} with {counted(report.files, 'file')}, {out.stat().st_size:,} bytes, all of it checked"
+    )
 
 
 @click.command("import")
@@ -77,7 +79,7 @@ def import_command(
         outcome, expired = import_bundle(file, folder, root, root_sha256, now or datetime.now(UTC))
     complete = outcome.complete
     say(
-        f"{folder}: release {complete.release}, {complete.files} files, all of it checked; {outcome.fetched} came from {file}"
+        f"{folder}: release {complete.release}, {counted(complete.files, 'file')}, all of it checked; {outcome.fetched:,} came from {file}"
     )
     if expired:
         say(f"It was signed as current until {in_words(complete.expires)}: there may be something newer.", err=True)

@@ -20,6 +20,7 @@ from verifier.printable import PrintableGroup, say
 if TYPE_CHECKING:
     from verifier.mirror.folder import Folder
     from verifier.mirror.sync import Outcome
+from verifier.printable import counted
 
 __all__ = ["mirror"]
 
@@ -142,7 +143,7 @@ def _write_outcome(folder: Folder, outcome: Outcome) -> None:
     complete = outcome.complete
     say(
         f"{folder.public}: release {complete.release}, signed as current until {in_words(complete.expires)}; "
-        f"{complete.files} files ({complete.bytes} bytes), {outcome.fetched} fetched now"
+        f"{counted(complete.files, 'file')} ({complete.bytes:,} bytes), {outcome.fetched:,} fetched now"
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from verifier.cli.common import in_words
-from verifier.printable import say
+from verifier.printable import counted, say
 
 if TYPE_CHECKING:
     from verifier.log import LogReport
@@ -54,7 +54,7 @@ def write_report(place: str, report: SiteReport, *, aliases: bool, signatures: b
     for path in report.unlisted[:UNLISTED_SHOWN]:
         say(f"UNSIGNED {path}: no signed list names it, nobody vouches for it")
     if len(report.unlisted) > UNLISTED_SHOWN:
-        say(f"UNSIGNED {len(report.unlisted) - UNLISTED_SHOWN} more files: --json names them")
+        say(f"UNSIGNED {counted(len(report.unlisted) - UNLISTED_SHOWN, 'more file')}: --json names them")
     for path, order in report.withheld:
         say(f"WITHHELD {path}: by the order {order}, which is logged")
     for failure in report.failures:
@@ -62,18 +62,19 @@ def write_report(place: str, report: SiteReport, *, aliases: bool, signatures: b
         say(f"FAILED {failure.path}: {failure.what}{compared}")
     say(f"{place}: release {report.release}, signed as current until {in_words(report.expires)}")
     checked = [
-        f"{report.roles} signed lists",
-        f"{report.packages} recap packages",
-        f"{report.files} files ({report.length} bytes)",
+        counted(report.roles, "signed list"),
+        counted(report.packages, "recap package"),
+        f"{counted(report.files, 'file')} ({report.length:,} bytes)",
     ]
     left_out: list[str] = []
     (checked if aliases else left_out).append("their copies at the paths that browsers use")
-    (checked if signatures else left_out).append(f"{report.signatures or ''} minisign signatures".lstrip())
+    (checked if signatures else left_out).append(
+        counted(report.signatures, "minisign signature") if signatures else "minisign signatures"
+    )
     (checked if around else left_out).append("the domain's own front page")
     click.echo(f"Checked: {', '.join(checked)}")
     unsigned = "latest.json and files that no list names, which nobody signs"
     click.echo(f"Not checked: {', '.join([*left_out, unsigned])}")
     click.echo(f"Log: {report.log.told}" if report.log else "Log: none checked")
-    count = len(report.failures)
-    failures = "1 failure" if count == 1 else f"{count} failures"
-    click.echo(f"NOT what was published: {failures}" if count else "Everything checked is what was published")
+    failures = counted(len(report.failures), "failure") if report.failures else ""
+    click.echo(f"NOT what was published: {failures}" if failures else "Everything checked is what was published")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from verifier.formats.tlog_policy import Log, Policy
     from verifier.witness import Logs
     from verifier.witness_store import WitnessStore
+from verifier.printable import counted
 
 __all__ = ["witness"]
 
@@ -123,7 +124,7 @@ def serve(
         logs = known_logs(_policy(folder))
         limit = RateLimit(rate, burst, time.monotonic)
         with WitnessServer(store, logs, host, port, limit, behind_proxy=behind_proxy) as server:
-            say(f"Witness of {len(logs)} logs at {server.url}/add-checkpoint (stop with Ctrl-C)", err=True)
+            say(f"Witness of {counted(len(logs), 'log')} at {server.url}/add-checkpoint (stop with Ctrl-C)", err=True)
             with suppress(KeyboardInterrupt):
                 server.serve_forever()
 

@@ -51,7 +51,9 @@ class Transfer:
         """VerifierError if the objects that are not there yet cannot fit on the disk."""
         free = self._folder.free()
         if sum(file.length for file, _ in files) > free and (need := self.missing(files)) > free:
-            raise VerifierError(f"{self._folder.root} needs {need} bytes more, and the disk has {free} left")
+            raise VerifierError(
+                f"{self._folder.root} needs {need:,} bytes more, and the disk has {free:,} left; make room, and run again"
+            )
 
     def missing(self, files: Iterable[Marked]) -> int:
         """How many bytes the objects have that are not there yet."""

@@ -19,6 +19,7 @@ from verifier.formats.checkpoint import SignedCheckpoint
 from verifier.monitor.heads import Contradiction, Head, contradictions
 from verifier.monitor.look import Look, Problem, look
 from verifier.monitor.places import TimedFetcher, side_by_side
+from verifier.printable import counted
 from verifier.reports import write_whole
 from verifier.tuf_api import Metadata, Timestamp
 
@@ -92,7 +93,9 @@ def monitor(
     report = Report(now, tuple(told), release, signed, tuple(found))
     for one in told:
         if (lag := report.lag(one)) and lag[0] > max_lag:
-            one.problems.append(Problem("stale", f"lags {lag[0]} seconds and {lag[1]} releases behind the newest"))
+            one.problems.append(
+                Problem("stale", f"lags {counted(lag[0], 'second')} and {counted(lag[1], 'release')} behind the newest")
+            )
     return report
 
 
