@@ -76,6 +76,9 @@ SPECIAL = {
     "terbit-verify mirror serve mirror": Special(
         "serves until it is stopped", instead="terbit-verify mirror serve mirror --port $PORT"
     ),
+    "terbit-verify mirror serve salinan": Special(
+        "serves until it is stopped", instead="terbit-verify mirror serve salinan --port $PORT"
+    ),
     "terbit keys rotate timestamp --no-passphrase": Special("says what waits", code=3),
     "terbit keys refresh": Special("needs a changed definition, and says what waits", first=EDIT, code=3),
     "terbit import sirekap tps.zip --candidates 100028=1": Special(
