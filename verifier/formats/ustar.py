@@ -127,5 +127,7 @@ def _parse(block: bytes, offset: int) -> tuple[str, int]:
         except (UnicodeDecodeError, VerifierError):
             pass
     if not offset:
-        raise FormatError("this is no bundle or pack: it does not begin with the header of a plain file")
-    raise FormatError(f"the archive has at byte {offset} something else than the header of a plain file")
+        raise FormatError(
+            "this is no bundle or pack: it does not begin with the header of a plain file; if it should be one, copy it again"
+        )
+    raise FormatError(f"the archive has at byte {offset} something else than the header of a plain file; copy it again")

@@ -153,6 +153,13 @@ def test_hostile_archives(data: bytes, tmp_path: Path) -> None:
         ArchiveFetcher(tmp_path / "x.tar").fetch("a.json", 10)
 
 
+@pytest.mark.parametrize("length", range(0, len(WHOLE), 100))
+def test_a_cut_off_archive_says_what_to_do(length: int) -> None:
+    """Wherever a copy was broken off, the message asks for another copy."""
+    with pytest.raises(FormatError, match="copy it again"):
+        entries(WHOLE[:length])
+
+
 def test_too_many_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """An archive of countless empty files fills no memory."""
     monkeypatch.setattr(limits, "ARCHIVE_FILES_COUNT", 3)
