@@ -89,7 +89,7 @@ def card_values(results: Results, shown: ContestValues, election: Election, word
     step = min(HIGHEST_ROW, ROWS // half)
     layout = next(one for least, one in _LAYOUTS.items() if step >= least) if half == len(places) else _COLUMNS
     bars = [_bar(rows[place], votes[place], total, layout) for place in places]
-    title = wording.words["area_title"].format(level=wording.levels[area["level"]], area=area["name"])
+    title = wording.area(area)
     beside = INSIDE - TEST_SIGN * election.test
     title_size = next((size for size in (36, 30) if fitted(title, beside, size) == title), 24)
     shape, status = wording.status(main)

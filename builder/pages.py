@@ -149,7 +149,7 @@ class Pages:
         root = f"{up}../" if self._folder else up
         name = file.rpartition("/")[2]
         codes = [*[parent["code"] for parent in results["parents"]], area["code"]]
-        words, title = self.wording.words, self.wording.title
+        title = self.wording.title
         return {
             **self._frame,
             **self._places(f"{path}.html", up, root, self._election.languages),
@@ -159,12 +159,12 @@ class Pages:
             "zone": self.wording.zone(codes),
             "contest": title(shown.contest.title),
             "contests": [(f"{up}{to}.html", title(one.title), one is shown.contest) for to, one in around.contests],
-            "title": words["area_title"].format(level=self.wording.levels[area["level"]], area=area["name"]),
+            "title": self.wording.area(area),
             "name": area["name"],
             "parents": [(f"{up}{parent['path']}.html", parent["name"]) for parent in shown.parents(results)],
             "file": name,
             "data": f"{root}{file}" if self._folder else name,
-            "check_command": words["check_command"].format(file=name),
+            "check_command": self.wording.words["check_command"].format(file=name),
         }
 
     def card(self, results: Results) -> bytes:

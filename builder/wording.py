@@ -3,6 +3,7 @@
 The words are those of `texts/<language>.toml`; what they are about comes from docs/formats.md, "Results".
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any
@@ -43,11 +44,22 @@ class Wording:
         }
         self.station = self.title(election.station_title)
         self.levels = {level.id: self.title(level.title) for level in election.levels}
+        self._level_words = {
+            level: frozenset(re.findall(r"\w+", title.lower())) for level, title in self.levels.items()
+        }
         self._local_time = lru_cache(maxsize=4_096)(partial(local_time, calendar=texts["calendar"]))
         self.station_note: Callable[[str, int | None, str], str] = lru_cache(maxsize=65_536)(self._station_note)
 
     def title(self, title: Title) -> str:
         return title.en if self._english else title.id
+
+    def area(self, area: Mapping[str, str]) -> str:
+        """An area's name with its level's title; without it where the name begins with a word of that: `KOTA JAMBI`, not `Kabupaten/Kota KOTA JAMBI`."""
+        name, level = area["name"], area["level"]
+        if name.partition(" ")[0].lower() in self._level_words[level]:
+            return name
+        title: str = self.words["area_title"].format(level=self.levels[level], area=name)
+        return title
 
     def share(self, part: int | None, whole: int | None) -> str:
         return share(part, whole, self.texts["calendar"]["decimal"])

@@ -118,7 +118,8 @@ async function searchShards(index, one, names, begins) {
 function show({ every, station, isNarrow, told }) {
   const number = station.replace(/^0+/, "");
   list.replaceChildren(...every.slice(0, SHOWN).map(({ code, name, beside, contest, path, level }) => {
-    const heading = title.replace(/\{(\w+)\}/g, (_, key) => ({ area: name, level: levels[level] })[key]);
+    const isTold = fold(levels[level]).split(" ").includes(fold(name.split(" ")[0]));
+    const heading = isTold ? name : title.replace(/\{(\w+)\}/g, (_, key) => ({ area: name, level: levels[level] })[key]);
     const link = Object.assign(document.createElement("a"), {
       textContent: number ? `${form.dataset.station} ${number}, ${heading}` : heading,
       href: `${pages}${contest}/${path}.html${number && `#tps-${number}`}`,

@@ -58,6 +58,7 @@ def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a test election whose titles are long."""
     changes = {"shard_level = ": "test = true\nshard_level = ", '"Presiden"': '"Presiden dan Wakil Presiden"'}
     changes |= {'"President"': '"President and Vice President"', "Satu": "Rana Melati – Bagas Kenanga"}
+    changes |= {'"Desa"': '"Desa/Kota"'}
     with served(published(tmp_path_factory.mktemp("rehearsal"), **changes)) as url:
         yield f"{url}uji/"
 
@@ -168,6 +169,18 @@ def test_search_forgives(site: str, context: BrowserContext, text: str, found: s
     page.locator("#cari").fill(text)
     page.locator("[role=search] p:not(:empty)").wait_for()
     assert page.locator("[role=search] li a").all_inner_texts()[:1] == [found] * bool(found)
+
+
+def test_search_tells_names_as_pages_do(rehearsal: str, context: BrowserContext) -> None:
+    """A name that begins with a word of its level's title stands without it, in what was found as in the page's heading."""
+    page, _ = opened(context, f"{rehearsal}index.html")
+    page.locator("#cari").fill("-9911")
+    link = page.locator("[role=search] li a").first
+    link.wait_for()
+    assert link.inner_text() == "Kota Jauh"
+    link.click()
+    page.wait_for_url("**/n9911.html")
+    assert page.locator("h1").inner_text() == "Kota Jauh"
 
 
 def test_arrows_move_through_what_was_found(site: str, context: BrowserContext) -> None:

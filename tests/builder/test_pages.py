@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 
 from builder.content import parse_page
-from builder.election import Title
+from builder.election import Level, Title
 from builder.errors import BuilderError, ContentError
 from builder.figures import Figures, bar_width, local_time, share, signed
 from builder.pages import Pages
@@ -104,6 +104,20 @@ def test_golden(pages: Pages, name: str) -> None:
     if os.environ.get("TERBIT_UPDATE_GOLDEN"):
         golden.write_bytes(page)
     assert page == golden.read_bytes(), "look at the page, then run with TERBIT_UPDATE_GOLDEN=1"
+
+
+@pytest.mark.parametrize(
+    ("name", "heading"),
+    [("KOTA JAKARTA SELATAN", "KOTA JAKARTA SELATAN"), ("Kotabaru", "Kabupaten/Kota Kotabaru"), ("Kota", "Kota")],
+)
+def test_a_name_that_tells_its_level_stands_alone(sources: dict[str, str], name: str, heading: str) -> None:
+    """No city is called "Kabupaten/Kota KOTA …": a name that begins with a word of its level's title is not put behind that title."""
+    levels = tuple(Level(id=one.id, title=Title(id="Kabupaten/Kota", en="Regency")) for one in election().levels)
+    pages = Pages(sources, election(levels=levels))
+    results = village()
+    page = pages.area_page(results | {"area": results["area"] | {"name": name}}).decode()
+    assert f"<h1><bdi>{heading}</bdi></h1>" in page.replace("&#x2f;", "/")
+    assert f"<title>{heading} – " in html.unescape(page)
 
 
 def test_a_station_with_a_name_is_told_by_it(pages: Pages) -> None:
