@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -50,6 +50,9 @@ class ArchiveFetcher:
         part = ArchiveFetcher(self.file)
         part._places = {path: place for path in paths if (place := self._places.get(path)) is not None}
         return part
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
 
     def __contains__(self, path: str) -> bool:
         return self._name(path) in self._places

@@ -50,7 +50,7 @@ class Unpacker:
         self._pool: ProcessPoolExecutor | None = None
         self._packs: Arriving
         self._ready: dict[ArchiveFetcher, list[Marked]] = {}
-        self._waiting: list[Marked] = []
+        self._waiting: dict[str, Marked] = {}
         self._shares: list[tuple[list[Marked], Future[Unpacked]]] = []
 
     def __enter__(self) -> Self:
@@ -76,16 +76,24 @@ class Unpacker:
 
     def add(self, files: Sequence[Marked], keys: MinisignKeys) -> None:
         """Have some files brought in: those of packs that have come at once, the others when theirs come."""
-        self._sort(files, self._packs.here(), keys)
+        here = self._packs.here()
+        for one in files:
+            path = object_path(one[0])
+            pack = next((pack for pack in here if path in pack), None)
+            if pack is None:
+                self._waiting[path] = one
+            else:
+                self._hand_out(one, pack, keys)
 
     def finish(self, keys: MinisignKeys, progress: Callable[[int, int], None]) -> Unpacked:
         """What became of all files that were added. What the processes store is in packs, which were counted when they came."""
         for pack in self._packs:
-            waiting, self._waiting = self._waiting, []
-            self._sort(waiting, [pack], keys)
+            for path in pack:
+                if (one := self._waiting.pop(path, None)) is not None:
+                    self._hand_out(one, pack, keys)
         for pack in self._ready:
             self._submit(pack, keys)
-        left = self._waiting
+        left = list(self._waiting.values())
         packages: set[tuple[bytes, bytes]] = set()
         length = count = done = 0
         total = len(left) + sum(len(files) for files, _ in self._shares)
@@ -114,17 +122,11 @@ class Unpacker:
         except BrokenExecutor:
             self._folder.show(files)
 
-    def _sort(self, files: Sequence[Marked], packs: Sequence[ArchiveFetcher], keys: MinisignKeys) -> None:
-        for one in files:
-            path = object_path(one[0])
-            pack = next((pack for pack in packs if path in pack), None)
-            if pack is None:
-                self._waiting.append(one)
-                continue
-            share = self._ready.setdefault(pack, [])
-            share.append(one)
-            if len(share) == SHARE_SIZE:
-                self._submit(pack, keys)
+    def _hand_out(self, one: Marked, pack: ArchiveFetcher, keys: MinisignKeys) -> None:
+        share = self._ready.setdefault(pack, [])
+        share.append(one)
+        if len(share) == SHARE_SIZE:
+            self._submit(pack, keys)
 
     def _submit(self, pack: ArchiveFetcher, keys: MinisignKeys) -> None:
         assert self._pool is not None
