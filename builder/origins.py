@@ -9,29 +9,34 @@ __all__ = ["filled_rows", "revision_rows", "source_rows"]
 
 
 def revision_rows(results: Results, labels: Mapping[str, str], wording: Wording, root: str) -> list[tuple[Any, ...]]:
-    """Each revision: its place from 1, title, changes (label, old, new), reason, authority, document, package, its cover's href, release.
+    """Each package that replaced something, the newest release first: its revisions (place from 1, title, changes as label, old, new), reason, authority, document, package, its cover's href, release.
 
     Those in which only empty fields were filled in are left to `filled_rows`: on a busy night they would bury what was replaced.
     """
-    names = _names(results)
     return [
-        (place, wording.revision_title(revision), _changes(revision, labels, wording), *_origin(revision, names, wording, root))
-        for place, revision in enumerate(results["revisions"], 1)
-        if not _only_filled(revision)
-    ]  # fmt: skip
+        (
+            [(place, wording.revision_title(one), _changes(one, labels, wording)) for place, one in some],
+            *_origin(some[0][1], _names(results), wording, root),
+        )
+        for some in _by_package(results, filled=False)
+    ]
 
 
 def filled_rows(results: Results, wording: Wording, root: str) -> list[tuple[Any, ...]]:
     """Each package by which fields were filled in that had been empty: stations (place of the revision, number), reason, and so on as above."""
-    by_package: dict[str, list[tuple[int, Mapping[str, Any]]]] = {}
-    for place, revision in enumerate(results["revisions"], 1):
-        if _only_filled(revision):
-            by_package.setdefault(revision["package"], []).append((place, revision))
-    names = _names(results) if by_package else {}
     return [
-        ([(place, one["station"]) for place, one in some], *_origin(some[0][1], names, wording, root))
-        for some in by_package.values()
+        ([(place, one["station"]) for place, one in some], *_origin(some[0][1], _names(results), wording, root))
+        for some in _by_package(results, filled=True)
     ]
+
+
+def _by_package(results: Results, *, filled: bool) -> list[list[tuple[int, Mapping[str, Any]]]]:
+    """Revisions with their places, in groups: what came together is told once."""
+    groups: dict[str, list[tuple[int, Mapping[str, Any]]]] = {}
+    for place, revision in enumerate(results["revisions"], 1):
+        if _only_filled(revision) == filled:
+            groups.setdefault(revision["package"], []).append((place, revision))
+    return sorted(groups.values(), key=lambda some: -some[0][1]["release"])
 
 
 def _only_filled(revision: Mapping[str, Any]) -> bool:

@@ -120,6 +120,22 @@ def test_a_name_that_tells_its_level_stands_alone(sources: dict[str, str], name:
     assert f"<title>{heading} – " in html.unescape(page)
 
 
+def test_what_came_together_is_told_once(pages: Pages) -> None:
+    """Reason, authority and package of a correction of many stations stand once in the history, the newest release first; each station's figures below it."""
+    results = village()
+    one = results["revisions"][0]
+    many = [
+        one
+        | {"station": str(number), "package": ("cd" if number == 4 else "ab") * 32, "release": 3 if number == 4 else 2}
+        for number in range(1, 5)
+    ]
+    page = pages.area_page(results | {"revisions": many}).decode()
+    history = page[page.index('id="riwayat"') : page.index("<h2>Sumber")]
+    assert re.findall("<h3>(Rilis [0-9]):", history) == ["Rilis 3", "Rilis 2"]
+    assert re.findall("<h4>TPS ([0-9]),", history) == ["4", "1", "2", "3"]
+    assert history.count("<code>abababababab</code>") == 1
+
+
 def test_a_station_with_a_name_is_told_by_it(pages: Pages) -> None:
     """Overseas, votes are counted from the post and from mobile boxes, too: a station whose number begins with a letter is no "TPS" wherever it is named."""
     text = str(village()).replace("'station': '2'", "'station': 'KSK-2'").replace("('2',", "('KSK-2',")
@@ -207,7 +223,7 @@ def test_fields_that_were_empty_bury_no_correction(pages: Pages) -> None:
     replaced, *_ = village()["revisions"]
     filled = [replaced | {"station": one, "changes": [["voters", None, 208]], "reason": "late"} for one in ("2", "3")]
     page = pages.area_page(village(revisions=[filled[0], replaced, filled[1]])).decode()
-    assert page.count("<h3>Isian kosong yang menyusul</h3>") == 1
+    assert page.count("<h4>Isian kosong yang menyusul</h4>") == 1
     assert '<a id="riwayat-1" href="#tps-2">TPS 2</a>, <a id="riwayat-3" href="#tps-3">TPS 3</a></p>' in page
     assert '<section id="riwayat-2">' in page
     assert page.count("<td>172<td>112") == 1
@@ -386,7 +402,9 @@ def test_an_official_is_told_by_his_area(pages: Pages) -> None:
         signed = {"attestation": "official", "by": by}
         results = village()
         changed = {name: [one | signed for one in results[name]] for name in ("revisions", "sources")}
-        assert pages.area_page(results | changed).decode().count(f"Oleh: <bdi>{told}</bdi>") == 3
+        assert (
+            pages.area_page(results | changed).decode().count(f"Oleh: <bdi>{told}</bdi>") == 2
+        )  # of its source, of its corrections
 
 
 def test_front_page_leads_to_the_key_and_the_guide(pages: Pages) -> None:
