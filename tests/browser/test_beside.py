@@ -328,3 +328,14 @@ def test_what_is_not_there(site: str, context: BrowserContext) -> None:
         page.locator('a[href="/uji/ppwp/a-z.html"]').first.click()
         assert page.url == f"{site}ppwp/a-z.html"
         assert said == []
+
+
+def test_an_embed_has_room_for_titles(rehearsal: str, context: BrowserContext) -> None:
+    """At the width that oEmbed gives, a pair's names are whole with all their academic titles."""
+    page, _ = opened(context, f"{rehearsal}embed/ppwp/11.html")
+    page.set_viewport_size({"width": 480, "height": 336})
+    name = page.locator("th bdi").first
+    name.evaluate("one => { one.textContent = 'H. Anies Rasyid Baswedan, Ph.D. – Dr. (H.C.) H. A. Muhaimin Iskandar' }")
+    cut = "one => [one, one.closest('th')].some(box => box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight + 1)"
+    assert not name.evaluate(cut)
+    assert page.locator("tr").first.evaluate("row => row.offsetHeight") <= 44
