@@ -1,9 +1,10 @@
 """Files that are too large to be held: hashed as they come, part by part."""
 
 import hashlib
+import threading
 from typing import IO, Protocol, runtime_checkable
 
-from verifier.errors import VerificationError
+from verifier.errors import FetchError, VerificationError
 from verifier.fetcher import Fetcher
 
 __all__ = ["Receiver", "Streaming", "check_sha256", "receive"]
@@ -16,14 +17,16 @@ def check_sha256(got: str, signed: str) -> None:
 
 
 class Receiver:
-    """A file on its way: hashed, and written to `file` if there is one. Nothing may be taken out of it before `check`."""
+    """A file on its way: hashed, and written to `file` if there is one. Nothing may be taken out of it before `check`. `left`: nobody waits for it any more."""
 
-    def __init__(self, file: IO[bytes] | None = None) -> None:
-        self._file = file
+    def __init__(self, file: IO[bytes] | None = None, left: threading.Event | None = None) -> None:
+        self._file, self._left = file, left
         self.length, self._digest = 0, hashlib.sha256()
 
     def take(self, part: bytes) -> None:
-        """The next bytes of the file."""
+        """The next bytes of the file; FetchError if nobody waits for them."""
+        if self._left is not None and self._left.is_set():
+            raise FetchError("nobody waits for it any more")
         if self._file is not None:
             self._file.write(part)
         self._digest.update(part)

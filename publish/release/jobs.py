@@ -28,6 +28,7 @@ from publish.signing.keys import SecretKey
 from publish.workspace import Workspace
 from verifier.files import is_results, object_path
 from verifier.formats.minisign import TrustedComment
+from verifier.processes import end_with_parent
 
 __all__ = ["FEW_ROLES", "Job", "Jobs", "MinisignKey", "Plan", "Runner", "Workers", "save_tallies"]
 
@@ -204,6 +205,7 @@ _jobs: Jobs | None = None
 
 def _start_worker(directory: Path) -> None:
     global _workspace  # noqa: PLW0603 - a worker process has one workspace for its life
+    end_with_parent()
     _workspace = Workspace(directory)
     _ = _workspace.definition
     # What was loaded stays: the collector need not look at it again and again.

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -197,7 +198,7 @@ def rotate(site: SiteSimulator, *, old_key: bool = True, new_key: bool = True, v
 
 class SiteServer(ThreadingHTTPServer):
     """Serves `tree`; paths in `endless` never stop, those in `stalled` stop after their headers, and those in
-    `dripped` send a byte of the headers now and then. `breaks`: after how many bytes the next answers for a path break off, one after the other.
+    `dripped` send a byte of the headers now and then; what is in `slow` takes ten seconds, and does something as it begins. `breaks`: after how many bytes the next answers for a path break off, one after the other.
     `ranges`: what it makes of a `Range`. `asked`: all paths that were asked for."""
 
     daemon_threads = True
@@ -208,6 +209,7 @@ class SiteServer(ThreadingHTTPServer):
         self.endless: set[str] = set()
         self.stalled: set[str] = set()
         self.dripped: set[str] = set()
+        self.slow: dict[str, Callable[[], None]] = {}
         self.breaks: dict[str, list[int]] = {}
         self.ranges: Literal["honoured", "ignored", "moved"] = "honoured"
         self.asked: list[str] = []
@@ -261,7 +263,20 @@ class _Handler(BaseHTTPRequestHandler):
         breaks = self.server.breaks.get(path)
         end = start + breaks.pop(0) if breaks else len(data)
         self.close_connection = end < len(data)
-        self.wfile.write(memoryview(data)[start:end])
+        if path in self.server.slow:
+            self.server.slow[path]()
+            self._slow(data[start:end])
+        else:
+            self.wfile.write(memoryview(data)[start:end])
+
+    def _slow(self, data: bytes) -> None:
+        step = len(data) // 200 + 1
+        try:
+            for start in range(0, len(data), step):
+                self.wfile.write(data[start : start + step])
+                self.server.over.wait(0.05)
+        except OSError:
+            self.close_connection = True
 
     def _endless(self) -> None:
         self.send_response(200)

@@ -3,6 +3,7 @@
 import errno
 import os
 import threading
+from _thread import interrupt_main
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -66,6 +67,26 @@ def test_one_of_two_packs_is_missing(
     alone = shares[1] if lost == 2 else changed
     assert set(upstream.asked) & set(changed) == set(alone)
     assert check_whole(mirror) == 2
+
+
+def test_who_leaves_early_waits_for_no_pack(site: SiteSimulator, upstream: SiteServer, tmp_path: Path) -> None:
+    """A run that its operator breaks off ends at once: the pack that is just coming is let go of, no other is asked for, and nothing of them is to be seen."""
+    mirror = make(tmp_path / "mirror", site, upstream.url)
+    run(mirror)
+    site.files["ppwp-11"][A] = site.results(A, votes=[3, 4])
+    site.next_release()
+    for number in (1, 2):
+        site.files["site"][f"packs/2-{number}.tar"] = archive({f"{number}": bytes(100_000)})
+    site.publish()
+    first, second = (site.object_of(f"packs/2-{number}.tar") for number in (1, 2))
+    upstream.slow[first] = interrupt_main
+    with pytest.raises(KeyboardInterrupt):
+        run(mirror)
+    assert first in upstream.asked
+    assert second not in upstream.asked
+    assert not [*(mirror.public / "targets" / "packs").glob("*")]
+    assert not [*(mirror.root / "incoming").iterdir()]
+    assert check_whole(mirror) == 1
 
 
 @pytest.fixture

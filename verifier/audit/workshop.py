@@ -15,6 +15,7 @@ from typing import Self, TypeVar
 from builder.errors import BuilderError
 from verifier import limits
 from verifier.errors import VerifierError
+from verifier.processes import end_with_parent
 
 __all__ = ["BuildError", "Workshop"]
 
@@ -78,6 +79,7 @@ class Workshop:
 
 
 def _limit_memory(most: int) -> None:
+    end_with_parent()
     _limit(resource.RLIMIT_DATA, most)
     _limit(resource.RLIMIT_CORE, 0)
 

@@ -69,11 +69,14 @@ def executor_for(place: str) -> Executor:
         return ThreadPoolExecutor(1)
     from multiprocessing import get_context
 
-    executor = ProcessPoolExecutor(2, mp_context=get_context("spawn"))
+    executor = ProcessPoolExecutor(2, get_context("spawn"), _start_worker)
     for _ in range(2):  # they start while this process imports python-tuf
-        executor.submit(_start_worker)
+        executor.submit(int)
     return executor
 
 
 def _start_worker() -> None:
+    from verifier.processes import end_with_parent
+
+    end_with_parent()
     import verifier.files  # noqa: F401

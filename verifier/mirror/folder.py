@@ -158,13 +158,13 @@ class Folder:
         return receiver.sha256 == file.sha256
 
     @contextlib.contextmanager
-    def receiving(self, path: str) -> Iterator[Receiver]:
+    def receiving(self, path: str, left: threading.Event | None = None) -> Iterator[Receiver]:
         """Let a public file appear as a whole that is too large to be held, once the block has received it without an error."""
         name = self._prepare(path)
         incoming = self._incoming(path)
         try:
             with _failing(name), open(incoming, "wb") as file:
-                yield Receiver(file)
+                yield Receiver(file, left)
             with _failing(name):
                 os.replace(incoming, name)
         except BaseException:

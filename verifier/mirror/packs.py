@@ -6,9 +6,11 @@ checked by the newest metadata like a file from any upstream; so a pack that is 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from itertools import islice
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from verifier import limits
@@ -24,11 +26,24 @@ from verifier.mirror.upstreams import Upstreams
 if TYPE_CHECKING:
     from verifier.tuf_api import Targets
 
-__all__ = ["Arriving", "bring_packs", "find_packs"]
+__all__ = ["Ahead", "Arriving", "bring_packs", "find_packs"]
 
 SITE = "site"
 # What may come beyond what is needed: a release of one station has more around its files than in them.
 MARGIN = 4_000_000
+
+
+class Ahead(ThreadPoolExecutor):
+    """A thread that works ahead of a run. Who leaves by an error waits for none of that (`left`), nor for the rest of a pack that is just coming."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.left = threading.Event()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if kind is not None:
+            self.left.set()
+        self.shutdown(cancel_futures=kind is not None)
 
 
 class Arriving:
@@ -74,12 +89,12 @@ def find_packs(
 
 
 def bring_packs(
-    folder: Folder, upstreams: Upstreams, budget: Budget, packs: Sequence[SignedFile]
+    folder: Folder, upstreams: Upstreams, budget: Budget, packs: Sequence[SignedFile], left: threading.Event
 ) -> Iterator[ArchiveFetcher]:
     """Each of some packs once it is where the mirror's own readers find it."""
     try:
         for pack in packs:
-            yield _open(folder, upstreams, budget, pack)
+            yield _open(folder, upstreams, budget, pack, left)
     except VerifierError:
         return  # the files come one by one
 
@@ -138,11 +153,13 @@ def _listed(role: Targets) -> list[SignedFile]:
     ]
 
 
-def _open(folder: Folder, upstreams: Upstreams, budget: Budget, pack: SignedFile) -> ArchiveFetcher:
+def _open(
+    folder: Folder, upstreams: Upstreams, budget: Budget, pack: SignedFile, left: threading.Event
+) -> ArchiveFetcher:
     path = object_path(pack)
     if not folder.has(path, pack):
         budget.take(pack.length)
-        with folder.receiving(path) as receiver:
+        with folder.receiving(path, left) as receiver:
             upstreams.receive(path, pack.length, pack.sha256, receiver)
     archive = ArchiveFetcher(folder.public / path)
     archive.check()

@@ -11,7 +11,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,7 +29,7 @@ from verifier.mirror.folder import TIMESTAMP, Complete, Folder, Marked
 from verifier.mirror.log import bring_log
 from verifier.mirror.metadata import Listed, MetadataSource, claimed_version, named_metadata
 from verifier.mirror.objects import Objects
-from verifier.mirror.packs import Arriving, bring_packs, find_packs
+from verifier.mirror.packs import Ahead, Arriving, bring_packs, find_packs
 from verifier.mirror.transfer import Transfer
 from verifier.mirror.unpack import Unpacker
 from verifier.mirror.upstreams import Upstream, Upstreams, worst
@@ -179,7 +179,7 @@ class _Run:
         with (
             _in_short_turns(),
             ThreadPoolExecutor(self._upstreams.threads) as executor,
-            ThreadPoolExecutor(1) as behind,
+            Ahead() as behind,
             Unpacker(self._folder) as unpacker,
         ):
             if known := self._folder.last_success():
@@ -255,10 +255,10 @@ class _Run:
     def _snapshot_path(self) -> str:
         return named_metadata(self._source.timestamp)["snapshot"].path
 
-    def _bring_packs(self, since: int, most: int, behind: Executor, unpacker: Unpacker) -> None:
+    def _bring_packs(self, since: int, most: int, behind: Ahead, unpacker: Unpacker) -> None:
         """Have packs come while other things are done; what has come is written to the disk by the time when all of it has to be there."""
         found = find_packs(self._folder, self._upstreams, self._source, self._client, self._budget, since, most)
-        coming = bring_packs(self._folder, self._upstreams, self._budget, found)
+        coming = bring_packs(self._folder, self._upstreams, self._budget, found, behind.left)
         packs = Arriving(behind, coming, len(found))
         unpacker.start(packs, sum(pack.length for pack in found))
         self._upstreams.packs = packs

@@ -23,6 +23,7 @@ from verifier.mirror.folder import Folder, Marked
 from verifier.mirror.objects import Objects
 from verifier.mirror.packs import Arriving
 from verifier.mirror.upstreams import Upstreams
+from verifier.processes import end_with_parent
 from verifier.results_signature import MinisignKeys
 
 __all__ = ["Unpacked", "Unpacker"]
@@ -147,6 +148,7 @@ _folder = cache(Folder)  # one for each process: it remembers which folders it m
 
 
 def _start() -> None:
+    end_with_parent()
     # What was loaded stays: the collector need not look at it again and again.
     gc.freeze()
     gc.set_threshold(100_000)
