@@ -297,6 +297,24 @@ def test_an_embed_shows_names_of_usual_length(rehearsal: str, context: BrowserCo
         assert page.locator("tr").evaluate_all("all => all.filter((one) => one.offsetHeight > 44).length") == 0
 
 
+def test_an_embed_has_room_for_titles(rehearsal: str, context: BrowserContext) -> None:
+    """At the width that oEmbed gives, a pair's names are whole with all their academic titles."""
+    page, _ = opened(context, f"{rehearsal}embed/ppwp/11.html")
+    page.set_viewport_size({"width": 480, "height": 336})
+    name = page.locator("th bdi").first
+    name.evaluate("one => { one.textContent = 'H. Anies Rasyid Baswedan, Ph.D. – Dr. (H.C.) H. A. Muhaimin Iskandar' }")
+    cut = "one => [one, one.closest('th')].some(box => box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight + 1)"
+    assert not name.evaluate(cut)
+    assert page.locator("tr").first.evaluate("row => row.offsetHeight") <= 44
+
+
+def test_an_embed_is_light_for_everybody(rehearsal: str, context: BrowserContext) -> None:
+    """A reader's dark mode makes no black box of it in a newspaper's white page."""
+    page, _ = opened(context, f"{rehearsal}embed/ppwp/11.html")
+    page.emulate_media(color_scheme="dark")
+    assert page.locator("body").evaluate("one => getComputedStyle(one).backgroundColor") == "rgb(255, 255, 255)"
+
+
 def test_heads_of_the_data_page_stand_over_their_columns(site: str, context: BrowserContext) -> None:
     """In the table of data files each column's head is aligned as what stands below it."""
     page, _ = opened(context, f"{site}data/ppwp/0.html")
@@ -328,14 +346,3 @@ def test_what_is_not_there(site: str, context: BrowserContext) -> None:
         page.locator('a[href="/uji/ppwp/a-z.html"]').first.click()
         assert page.url == f"{site}ppwp/a-z.html"
         assert said == []
-
-
-def test_an_embed_has_room_for_titles(rehearsal: str, context: BrowserContext) -> None:
-    """At the width that oEmbed gives, a pair's names are whole with all their academic titles."""
-    page, _ = opened(context, f"{rehearsal}embed/ppwp/11.html")
-    page.set_viewport_size({"width": 480, "height": 336})
-    name = page.locator("th bdi").first
-    name.evaluate("one => { one.textContent = 'H. Anies Rasyid Baswedan, Ph.D. – Dr. (H.C.) H. A. Muhaimin Iskandar' }")
-    cut = "one => [one, one.closest('th')].some(box => box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight + 1)"
-    assert not name.evaluate(cut)
-    assert page.locator("tr").first.evaluate("row => row.offsetHeight") <= 44
