@@ -12,6 +12,7 @@ import msgspec
 from builder import durable
 from builder.errors import BuilderError
 from builder.pack import pack_names, read_index, read_pack
+from publish import limits
 from publish.signing.repository import RoleFile
 from publish.targets import Alias
 from verifier.files import object_path
@@ -154,12 +155,14 @@ class Draft:
         (self.directory / PUSHED).touch()
 
     def drop(self, lists: Path) -> None:
-        """Discard a draft that was never published; what it may have put at targets stays known by a list in the folder `lists`."""
+        """Discard a draft that was never published; what it may have put at targets stays known by a list in the folder `lists`,
+        as long as there is room for it beside newer ones."""
         if (self.directory / PUSHED).exists():
             with contextlib.suppress(BuilderError):  # a damaged one goes all the same
                 data = msgspec.json.encode(sorted(self.listed()))
                 lists.mkdir(parents=True, exist_ok=True)
                 durable.write_file(lists / f"{hashlib.sha256(data).hexdigest()}.json", data)
+                _keep_newest(lists)
         self.discard()
 
     @staticmethod
@@ -175,3 +178,13 @@ class Draft:
         # The marker goes first: half a draft must never look like one.
         (self.directory / "draft.json").unlink(missing_ok=True)
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def _keep_newest(lists: Path) -> None:
+    """A target that is away leaves a list for each release, and each has all that it lacks: the newest one stays, and as many before it as have room."""
+    length = 0
+    newest = sorted(lists.glob("*.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    for place, path in enumerate(newest):
+        length += path.stat().st_size
+        if place and length > limits.DROPPED_LISTS_BYTES:
+            path.unlink()

@@ -2,6 +2,7 @@
 
 import io
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -101,8 +102,49 @@ def test_a_name_that_is_no_text_is_refused() -> None:
     data = write_archive({"abc": b""}).replace(b"abc", b"ab\xff")
     checksum = sum(data[:148]) + sum(data[156:512]) + 8 * ord(" ")
     data = data[:148] + b"%06o\0 " % checksum + data[156:]
-    with pytest.raises(ContentError, match="not the archive"):
+    with pytest.raises(ContentError, match="can't decode"):
         read_archive(data, input_hash({"abc": b""}), "x")
+
+
+def _header(name: str, kind: bytes, size: int) -> bytes:
+    member = tarfile.TarInfo(name)
+    member.type, member.size, member.mode = kind, size, 0o644
+    return member.tobuf(tarfile.USTAR_FORMAT)
+
+
+def _extended(name: str, told: bytes, data: bytes) -> bytes:
+    """A file with an extended header before it."""
+    more = _header("x", tarfile.XHDTYPE, len(told)) + told + bytes(-len(told) % 512)
+    return more + _header(name, tarfile.REGTYPE, len(data)) + data + bytes(-len(data) % 512)
+
+
+def _sparse(count: int, size: int) -> bytes:
+    """Files of a block each that say they are `size` bytes long, as GNU tar writes what is nothing but holes."""
+    told = b"22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n25 GNU.sparse.name=%05d\n32 GNU.sparse.realsize=%07d\n"
+    return b"".join(_extended("a", told % (number, size), b"1\n%d\n0\n" % size) for number in range(count))
+
+
+HOSTILE = {
+    "digits without end": _extended("a", b"1" * 1_000_000, b""),
+    "holes": _sparse(2_000, 4_000_000),
+    "a length below nothing": _header("a", tarfile.REGTYPE, 0).replace(b"00000000000\0", b"-0000001000\0", 1),
+    "a length beyond the end": _header("a", tarfile.REGTYPE, 0o77777777777),
+}
+
+
+@pytest.mark.parametrize("attack", HOSTILE)
+def test_a_hostile_archive_takes_little(tmp_path: Path, attack: str) -> None:
+    """An auditor reads what the publisher wrote: no archive takes more time and memory than its length is worth."""
+    (tmp_path / "x.tar").write_bytes(HOSTILE[attack] + bytes(1_024))
+    program = (
+        "import resource, sys; from pathlib import Path; from builder.inputs import read_archive; from builder.errors import ContentError\n"
+        "resource.setrlimit(resource.RLIMIT_CPU, (20, 20)); resource.setrlimit(resource.RLIMIT_DATA, (10**9, 10**9))\n"
+        "try: read_archive(Path(sys.argv[1]).read_bytes(), '0' * 64, 'x')\n"
+        "except ContentError: print('refused')\n"
+    )
+    words = [sys.executable, "-c", program, str(tmp_path / "x.tar")]
+    done = subprocess.run(words, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "refused\n"), done.stderr
 
 
 def test_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

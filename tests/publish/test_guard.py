@@ -21,6 +21,8 @@ import pytest
 from click.testing import CliRunner
 
 from bench.guard_drill import drill
+from builder.pack import write_pack
+from builder.site import entry_of
 from publish import limits
 from publish.cli.main import terbit
 from publish.config import GuardConfig
@@ -29,6 +31,7 @@ from publish.guard.alerts import Alerts
 from publish.guard.judge import Finding, exit_code
 from publish.guard.patrol import Patrol
 from publish.progress import Stages
+from publish.release.draft import Draft
 from publish.release.flow import Flow
 from publish.release.intake import take_in_packages
 from publish.targets import TIMESTAMP
@@ -634,6 +637,29 @@ def test_objects_of_a_dropped_draft_are_no_alarm(folder: Place) -> None:
     folder.write(strange, b"x")
     assert [(one.what, f"uji/{one.path}") for one in folder.guard()] == [("added", strange)]
     assert drafted <= folder.files().keys()
+
+
+def test_lists_of_dropped_drafts_do_not_fill_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A target that is away for a night leaves a dropped draft for each release, each with all that it lacks: of their lists the newest stay, as many as have room."""
+    lists = tmp_path / "dropped"
+
+    def drop(number: int) -> tuple[str, str]:
+        draft = Draft(tmp_path / str(number))
+        draft.start()
+        entry, data = entry_of(f"{number:03}.html", b"%d" % number)
+        write_pack(draft.files, "site", [(entry, data)])
+        draft.mark_pushed()
+        draft.drop(lists)
+        return entry.path, entry.sha256
+
+    length = len(msgspec.json.encode([drop(0)]))
+    monkeypatch.setattr(limits, "DROPPED_LISTS_BYTES", 3 * length)
+    every = [drop(number) for number in range(1, 6)]
+    assert Draft.dropped(lists) == {*every[-3:]}
+    monkeypatch.setattr(limits, "DROPPED_LISTS_BYTES", 1)
+    assert Draft.dropped(lists) == {*every[-3:]}
+    last = drop(6)
+    assert Draft.dropped(lists) == {last}
 
 
 def test_a_draft_that_was_never_pushed_leaves_no_list(folder: Place) -> None:
