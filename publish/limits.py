@@ -8,7 +8,7 @@ WORKERS_COUNT = 64
 KEYS_COUNT = 32  # of one role
 VALIDITY_DAYS = 36_500
 PLAN_FILE = 64_000_000
-DROPPED_LISTS_BYTES = 200_000_000  # what the guard keeps of drafts that were never published
+DROPPED_LISTS_BYTES = 64_000_000  # what the guard keeps of drafts that were never published
 BUCKET_LEAST_RATE = 1_000_000  # bytes a second: a larger file has the time that this takes
 TARGET_FILE = 256_000_000  # what stands at a target where one of ours belongs
 
