@@ -53,12 +53,13 @@ class ContestValues:
         every = [*heads, *fields, *(words["recap_of"].format(number=number) for number, *_ in names)]
         reported = words["stations_reported"].format(station=wording.station)
         children_heads = {
-            (level, has_recaps): templates.part(
+            (level, kind, has_recaps): templates.part(
                 "children_thead",
-                wording.levels[below],
+                wording.level(below, kind) or wording.texts["data"]["area"],
                 [*(every[place] for place in shown), reported, words["findings"]],
             )
             for level, below in pairwise(wording.levels)
+            for kind in election.kinds
             for has_recaps, shown in places.items()
         }
         self.labels = labels
@@ -142,8 +143,8 @@ class ContestValues:
             "finding_counts": wording.finding_counts(counts) if results["children"]["rows"] else (),
         }
 
-    def children(self, rows: Sequence[Row], up: str, level: str) -> dict[str, Any]:
-        """The table of the areas below, and its head."""
+    def children(self, rows: Sequence[Row], up: str, area: Mapping[str, str]) -> dict[str, Any]:
+        """The table of the areas below `area`, and its head."""
         if not rows:
             return {"child_rows": (), "children_head": ""}
         figure, part_of = self._wording.figure, self._wording.words["part_of"]
@@ -155,7 +156,7 @@ class ContestValues:
             cells = [figure(figures[place]) for place in places]
             cells += [part_of.format(part=figure(reported), whole=figure(expected)), figure(findings)]
             shown.append((f"{up}{path}.html", name, cells))
-        return {"child_rows": shown, "children_head": self._children_heads[level, has_recaps]}
+        return {"child_rows": shown, "children_head": self._children_heads[area["level"], area["kind"], has_recaps]}
 
     def parents(self, results: Results) -> list[Mapping[str, Any]]:
         """The areas above that the contest covers: only these have a page in it."""

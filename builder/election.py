@@ -30,6 +30,7 @@ __all__ = [
     "Definition",
     "Election",
     "Kind",
+    "KindTitle",
     "Level",
     "Tile",
     "load_definition",
@@ -77,6 +78,7 @@ FORMS = {
 }
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.NAME_CHARACTERS)]
+KindText = Annotated[str, msgspec.Meta(max_length=limits.NAME_CHARACTERS)]
 Identifier = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*\Z", max_length=64)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=limits.FIGURE)]
 # A link on every page: one with another scheme could run as a script.
@@ -101,12 +103,20 @@ class Level(_Part, frozen=True):
     title: Title
 
 
+class KindTitle(Title, frozen=True):
+    """A level's title for areas of one kind; where it is empty, their names stand alone."""
+
+    id: KindText
+    en: KindText
+
+
 class Kind(_Part, frozen=True):
-    """Parameters of the rules for one kind of area (domestic, overseas…)."""
+    """Parameters of the rules for one kind of area (domestic, overseas…), and its titles by level where they are not the levels' own."""
 
     spare_percent: Annotated[int, msgspec.Meta(ge=0, le=100)] | None = None
     max_registered: Count | None = None
     consecutive_stations: bool = False
+    titles: dict[str, KindTitle] = {}
 
 
 class Party(_Part, frozen=True):
@@ -263,6 +273,10 @@ def _election_problems(election: Election, parties: list[str]) -> Iterator[tuple
     if election.shard_level not in (levels[1:] or levels):
         problem = f"{election.shard_level!r} is not a level below the first one, nor the only one; levels: {', '.join(levels)}"
         yield problem, "shard_level", "unknown-level", election.shard_level
+    for kind, parameters in election.kinds.items():
+        if word := next((one for one in parameters.titles if one not in levels), None):
+            problem = f"{word!r} is not a level; levels: {', '.join(levels)}"
+            yield problem, f"kinds.{kind}.titles.{word}", "unknown-level", ""
     if word := _repeated([contest.id for contest in election.contests]):
         yield f"contest {word!r} stands twice", "contests.id", "duplicate-contest", word
     if word := _repeated(parties):

@@ -23,7 +23,7 @@ def letters_page(definition: Definition, contest: Contest, rows: Sequence[int], 
     folder = areas.path(contest.id, first).rpartition("/")[0]
     shard, words = areas.shards[first], pages.wording.texts["letters"]
     depth = definition.election.level_number(definition.election.shard_level)
-    levels = list(pages.wording.levels.values())
+    levels, title = list(pages.wording.levels), pages.wording.level
     if not shard:
         rows = [row for row in range(first, areas.ends[first]) if areas.levels[row] <= depth]
     links = [
@@ -31,7 +31,9 @@ def letters_page(definition: Definition, contest: Contest, rows: Sequence[int], 
             fold(areas.names[row]),
             f"{areas.path(contest.id, row).removeprefix(f'{folder}/')}.html",
             areas.names[row],
-            f"{levels[areas.levels[row]]}, {areas.names[areas.parents[row]]}",
+            ", ".join(
+                filter(None, (title(levels[areas.levels[row]], areas.kinds[row]), areas.names[areas.parents[row]]))
+            ),
             f"{areas.shards[row]}/{LETTERS_NAME}" if areas.shards[row] != shard else "",
         )
         for row in rows[1:]
@@ -48,8 +50,8 @@ def letters_page(definition: Definition, contest: Contest, rows: Sequence[int], 
         ],
     }
     path = f"{language_folder(pages.language)}{folder}/{LETTERS_NAME}"
-    title = f"{words['title']}: {areas.names[first]} – {values['contest']}"
-    return path, pages.other_page("a-z.html", path, title, values, definition.election.languages)
+    head_title = f"{words['title']}: {areas.names[first]} – {values['contest']}"
+    return path, pages.other_page("a-z.html", path, head_title, values, definition.election.languages)
 
 
 def _has_list_above(definition: Definition, contest: Contest) -> bool:

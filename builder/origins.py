@@ -67,7 +67,7 @@ def source_rows(results: Results, wording: Wording, root: str) -> list[tuple[str
     names = _names(results)
     return [
         (
-            wording.words[source["series"]].capitalize(), wording.levels.get(source["tier"], source["tier"]), names.get(source["area"], source["area"]),
+            wording.words[source["series"]].capitalize(), wording.level(source["tier"], results["area"]["kind"]), names.get(source["area"], source["area"]),
             wording.given(source["form"]), wording.given(source["document"]), wording.authority(source, names),
             source["package"][:HASH_SHOWN], _cover(source["package"], root),
         )

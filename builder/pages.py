@@ -4,6 +4,7 @@ Templates only place ready strings. Whatever is the same on every page of a cont
 has 90,000 pages; rows reach the templates as tuples to be unpacked: an attribute lookup costs more than its cell.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
@@ -100,7 +101,7 @@ class Pages:
                 "map": None if shapes else tile_map(results, self._election, shown.contest, wording, up),
                 "progress": progress_chart(results, shown.contest, wording),
                 **shown.findings(results),
-                **shown.children(children, up, results["area"]["level"]),
+                **shown.children(children, up, results["area"]),
                 "station_pages": _page_links(pages, 1),
                 "station_rows": shown.stations.rows(first, root, withheld),
                 "revision_rows": revision_rows(first, shown.labels, wording, root),
@@ -207,9 +208,9 @@ class Pages:
         title, texts = self.wording.title, self.wording.texts
         suffix = language_suffix(self.language)
         paths = [results["path"].removesuffix(".json") for _, results in contests]
-        names = ("releases", "corrections")
+        names, kinds = ("releases", "corrections"), self.wording.kinds
         return {
-            "search": texts["search"] | {"levels": "\n".join(self.wording.levels.values()), "title": self.wording.words["area_title"]},
+            "search": texts["search"] | {"levels": "\n".join(self.wording.levels.values()), "title": self.wording.words["area_title"], "kinds": json.dumps(kinds) if kinds else ""},
             "letters": f"{paths[0].rpartition('/')[0]}/a-z.html" if paths else None,
             "feeds": [(f"feeds/{name}{suffix}.atom", f"{title(self._election.title)}: {texts['feeds'][name]}") for name in names],
             "data": [(f"data/{path}{suffix}.html", title(contest.title)) for path, (contest, _) in zip(paths, contests, strict=True)],

@@ -13,7 +13,7 @@ from itertools import pairwise
 import msgspec
 
 from builder.areas import path_name
-from builder.election import Definition
+from builder.election import Definition, Election
 from builder.exports import top_row
 
 __all__ = ["SHARD_LENGTH", "fold", "search_files"]
@@ -25,8 +25,8 @@ _LEVEL_WORDS = frozenset(["desa", "kab", "kabupaten", "kec", "kecamatan", "kel",
 _WORD = re.compile(r"[a-z0-9]+")
 _encode = msgspec.json.Encoder(order="sorted").encode
 
-# Code, name, name of the area above (empty where that is in `index.json`), place of the shard's area in `index.json`, level's number.
-Entry = tuple[str, str, str, int, int]
+# Code, name, name of the area above (empty where that is in `index.json`), place of the shard's area in `index.json`, level's number; the kind where that has titles.
+Entry = tuple[str, str, str, int, int, *tuple[str, ...]]
 Key = tuple[str, Entry]
 
 
@@ -43,24 +43,33 @@ def search_files(definition: Definition) -> Iterator[tuple[str, bytes]]:
     depth = election.level_number(election.shard_level)
     tops = [row for row, level in enumerate(areas.levels) if level <= depth]
     places = {row: place for place, row in enumerate(tops)}
-    shards = list(_cut(sorted(_keys(definition, depth, places))))
+    titled: dict[str, tuple[str, ...]] = {name: (name,) if kind.titles else () for name, kind in election.kinds.items()}
+    shards = list(_cut(sorted(_keys(definition, depth, places, titled))))
     # Enough of a shard's first key to tell it from the last one before.
     starts = [_apart(before[-1][0], after[0][0]) for before, after in pairwise(shards)]
     yield _file("index", {
         "format": FORMAT,
         # Which contest's page an area leads to: the first one that covers it.
         "contests": [(contest.id, places[top]) for contest in election.contests if (top := top_row(definition, contest)) in places],
-        "areas": [(areas.codes[row], areas.names[row], places.get(areas.parents[row], -1), areas.shards[row] != "") for row in tops],
+        "areas": [(areas.codes[row], areas.names[row], places.get(areas.parents[row], -1), areas.shards[row] != "", *titled[areas.kinds[row]]) for row in tops],
         "shards": ["", *starts] if shards else [],
-        "words": sorted({word for level in election.levels for name in (level.id, level.title.id, level.title.en) for word in fold(name).split()} | _LEVEL_WORDS),
+        "words": sorted({word for name in _level_names(election) for word in fold(name).split()} | _LEVEL_WORDS),
     })  # fmt: skip
     for number, keys in enumerate(shards):
         # An area once in a shard, by whichever of its words.
         yield _file(str(number), {"entries": list(dict.fromkeys(entry for _, entry in keys))})
 
 
-def _keys(definition: Definition, depth: int, places: dict[int, int]) -> Iterator[Key]:
-    """The keys of all areas beneath the shard level."""
+def _level_names(election: Election) -> Iterator[str]:
+    """Ids and titles of the levels, and their titles for each kind."""
+    yield from (level.id for level in election.levels)
+    titles = (title for kind in election.kinds.values() for title in kind.titles.values())
+    for title in (*(level.title for level in election.levels), *titles):
+        yield from (title.id, title.en)
+
+
+def _keys(definition: Definition, depth: int, places: dict[int, int], titled: dict[str, tuple[str, ...]]) -> Iterator[Key]:  # fmt: skip
+    """The keys of all areas beneath the shard level; `titled` is what an entry has of its area's kind."""
     areas = definition.areas
     shards = {path_name(areas.codes[row]): place for row, place in places.items()}
     behind = [""] * len(areas)
@@ -69,7 +78,14 @@ def _keys(definition: Definition, depth: int, places: dict[int, int]) -> Iterato
         behind[row] = f"{folded} {behind[up]}" if up > 0 else folded
         if level <= depth:
             continue
-        entry = (code, name, areas.names[up] if level > depth + 1 else "", shards[areas.shards[row]], level)
+        entry: Entry = (
+            code,
+            name,
+            areas.names[up] if level > depth + 1 else "",
+            shards[areas.shards[row]],
+            level,
+            *titled[areas.kinds[row]],
+        )
         yield fold(code), entry
         words = folded.split(" ")
         for first, word in enumerate(words):

@@ -44,21 +44,34 @@ class Wording:
         }
         self.station = self.title(election.station_title)
         self.levels = {level.id: self.title(level.title) for level in election.levels}
-        self._level_words = {
-            level: frozenset(re.findall(r"\w+", title.lower())) for level, title in self.levels.items()
+        self._titles = {
+            (level.id, kind): self.title(parameters.titles.get(level.id, level.title))
+            for kind, parameters in election.kinds.items()
+            for level in election.levels
         }
+        # All levels' titles, by each kind that has some of its own.
+        self.kinds = {
+            kind: [self._titles[level, kind] for level in self.levels]
+            for kind, parameters in election.kinds.items()
+            if parameters.titles
+        }
+        self._title_words = {key: frozenset(re.findall(r"\w+", title.lower())) for key, title in self._titles.items()}
         self._local_time = lru_cache(maxsize=4_096)(partial(local_time, calendar=texts["calendar"]))
         self.station_note: Callable[[str, int | None, str], str] = lru_cache(maxsize=65_536)(self._station_note)
 
     def title(self, title: Title) -> str:
         return title.en if self._english else title.id
 
+    def level(self, level: str, kind: str) -> str:
+        """A level's title for areas of `kind`; "" where their names stand alone."""
+        return self._titles.get((level, kind), level)
+
     def area(self, area: Mapping[str, str]) -> str:
         """An area's name with its level's title; without it where the name begins with a word of that: `KOTA JAMBI`, not `Kabupaten/Kota KOTA JAMBI`."""
-        name, level = area["name"], area["level"]
-        if name.partition(" ")[0].lower() in self._level_words[level]:
+        name, level = area["name"], (area["level"], area["kind"])
+        if not self._titles[level] or name.partition(" ")[0].lower() in self._title_words[level]:
             return name
-        title: str = self.words["area_title"].format(level=self.levels[level], area=name)
+        title: str = self.words["area_title"].format(level=self._titles[level], area=name)
         return title
 
     def share(self, part: int | None, whole: int | None) -> str:

@@ -16,12 +16,18 @@ from urllib.parse import unquote, urljoin, urlsplit
 import polars as pl
 import pytest
 
+from builder.election import load_definition
+from builder.letters import letters_page
+from builder.pages import Pages
+from builder.search import search_files
+from builder.templates import read_templates
 from publish.cli.keys import create_keys
 from publish.workspace import Workspace
 from tests.election import ELECTION, NIGHT, correction, first_packages, minutes, package, row, write_definition
 from tests.publish.workspace import copy_tree, deliver, publish
 from verifier.headers import EMBED_POLICY, content_type, headers_for
 
+TEMPLATES = Path(sys.modules["builder"].__path__[0]).parent / "site_templates"
 ADDRESS = "https://hasil.example.org/uji/"
 MORE = f'date = 2026-11-03\naddress = "{ADDRESS}"\ncontact = "mailto:halo@example.org"\nlanguages = ["id", "en"]\ncards = ["id", "en"]'
 
@@ -330,6 +336,31 @@ def test_for_visitors(site: Path) -> None:
     addresses = re.findall("<loc>(.*?)</loc>", (site / "sitemap.xml").read_text())
     assert len(addresses) == 1 + 8
     assert all((site / address.removeprefix(ADDRESS)).is_file() for address in addresses)
+
+
+TITLED = 'titles = { provinsi = { id = "", en = "" }, kabupaten = { id = "Perwakilan", en = "Mission" } }'
+
+
+def test_lists_and_search_know_titles_of_a_kind(tmp_path: Path) -> None:
+    """Beside an overseas area the lists have its kind's title, or the area above alone where that is empty; the search index tells the kind, and what words to leave out."""
+    languages = ELECTION.replace("date = ", 'languages = ["id", "en"]\ndate = ')
+    write_definition(tmp_path, languages.replace("[kinds.overseas]", f"[kinds.overseas]\n{TITLED}"))
+    definition = load_definition(tmp_path)
+    contest, areas = definition.election.contests[0], definition.areas
+    pages = Pages(read_templates(TEMPLATES), definition.election)
+    _, listed = letters_page(definition, contest, range(len(areas)), pages)
+    page = listed.decode()
+    assert "<bdi>Jauh</bdi></a> <small>Perwakilan, Luar Negeri</small>" in page
+    assert "<bdi>Luar Negeri</bdi></a> <small>Contoh</small>" in page
+    assert "<bdi>Utara</bdi></a> <small>Provinsi, Contoh</small>" in page
+    files = {path: json.loads(data) for path, data in search_files(definition)}
+    index, entries = files["search/index.json"], files["search/0.json"]["entries"]
+    assert {one[0]: one[4:] for one in index["areas"]} == {
+        code: ["overseas"] if code.startswith("-") else [] for code in ("0", "11", "12", "-99", "1101", "1102", "1201", "-991")
+    }  # fmt: skip
+    assert {one[0]: one[5:] for one in entries}["-9911"] == ["overseas"]
+    assert {one[0]: one[5:] for one in entries}["110101"] == []
+    assert {"perwakilan", "mission"} <= set(index["words"])
 
 
 def test_search_leads_to_pages(site: Path) -> None:

@@ -9,6 +9,7 @@ if (!form) return;
 const [input, status, list] = ["input", "p", "ul"].map((name) => form.querySelector(name));
 const { cari, pages, none, more, found, similar, failed, title } = form.dataset;
 const levels = form.dataset.levels.split("\n");
+const kinds = JSON.parse(form.dataset.kinds ?? "{}");
 const scope = new URL("../", document.currentScript.src).href;
 const asked = new Map();
 
@@ -37,17 +38,17 @@ function way({ areas }, place) {
 }
 
 // An area as it is shown: `place` is its own or its shard's, `parent` a name between the two. It leads to the page of the first contest that covers it.
-function shown(index, code, name, parent, place, path, level) {
+function shown(index, code, name, parent, place, path, kind, level) {
   const places = way(index, place);
   const contest = index.contests.find(([, top]) => places.includes(top))?.[0];
   const names = places.filter((at) => at > 0 && index.areas[at][0] !== code).map((at) => index.areas[at][1]);
-  return { code, name, beside: parent ? [parent, ...names] : names, contest, path, level: level ?? places.length - 1 };
+  return { code, name, beside: parent ? [parent, ...names] : names, contest, path, kind, level: level ?? places.length - 1 };
 }
 
 // Areas with all words in their names or those above them, or with that code; only those with stations, where a station is looked for.
 function hits(index, { words, station }, entries, begins) {
-  const tops = index.areas.map(([code, name, , isShard], place) => shown(index, code, name, "", place, `${isShard ? `${named(code)}/` : ""}${named(code)}`));
-  const below = entries.map(([code, name, parent, place, level]) => shown(index, code, name, parent, place, `${named(index.areas[place][0])}/${named(code)}`, level));
+  const tops = index.areas.map(([code, name, , isShard, kind], place) => shown(index, code, name, "", place, `${isShard ? `${named(code)}/` : ""}${named(code)}`, kind));
+  const below = entries.map(([code, name, parent, place, level, kind]) => shown(index, code, name, parent, place, `${named(index.areas[place][0])}/${named(code)}`, kind, level));
   const joined = words.join("");
   const fits = ({ code, name, beside, level }) => {
     if (station && level < levels.length - 1) return false;
@@ -117,9 +118,10 @@ async function searchShards(index, one, names, begins) {
 
 function show({ every, station, isNarrow, told }) {
   const number = station.replace(/^0+/, "");
-  list.replaceChildren(...every.slice(0, SHOWN).map(({ code, name, beside, contest, path, level }) => {
-    const isTold = fold(levels[level]).split(" ").includes(fold(name.split(" ")[0]));
-    const heading = isTold ? name : title.replace(/\{(\w+)\}/g, (_, key) => ({ area: name, level: levels[level] })[key]);
+  list.replaceChildren(...every.slice(0, SHOWN).map(({ code, name, beside, contest, path, kind, level }) => {
+    const levelTitle = kinds[kind]?.[level] ?? levels[level];
+    const isTold = !levelTitle || fold(levelTitle).split(" ").includes(fold(name.split(" ")[0]));
+    const heading = isTold ? name : title.replace(/\{(\w+)\}/g, (_, key) => ({ area: name, level: levelTitle })[key]);
     const link = Object.assign(document.createElement("a"), {
       textContent: number ? `${form.dataset.station} ${number}, ${heading}` : heading,
       href: `${pages}${contest}/${path}.html${number && `#tps-${number}`}`,

@@ -18,6 +18,8 @@ from tests.election import ELECTION, NIGHT, write_definition
 from tests.publish.workspace import deliver, publish
 from tests.servers import serving
 
+KIND_TITLES = 'titles = { provinsi = { id = "", en = "" }, kabupaten = { id = "Perwakilan", en = "Mission" } }'
+
 
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
@@ -58,7 +60,7 @@ def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a test election whose titles are long."""
     changes = {"shard_level = ": "test = true\nshard_level = ", '"Presiden"': '"Presiden dan Wakil Presiden"'}
     changes |= {'"President"': '"President and Vice President"', "Satu": "Rana Melati – Bagas Kenanga"}
-    changes |= {'"Desa"': '"Desa/Kota"'}
+    changes |= {'"Desa"': '"Desa/Kota"', "[kinds.overseas]": f"[kinds.overseas]\n{KIND_TITLES}"}
     with served(published(tmp_path_factory.mktemp("rehearsal"), **changes)) as url:
         yield f"{url}uji/"
 
@@ -181,6 +183,24 @@ def test_search_tells_names_as_pages_do(rehearsal: str, context: BrowserContext)
     link.click()
     page.wait_for_url("**/n9911.html")
     assert page.locator("h1").inner_text() == "Kota Jauh"
+
+
+@pytest.mark.parametrize(
+    ("front", "text", "found"),
+    [
+        ("index.html", "-991", "Perwakilan Jauh"),
+        ("en/index.html", "mission jauh", "Jauh, Mission"),
+        ("index.html", "-99", "Luar Negeri"),
+        ("index.html", "utara", "Provinsi Utara"),
+    ],
+)
+def test_search_knows_titles_of_a_kind(front: str, text: str, found: str, rehearsal: str, context: BrowserContext) -> None:  # fmt: skip
+    """What was found overseas stands with its kind's title in the page's language, or alone where that is empty."""
+    page, _ = opened(context, rehearsal + front)
+    page.locator("#cari").fill(text)
+    link = page.locator("[role=search] li a").first
+    link.wait_for()
+    assert link.inner_text() == found
 
 
 def test_arrows_move_through_what_was_found(site: str, context: BrowserContext) -> None:

@@ -88,6 +88,27 @@ BROKEN_TOML = {
     "area of a contest": ('area = "11"', 'area = "99"', None, "contests.area", "unknown-area"),
     "title without English": ('en = "Small"\n', "", "[title]", "title.en", "type"),
     "level without English": (',  en = "Province"', "", '"Provinsi"', "levels[1].title.en", "type"),
+    "kind's title of an unknown level": (
+        "[kinds.overseas]",
+        '[kinds.overseas]\ntitles = { kota = { id = "", en = "" } }',
+        "titles",
+        "kinds.overseas.titles.kota",
+        "unknown-level",
+    ),
+    "kind's title of an unknown level, in a table": (
+        "[kinds.overseas]",
+        '[kinds.overseas.titles]\nprovinsi = { id = "", en = "" }\nkota = { id = "", en = "" }',
+        "kota",
+        "kinds.overseas.titles.kota",
+        "unknown-level",
+    ),
+    "kind's title without English": (
+        "[kinds.overseas]",
+        '[kinds.overseas]\ntitles = { provinsi = { id = "" } }',
+        "titles",
+        "kinds[...].titles[...].en",
+        "type",
+    ),
     "level without a title": (
         ',  title = { id = "Provinsi",  en = "Province" }',
         "",

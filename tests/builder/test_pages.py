@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 
 from builder.content import parse_page
-from builder.election import Level, Title
+from builder.election import Kind, KindTitle, Level, Title
 from builder.errors import BuilderError, ContentError
 from builder.figures import Figures, bar_width, local_time, share, signed
 from builder.pages import Pages
@@ -118,6 +118,55 @@ def test_a_name_that_tells_its_level_stands_alone(sources: dict[str, str], name:
     page = pages.area_page(results | {"area": results["area"] | {"name": name}}).decode()
     assert f"<h1><bdi>{heading}</bdi></h1>" in page.replace("&#x2f;", "/")
     assert f"<title>{heading} – " in html.unescape(page)
+
+
+OVERSEAS = {"domestic": Kind(), "overseas": Kind(titles={
+    "provinsi": KindTitle(id="", en=""),
+    "kabupaten": KindTitle(id="Perwakilan", en="Mission"),
+})}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("language", "level", "kind", "heading"),
+    [
+        ("id", "kabupaten", "overseas", "Perwakilan PARIS"),
+        ("en", "kabupaten", "overseas", "PARIS, Mission"),
+        ("id", "provinsi", "overseas", "PARIS"),
+        ("en", "provinsi", "overseas", "PARIS"),
+        ("id", "kecamatan", "overseas", "Kecamatan PARIS"),
+        ("id", "kabupaten", "domestic", "Kabupaten PARIS"),
+    ],
+)
+def test_a_kind_of_areas_has_titles_of_its_own(sources: dict[str, str], language: str, level: str, kind: str, heading: str) -> None:  # fmt: skip
+    """Where the definition gives a kind of areas another title for a level, headings, titles and sources have it, and where it is empty the name alone; other kinds keep the level's."""
+    results = village()
+    results |= {
+        "area": results["area"] | {"name": "PARIS", "level": level, "kind": kind},
+        "sources": [results["sources"][0] | {"tier": level, "area": results["area"]["code"]}],
+    }
+    pages = Pages(sources, election(kinds=OVERSEAS, languages=("id", "en")), language)
+    page = html.unescape(pages.area_page(results).decode())
+    assert f"<h1><bdi>{heading}</bdi></h1>" in page
+    assert f"<title>{heading} – " in page
+    title = heading.replace("PARIS", "").strip(" ,")
+    assert f", {title}{' ' * bool(title)}<bdi>PARIS</bdi>, " in page
+
+
+@pytest.mark.parametrize(
+    ("level", "kind", "head"),
+    [
+        ("provinsi", "overseas", "Perwakilan"),
+        ("provinsi", "domestic", "Kabupaten"),
+        ("negara", "overseas", "Wilayah"),
+        ("negara", "domestic", "Provinsi"),
+        ("kabupaten", "overseas", "Kecamatan"),
+    ],
+)
+def test_what_lies_below_a_kind_of_areas_is_headed_by_its_titles(sources: dict[str, str], level: str, kind: str, head: str) -> None:  # fmt: skip
+    """The areas below one of such a kind stand under its titles, and under the word for any area where that is empty: a column needs a head."""
+    area = {"code": "99", "name": "LUAR NEGERI", "level": level, "kind": kind}
+    page = Pages(sources, election(kinds=OVERSEAS)).area_page(province(area=area)).decode()
+    assert f'<thead><tr><th scope="col">{head}</th>' in page
 
 
 def test_what_came_together_is_told_once(pages: Pages) -> None:
