@@ -72,10 +72,10 @@ LATEST</header>
 <li class="c{{ add $i 1 }}"><span class="name"><span class="number">{{ $c.number }}</span> <span><bdi>{{ $c.name }}</bdi></span> <b class="share">{{ lang.FormatNumber 2 $share }}%</b></span>
 <svg class="bar" width="100%" height="12" aria-hidden="true"><rect class="track" width="100%" height="12"/><rect width="{{ printf "%.2f" $share }}%" height="12"/></svg><small>{{ lang.FormatNumber 0 $votes }} suara</small>
 {{- end }}</ol>
-<div class="scroll" role="region" tabindex="0" aria-label="Hitungan dan rekapitulasi, dapat digeser"><table class="votes"><caption class="hide">Hitungan dan rekapitulasi</caption><thead><tr><th scope="col">Calon</th><th scope="col">Hitungan</th><th scope="col">Rekapitulasi</th><th scope="col">Selisih</th></tr></thead><tbody>
+{{ if or $a.recap $a.below }}<div class="scroll" role="region" tabindex="0" aria-label="Hitungan dan rekapitulasi, dapat digeser"><table class="votes"><caption class="hide">Hitungan dan rekapitulasi</caption><thead><tr><th scope="col">Calon</th><th scope="col">Hitungan</th><th scope="col">Rekapitulasi</th><th scope="col">Selisih</th></tr></thead><tbody>
 {{- range $i, $c := $a.candidates }}{{ $votes := int (index $a.count.votes $i) }}
 <tr><th scope="row">Calon {{ $c.number }}<td>{{ lang.FormatNumber 0 $votes }} <small>{{ if $total }}{{ lang.FormatNumber 2 (div (mul 100.0 $votes) $total) }}%{{ end }}</small><td>{{ with $a.recap }}{{ lang.FormatNumber 0 (int (index .votes $i)) }}{{ else }}-{{ end }}<td>{{ with $a.difference }}{{ index . $i }}{{ else }}-{{ end }}
-{{- end }}</tbody></table></div><p class="note">Belum ada rekap yang diserahkan.</p>
+{{- end }}</tbody></table></div>{{ end }}<p class="note">Belum ada rekap yang diserahkan.</p>
 <p class="quiet">Hitungan: jumlah formulir setiap tempat pemungutan suara. Rekapitulasi: angka resmi yang diserahkan tingkat ini. Selisih: rekapitulasi dikurangi hitungan.</p></section>
 <section><h2 class="hide">Angka pokok</h2><dl class="facts"><div><dt>TPS masuk<dd><b>{{ lang.FormatNumber 0 (int $a.stations.reported) }}</b> dari {{ lang.FormatNumber 0 (int $a.stations.expected) }}</div>
 <div><dt>Partisipasi pemilih<dd><b>{{ if $registered }}{{ lang.FormatNumber 2 (div (mul 100.0 $turnout) $registered) }}%{{ end }}</b> <small>{{ lang.FormatNumber 0 (int $turnout) }} dari {{ lang.FormatNumber 0 (int $registered) }}</small></div>

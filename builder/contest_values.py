@@ -104,7 +104,7 @@ class ContestValues:
         }
 
     def votes(self, results: Results) -> tuple[str, Mapping[str, Any], list[str], list[tuple[Any, ...]]]:
-        """The series that the bars show, by name and as such; heads and rows of the table: count, recap, the recaps below, difference."""
+        """The series that the bars show, by name and as such; heads (none while there is no recap to hold against the count) and rows of the table: count, recap, the recaps below, difference."""
         words, figure, share = self._wording.words, self._wording.figure, self._wording.share
         count, recap, below, difference = (results[key] for key in ("count", "recap", "below", "difference"))
         shown = [(words["series_count"], count)]
@@ -124,7 +124,8 @@ class ContestValues:
             main, total = votes[first], totals[first]
             told = words["no_votes"] if main is None else words["votes"].format(votes=figure(main))
             rows.append((*name, told, bar_width(main, total), cells[first][1], cells))
-        return shown[first][0], shown[first][1] or count, [*(head for head, _ in shown), words["difference"]], rows
+        heads = [*(head for head, _ in shown), words["difference"]] if recap or below else []
+        return shown[first][0], shown[first][1] or count, heads, rows
 
     def findings(self, results: Results) -> dict[str, Any]:
         """The area's own findings as sentences, its stations' by rule, and how many there are beneath by rule."""

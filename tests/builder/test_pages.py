@@ -403,6 +403,18 @@ def test_below_never_takes_the_recaps_place(pages: Pages) -> None:
     assert re.search("Rekapitulasi</th>.*Jumlah rekap di bawah .23 dari 23.</th>.*Selisih</th>", both)
 
 
+@pytest.mark.parametrize("results", [village(), nation(below=None)], ids=["village", "nation"])
+def test_no_columns_of_dashes_before_a_recap(pages: Pages, results: dict[str, Any]) -> None:
+    """While no recap is in, neither of an area nor below it, a sentence says so, and no table repeats the bars' figures beside columns of dashes, on the front page neither."""
+    page, front = pages.area_page(results).decode(), pages.index_page(3, RELEASED, [(contest(), results)]).decode()
+    assert page.count("Belum ada rekap yang diserahkan.") == 1
+    for one in (page, front):
+        assert '<ol class="bars">' in one
+        assert '<table class="votes">' not in one
+    assert '<table class="votes">' in pages.area_page(results | {"below": nation()["below"]}).decode()
+    assert '<table class="votes">' in pages.index_page(3, RELEASED, [(contest(), province())]).decode()
+
+
 def test_a_part_below_has_no_difference_yet(pages: Pages) -> None:
     """While recaps below are missing, the page says that the difference waits for them; with all of them in it does not."""
     below = nation()["below"] | {"handed_in": 2}
@@ -476,11 +488,12 @@ def test_content_is_listed_by_language(pages: Pages) -> None:
 
 
 def test_nothing_in_yet(pages: Pages) -> None:
-    """An area without any figure shows dashes, not zeros, and no share."""
+    """An area without any figure shows dashes, not zeros, and no share, beside a recap that came first, too."""
     nothing = {"status": "pre-election", "votes": [None, None], "fields": [None] * 4}
     page = pages.area_page(village(count=nothing)).decode()
     assert "Belum ada suara masuk" in page
-    assert "Calon 1<td>-<td>-<td>-" in page
+    first = pages.area_page(village(count=nothing, recap=province()["recap"])).decode()
+    assert re.search("Calon 1<td>-<td>404.200 <small>[0-9,%]+</small><td>-\n", first)
     assert "– suara" not in page
     assert "– dari" not in page
     assert page.count("<small>belum ada suara</small>") == 2
