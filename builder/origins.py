@@ -13,9 +13,10 @@ def revision_rows(results: Results, labels: Mapping[str, str], wording: Wording,
 
     Those in which only empty fields were filled in are left to `filled_rows`: on a busy night they would bury what was replaced.
     """
+    titles = wording.revision_titles(results["revisions"])
     return [
         (
-            [(place, wording.revision_title(one), _changes(one, labels, wording)) for place, one in some],
+            [(place, titles[place - 1], _changes(one, labels, wording)) for place, one in some],
             *_origin(some[0][1], _names(results), wording, root),
         )
         for some in _by_package(results, filled=False)

@@ -112,7 +112,8 @@ class StationRows:
             found[station].scans.extend(self.scans(results, root, withheld, station))
         for finding in results["findings"]:
             found[finding["station"]].findings.append(self._wording.finding(finding))
-        for place, revision in enumerate(results["revisions"], 1):
-            told = (place, self._wording.revision_title(revision), self._wording.reason(revision))
+        titles = self._wording.revision_titles(results["revisions"])
+        for place, (revision, title) in enumerate(zip(results["revisions"], titles, strict=True), 1):
+            told = (place, title, self._wording.reason(revision))
             found[revision["station"]].revisions.append(told)
         return found

@@ -160,6 +160,19 @@ class Wording:
         ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         return [(self.rule(code), self.figure(times)) for code, times in ordered]
 
+    def revision_titles(self, revisions: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Titles of an area's revisions, which are in order for each station and series: what follows a withdrawal counts again, and says so."""
+        titles, withdrawn = list[str](), set[tuple[str, str]]()
+        for revision in revisions:
+            title, key = self.revision_title(revision), (revision["series"], revision["station"])
+            if revision["state"] == "withdrawn":
+                withdrawn.add(key)
+            elif key in withdrawn:
+                withdrawn.remove(key)
+                title = f"{title}, {self.words['counts_again']}"
+            titles.append(title)
+        return titles
+
     def revision_title(self, revision: Mapping[str, Any]) -> str:
         series, number = self.words[revision["series"]], revision["revision"]
         if revision["station"]:

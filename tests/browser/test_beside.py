@@ -356,6 +356,8 @@ def test_stations_are_printed_whole(site: str, context: BrowserContext) -> None:
         "all => all.map((one) => ['thead th', 'td'].map((cell) => getComputedStyle(one.querySelector(cell)).fontSize))"
     )
     assert all(head == cell for head, cell in page.locator("table").evaluate_all(sizes))
+    kept = "() => ['h2', 'h3', 'h4'].map((name) => getComputedStyle(document.body.appendChild(document.createElement(name))).breakAfter)"
+    assert page.evaluate(kept) == ["avoid"] * 3  # no heading ends a sheet
 
 
 def test_what_is_not_there(site: str, context: BrowserContext) -> None:

@@ -415,6 +415,27 @@ def test_no_columns_of_dashes_before_a_recap(pages: Pages, results: dict[str, An
     assert '<table class="votes">' in pages.index_page(3, RELEASED, [(contest(), province())]).decode()
 
 
+@pytest.mark.parametrize(
+    ("language", "again", "recap"),
+    [
+        ("id", "TPS 3, hitungan, revisi 3, berlaku lagi setelah ditarik", "Rekapitulasi, revisi 3"),
+        ("en", "Polling station 3, count, revision 3, counts again after its withdrawal", "Recap, revision 3"),
+    ],
+)
+def test_what_counts_again_after_a_withdrawal_says_so(sources: dict[str, str], language: str, again: str, recap: str) -> None:  # fmt: skip
+    """A station's revision that follows its withdrawal says that it counts again, in the history and with the station; a later one, other stations and the recap, which were not withdrawn, do not."""
+    results = village()
+    withdrawn = results["revisions"][1]
+    back = withdrawn | {"revision": 3, "state": "", "reason": "court", "package": "cd" * 32}
+    others = [back | {"series": "recap", "station": ""}, back | {"revision": 4}, back | {"station": "4"}]
+    results["revisions"] += [back, *others]
+    page = html.unescape(Pages(sources, election(languages=("id", "en")), language).area_page(results).decode())
+    assert f"<h4>{again}</h4>" in page
+    assert f'<li><a href="#riwayat-3">{again}</a>: ' in page
+    assert page.count(again.partition("3, ")[2].partition("3, ")[2]) == 2
+    assert f"<h4>{recap}</h4>" in page
+
+
 def test_a_part_below_has_no_difference_yet(pages: Pages) -> None:
     """While recaps below are missing, the page says that the difference waits for them; with all of them in it does not."""
     below = nation()["below"] | {"handed_in": 2}
