@@ -131,6 +131,7 @@ def rotate(
     else:
         asked = new_passphrase(passphrase_file, no_passphrase, name)
     with workspace.lock():
+        _check_ledger_stands(workspace)
         store.rotate(name, Passphrases(asked, asked), os.urandom, from_release or _next_release(workspace))
         _refresh(workspace, store)
     click.echo(f"{name}\t{store.public(name).encode()}")
@@ -146,13 +147,9 @@ def refresh(directory: Path) -> None:
 
     Example:  terbit keys refresh; terbit sign
     """
-    from publish.officials import check_removals
-
     workspace, store, _ = _open(directory)
     with workspace.lock():
-        # What the ledger's figures need must still be in the definition: better said before people are asked to sign.
-        _ = workspace.rows
-        check_removals(workspace)
+        _check_ledger_stands(workspace)
         names = _refresh(workspace, store)
     for name in names:
         click.echo(name)
@@ -319,6 +316,16 @@ def _open(directory: Path, offline_dir: Path | None = None) -> tuple[Workspace, 
 
     workspace = Workspace(directory.resolve())
     return workspace, KeyStore(workspace.keys, workspace.config, offline_dir), Offline(workspace.keys)
+
+
+def _check_ledger_stands(workspace: Workspace) -> None:
+    """What the ledger has must stand under the definition and the officials that lie here: better said before people are asked to sign."""
+    from publish.accepted import check_accepted
+    from publish.officials import check_removals
+
+    _ = workspace.rows
+    check_removals(workspace)
+    check_accepted(workspace)
 
 
 def _refresh(workspace: Workspace, store: KeyStore) -> list[str]:

@@ -14,15 +14,12 @@ from builder.hashing import input_hash
 from builder.inputs import KINDS, archive_name, archive_names, keep_archive, read_archive
 from builder.ledger import Cut, Ledger, PackageRecord, Record
 from builder.recap import COVER, SIGNATURE, Package, parse_cover, parse_package
-from builder.replay import replay
+from publish.accepted import objections_again
 from publish.errors import PublishError, SigningError
 from publish.release.make import cut_inputs
 from publish.signing.offline import Trust
 from publish.targets import Target
 from publish.workspace import Workspace
-from verifier.audit.admission import objections
-from verifier.audit.history import History
-from verifier.formats.allowed_signers import AllowedSigners
 
 __all__ = ["Follower"]
 
@@ -58,7 +55,8 @@ class Follower:
             packages = [self._package(record, theirs.withheld(record.package)) for record in new]
             problems = [*self._cut_problems(theirs.cuts[-1])]
             problems += self._earlier_cut_problems([record for record in records[:-1] if isinstance(record, Cut)])
-            problems += [*self._package_problems(theirs.cuts, new, packages)]
+            known, rows = len(ledger.packages), self.workspace.rows
+            problems += objections_again(self.workspace, theirs.cuts, new, packages, rows, known)
             if not problems:
                 self._keep_inputs(theirs.cuts)
                 ledger.follow(records, packages)
@@ -114,31 +112,6 @@ class Follower:
                     hashlib.sha256(files[path]).hexdigest() if path in files else "none" for files in (theirs, ours)
                 )
                 yield "{} {}: theirs {}, ours {}: take it over if you agree with it".format(kind, path, *told)
-
-    def _package_problems(
-        self, cuts: Sequence[Cut], records: Sequence[PackageRecord], packages: Sequence[Package]
-    ) -> Iterator[str]:
-        definition, known = self.workspace.definition, len(self.workspace.ledger.packages)
-        history, allowed = History(cuts=list(cuts)), self._allowed(cuts)
-        for number, (record, package) in enumerate(zip(records, packages, strict=True), known + 1):
-            if record.received is not None and not history.is_between(number, record.received):
-                yield f"package {record.package}: was judged at {record.received}, not between the cuts around it"
-            around = [allowed[sha256] for sha256 in history.signers_around(number) if sha256 in allowed]
-            for problem in objections(package, record, definition, around):
-                yield f"package {record.package}: {problem}"
-        counts = {record.package: record.rows for record in records}
-        for verdicts in replay(packages, self.workspace.rows, definition, known):
-            for verdict in verdicts:
-                name = verdict.package.name
-                if verdict.broken:
-                    yield f"package {name}: {verdict.broken[0]}"
-                elif verdict.rows != counts[name]:
-                    yield f"package {name}: the ledger says {counts[name]} rows, and it has {verdict.rows}"
-
-    def _allowed(self, cuts: Sequence[Cut]) -> dict[str, AllowedSigners]:
-        """The officials who were enrolled at some cut, by the hash of their file, as far as the offline keys' files are here."""
-        kept = {cut.signers: self.workspace.keys / "trust" / cut.signers for cut in cuts if cut.signers}
-        return {sha256: AllowedSigners.parse(path.read_bytes()) for sha256, path in kept.items() if path.is_file()}
 
     def _keep_inputs(self, cuts: Sequence[Cut]) -> None:
         directory = self.workspace.ledger.directory

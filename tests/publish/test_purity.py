@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -229,6 +230,25 @@ def test_whatever_fails_the_timestamp_is_renewed(copy: Path) -> None:
         "uji/latest.json",
         "uji/metadata/timestamp.json",
     }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("110102,1101,", "110102,1102,", r"110102.*does not lie in the area that the cover names \[out-of-scope\]"),
+        ("1101,11,kabupaten", "1101,12,kabupaten", r"1101.*does not lie in the area that the cover names"),
+    ],
+    ids=["a village", "a regency"],
+)
+def test_an_area_that_moved_from_its_packages(old: str, new: str, said: str, copy: Path) -> None:
+    """Where a definition puts an area beneath another one than its packages speak for, nobody is asked to sign: an audit would accuse the publisher."""
+    areas = copy / "content" / "areas.csv"
+    areas.write_text(areas.read_text().replace(old, new))
+    for words in (["refresh"], ["rotate", "timestamp", "--no-passphrase"]):
+        refused = CliRunner().invoke(keys, [*words, "-C", str(copy)])
+        assert isinstance(refused.exception, DefinitionError)
+        assert re.search(said, str(refused.exception))
+        assert not (copy / "keys" / "pending").exists() or not [*(copy / "keys" / "pending").iterdir()]
 
 
 def test_unsigned_definition(copy: Path) -> None:
