@@ -2,10 +2,11 @@
 
 import errno
 import os
+import signal
 import threading
-from _thread import interrupt_main
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -69,7 +70,17 @@ def test_one_of_two_packs_is_missing(
     assert check_whole(mirror) == 2
 
 
-def test_who_leaves_early_waits_for_no_pack(site: SiteSimulator, upstream: SiteServer, tmp_path: Path) -> None:
+@pytest.fixture
+def interrupt() -> Iterator[Callable[[], None]]:
+    """Ctrl-C; a program that runs in the background may have been started without it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield partial(signal.pthread_kill, threading.main_thread().ident, signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
+
+
+def test_who_leaves_early_waits_for_no_pack(
+    site: SiteSimulator, upstream: SiteServer, interrupt: Callable[[], None], tmp_path: Path
+) -> None:
     """A run that its operator breaks off ends at once: the pack that is just coming is let go of, no other is asked for, and nothing of them is to be seen."""
     mirror = make(tmp_path / "mirror", site, upstream.url)
     run(mirror)
@@ -79,7 +90,7 @@ def test_who_leaves_early_waits_for_no_pack(site: SiteSimulator, upstream: SiteS
         site.files["site"][f"packs/2-{number}.tar"] = archive({f"{number}": bytes(100_000)})
     site.publish()
     first, second = (site.object_of(f"packs/2-{number}.tar") for number in (1, 2))
-    upstream.slow[first] = interrupt_main
+    upstream.slow[first] = interrupt
     with pytest.raises(KeyboardInterrupt):
         run(mirror)
     assert first in upstream.asked
