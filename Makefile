@@ -16,7 +16,7 @@ demo: $(READY)
 	$(BIN)/terbit demo build/demo
 
 test: $(READY) programs
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 check: $(READY)
 	$(BIN)/ruff format --check .
