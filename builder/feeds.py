@@ -8,6 +8,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 from xml.etree import ElementTree as ET  # written, never read
 
@@ -62,10 +63,15 @@ class Feeds:
         words: Mapping[str, str] = self.wording.texts["feeds"]
         return words
 
+    @cached_property
+    def _replaced(self) -> dict[str, pl.DataFrame]:
+        """Each contest's corrections."""
+        return {name: _corrections(tally) for name, tally in self.tallies.items()}
+
     def _releases(self) -> Iterator[_Entry]:
         before = [0, *(cut.through for cut in self.cuts)]
         replaced = Counter(
-            self.releases[package] for tally in self.tallies.values() for package in _corrections(tally)["package"]
+            self.releases[package] for history in self._replaced.values() for package in history["package"]
         )
         for cut in self.cuts[: -RELEASES_SHOWN - 1 : -1]:
             title = self._words["release"].format(release=cut.release)
@@ -78,8 +84,8 @@ class Feeds:
         """The newest revisions of all contests; those of one package in the order of areas and stations."""
         found = [
             (contest, row)
-            for contest, tally in self.tallies.items()
-            for row in _newest(tally).iter_rows(named=True)
+            for contest, history in self._replaced.items()
+            for row in _newest(history).iter_rows(named=True)
         ]  # fmt: skip
         found.sort(key=lambda one: (-one[1]["package"], one[0]))
         for contest, row in found[:CORRECTIONS_SHOWN]:
@@ -163,10 +169,10 @@ class Feeds:
         return uuid.uuid5(uuid.NAMESPACE_URL, f"terbit:{self.definition.election.id}:{self.language}:{key}").urn
 
 
-def _newest(tally: Tally) -> pl.DataFrame:
+def _newest(history: pl.DataFrame) -> pl.DataFrame:
     """The last corrections by package, in the tally's order within one: whatever else the ledger holds, the same rows."""
-    history = _corrections(tally).with_row_index("place")
-    return history.sort("package", "place", descending=[True, False]).head(CORRECTIONS_SHOWN)
+    ordered = history.with_row_index("place").sort("package", "place", descending=[True, False])
+    return ordered.head(CORRECTIONS_SHOWN)
 
 
 def _corrections(tally: Tally) -> pl.DataFrame:

@@ -13,11 +13,11 @@ def revision_rows(results: Results, labels: Mapping[str, str], wording: Wording,
 
     Those in which only empty fields were filled in are left to `filled_rows`: on a busy night they would bury what was replaced.
     """
-    titles = wording.revision_titles(results["revisions"])
+    titles, names = wording.revision_titles(results["revisions"]), _names(results)
     return [
         (
             [(place, titles[place - 1], _changes(one, labels, wording)) for place, one in some],
-            *_origin(some[0][1], _names(results), wording, root),
+            *_origin(some[0][1], names, wording, root),
         )
         for some in _by_package(results, filled=False)
     ]
@@ -25,8 +25,9 @@ def revision_rows(results: Results, labels: Mapping[str, str], wording: Wording,
 
 def filled_rows(results: Results, wording: Wording, root: str) -> list[tuple[Any, ...]]:
     """Each package by which fields were filled in that had been empty: stations (place of the revision, number), reason, and so on as above."""
+    names = _names(results)
     return [
-        ([(place, one["station"]) for place, one in some], *_origin(some[0][1], _names(results), wording, root))
+        ([(place, one["station"]) for place, one in some], *_origin(some[0][1], names, wording, root))
         for some in _by_package(results, filled=True)
     ]
 

@@ -5,19 +5,16 @@ before he follows, and a publisher before another definition is signed.
 import hashlib
 from collections.abc import Iterator, Sequence
 
-import msgspec
-
 from builder.errors import DefinitionError
 from builder.ledger import Cut, PackageRecord
 from builder.recap import Package
 from builder.replay import replay
 from builder.rows import Rows
-from publish.signing.offline import Offline
+from publish.officials import signed_enrolment
 from publish.workspace import Workspace
 from verifier.audit.admission import objections
 from verifier.audit.history import History
 from verifier.formats.allowed_signers import AllowedSigners
-from verifier.officials import SIGNERS_PATH
 
 __all__ = ["check_accepted", "objections_again"]
 
@@ -34,12 +31,9 @@ def check_accepted(workspace: Workspace) -> None:
     ledger, definition = workspace.ledger, workspace.definition
     if not ledger.packages or (ledger.cuts and ledger.cuts[-1].definition == definition.sha256):
         return
-    chain = (offline := Offline(workspace.keys)).chain()
-    signers = offline.trust_file(chain.trust, SIGNERS_PATH) if chain else None
-    sha256 = definition.sha256
-    waiting = Cut(len(ledger.cuts) + 1, END, len(ledger.packages), sha256, sha256, sha256, sha256, "", 0)
-    if signers is not None:
-        waiting = msgspec.structs.replace(waiting, signers=hashlib.sha256(signers).hexdigest())
+    enrolled = signed_enrolment(workspace)
+    signers, sha256 = None if enrolled is None else hashlib.sha256(enrolled).hexdigest(), definition.sha256
+    waiting = Cut(len(ledger.cuts) + 1, END, len(ledger.packages), sha256, sha256, sha256, sha256, "", 0, signers)
     packages = [ledger.read(record) for record in ledger.packages]
     rows = {contest.id: Rows(contest) for contest in definition.election.contests}
     for problem in objections_again(workspace, [*ledger.cuts, waiting], ledger.packages, packages, rows, 0):

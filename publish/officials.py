@@ -16,7 +16,7 @@ from verifier.errors import FormatError
 from verifier.formats.allowed_signers import AllowedSigner, AllowedSigners
 from verifier.officials import SIGNERS_PATH, check_signature, parse_allowed_signers
 
-__all__ = ["admission", "check_removals", "enrolment_changes", "trust_files"]
+__all__ = ["admission", "check_removals", "enrolment_changes", "signed_enrolment", "trust_files"]
 
 
 def trust_files(inputs: Inputs) -> dict[str, bytes]:
@@ -49,15 +49,20 @@ def check_removals(workspace: Workspace) -> None:
             )
 
 
+def signed_enrolment(workspace: Workspace) -> bytes | None:
+    """`allowed_signers` as the offline keys have signed it; None where they have signed none."""
+    offline = Offline(workspace.keys)
+    chain = offline.chain()
+    return offline.trust_file(chain.trust, SIGNERS_PATH) if chain else None
+
+
 def admission(workspace: Workspace, now: datetime, *, attested: bool = False) -> Admission:
     """Whose packages intake takes at time `now`; `attested`: the operator vouches for unsigned ones that he names.
 
     Raises:
         SigningError: `content/allowed_signers` is not what the offline keys have signed.
     """
-    offline = Offline(workspace.keys)
-    chain = offline.chain()
-    signed = offline.trust_file(chain.trust, SIGNERS_PATH) if chain else None
+    signed = signed_enrolment(workspace)
     if signed != workspace.inputs.allowed_signers:
         # Judged by the old file, a package could still be accepted from a key that is being taken out.
         mend = "run: terbit keys refresh, then terbit sign with offline keys"

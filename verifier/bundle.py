@@ -18,7 +18,7 @@ from verifier import limits
 from verifier.archive import ArchiveFetcher
 from verifier.errors import FormatError, StaleError, VerificationError, VerifierError
 from verifier.fetcher import Fetcher, check_path
-from verifier.files import SignedFile, object_path
+from verifier.files import PACK_OBJECTS, SignedFile, object_path
 from verifier.formats import ustar
 from verifier.log import CHECKPOINT, check_log
 from verifier.mirror.folder import TIMESTAMP, Folder
@@ -26,13 +26,13 @@ from verifier.mirror.init import init
 from verifier.mirror.metadata import claimed_version
 from verifier.mirror.sync import Outcome, sync
 from verifier.mirror.upstreams import Upstreams
+from verifier.printable import counted
 from verifier.public_log import check_log_files, read_edge
 from verifier.site import SiteReport, check_site
 from verifier.withheld import Redactions
 
 if TYPE_CHECKING:
     from verifier.client import Client
-from verifier.printable import counted
 
 __all__ = ["Recorder", "import_bundle", "write_bundle"]
 
@@ -96,7 +96,7 @@ def write_bundle(client: Client, recorder: Recorder, executor: Executor, electio
 
 def _files(client: Client, recorder: Recorder, election: str) -> Iterator[tuple[str, bytes]]:
     """Every file in its order, read once more: whoever changes one meanwhile makes a bundle that nobody accepts."""
-    sources = {path: path for path in recorder.read if not path.startswith("targets/packs/")}
+    sources = {path: path for path in recorder.read if not path.startswith(PACK_OBJECTS)}
     if client.lists(CHECKER):
         target = client.find(CHECKER)
         sources[CHECKER] = object_path(SignedFile(CHECKER, target.hashes["sha256"], target.length))

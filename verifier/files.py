@@ -19,6 +19,7 @@ from verifier.results_signature import MinisignKeys, check_results, read_signatu
 
 __all__ = [
     "BESIDE_RESULTS",
+    "PACK_OBJECTS",
     "Batch",
     "BatchReport",
     "Failure",
@@ -44,6 +45,7 @@ _PACKAGE = re.compile(
 
 
 _PACKS = "packs/"
+PACK_OBJECTS = f"targets/{_PACKS}"
 # Release, group of contests (of full packs alone), number.
 _PACK = re.compile(_PACKS + r"([1-9][0-9]{0,15})-(?:([a-z0-9]{1,32})-)?([1-9][0-9]{0,15})\.tar")
 

@@ -9,6 +9,7 @@ import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from verifier.fetcher import PART
 from verifier.receiver import Receiver
@@ -26,25 +27,17 @@ class Tree:
 
     def read(self, path: str, most: int) -> tuple[bytes | None, os.stat_result]:
         """A regular file's bytes and what it is; None in place of the bytes where there are more than `most`, or of what is no regular file."""
-        with self._folder(path) as (folder, name):
-            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
-            with os.fdopen(descriptor, "rb") as file:
-                status = os.fstat(descriptor)
-                if not stat.S_ISREG(status.st_mode):
-                    return None, status
-                return (file.read() if status.st_size <= most else None), status
+        with self._opened(path, most) as (file, status):
+            return (file.read() if file else None), status
 
     def receive(self, path: str, most: int, receiver: Receiver) -> os.stat_result | None:
         """Hand a regular file on in parts, as far as it went when it was opened; what it is, None where `read` has no bytes."""
-        with self._folder(path) as (folder, name):
-            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
-            with os.fdopen(descriptor, "rb") as file:
-                status = os.fstat(descriptor)
-                if not stat.S_ISREG(status.st_mode) or status.st_size > most:
-                    return None
-                while part := file.read(min(PART, status.st_size - receiver.length)):
-                    receiver.take(part)
-                return status
+        with self._opened(path, most) as (file, status):
+            if file is None:
+                return None
+            while part := file.read(min(PART, status.st_size - receiver.length)):
+                receiver.take(part)
+            return status
 
     def write(self, path: str, data: bytes) -> None:
         """Replace a file as a whole and durably, in place of whatever has its name."""
@@ -74,6 +67,15 @@ class Tree:
                 shutil.rmtree(name, dir_fd=folder)
             else:
                 os.unlink(name, dir_fd=folder)
+
+    @contextlib.contextmanager
+    def _opened(self, path: str, most: int) -> Iterator[tuple[IO[bytes] | None, os.stat_result]]:
+        """A regular file to be read, and what it is; None in place of the file where it has more than `most` bytes, or is no regular file."""
+        with self._folder(path) as (folder, name):
+            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+            with os.fdopen(descriptor, "rb") as file:
+                status = os.fstat(descriptor)
+                yield (file if stat.S_ISREG(status.st_mode) and status.st_size <= most else None), status
 
     @contextlib.contextmanager
     def _folder(self, path: str, *, make: bool = False) -> Iterator[tuple[int, str]]:

@@ -9,7 +9,7 @@ import contextlib
 import re
 import time
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import chain, islice
 from pathlib import Path
@@ -40,20 +40,21 @@ from publish.signing.ours import read_public_keys, signed_by
 from publish.targets import TIMESTAMP
 from publish.workspace import Workspace
 from verifier.errors import FormatError
+from verifier.files import PACK_OBJECTS
 from verifier.formats.metadata_fields import signed_fields
 
 __all__ = ["TargetWatch", "open_inventories"]
 
 _looking = Lock()  # the threads of this process take turns; between processes there is the workspace's lock
-PACKS = "targets/packs/"
 PATIENCE = 6  # tries
 BATCH = 64  # files put right while a publisher may have to wait
 AHEAD_SECONDS = 86_400  # a timestamp's version is Unix time, or a little more
 EARLIER = 16  # versions of a role's metadata that are looked at for an earlier signed copy
 _METADATA = re.compile(r"metadata/([1-9][0-9]{0,15})\.([a-z0-9-]+)\.json")
 
-
 T = TypeVar("T")
+# Path -> the file that its name claims to be (path, SHA-256), what is there, its length in bytes.
+Superseded = dict[str, tuple[tuple[str, str], Found, int]]
 
 
 class TargetWatch:
@@ -174,7 +175,7 @@ class TargetWatch:
         for path in beside:
             if not any(path[3:] == other or (other.endswith("/") and path[3:].startswith(other)) for other in others):
                 yield Wrong(path, None, Found(None))
-        superseded = dict[str, tuple[tuple[str, str], Found, int]]()
+        superseded = Superseded()
         # What belongs there first: its readers wait.
         ordered = sorted((path for path in paths if path not in beside), key=lambda path: path not in right)
         ordered = [path for path in ordered if not self._is_right_pack(path, superseded)]
@@ -201,12 +202,12 @@ class TargetWatch:
                 yield Wrong(path, here, found, order is not None and holds(found.data, order, self.keys))
         yield from self._judge_superseded(superseded)
 
-    def _is_right_pack(self, path: str, superseded: dict[str, tuple[tuple[str, str], Found, int]]) -> bool:
+    def _is_right_pack(self, path: str, superseded: Superseded) -> bool:
         """True for a pack that has the hash in its name. It is too large to be held, as all else is that is read."""
         assert self.expected is not None
         here = self.expected.right.get(path)
         if (
-            not path.startswith(PACKS)
+            not path.startswith(PACK_OBJECTS)
             or (found := self.inventory.sum(path, here.length if here else PACK_LENGTH)) is None
         ):
             return False
@@ -224,7 +225,7 @@ class TargetWatch:
         if tag:
             self._verified[path] = (tag, sha256)
 
-    def _judge_superseded(self, objects: Mapping[str, tuple[tuple[str, str], Found, int]]) -> Iterator[Wrong]:
+    def _judge_superseded(self, objects: Superseded) -> Iterator[Wrong]:
         """Objects named by their own hash: anyone can make such a name, only we list it in signed metadata or in a draft."""
         claims = {claim for claim, _, _ in objects.values()}
         proven = self._proven(claims)
@@ -327,7 +328,7 @@ class TargetWatch:
 
 def _most(path: str) -> int:
     """How many bytes an earlier release's file of this name may have."""
-    return PACK_LENGTH if path.startswith(PACKS) else EVIDENCE
+    return PACK_LENGTH if path.startswith(PACK_OBJECTS) else EVIDENCE
 
 
 def _portions(items: Iterable[T], most: int, size: Callable[[T], int]) -> Iterator[list[T]]:

@@ -18,7 +18,7 @@ from publish.targets import TIMESTAMP, Target
 from verifier.client import Client
 from verifier.errors import FetchError, VerifierError
 from verifier.fetcher import DirectoryFetcher, Fetcher, MissingError, OverlayFetcher, too_long
-from verifier.files import BESIDE_RESULTS, Failure, object_path
+from verifier.files import BESIDE_RESULTS, PACK_OBJECTS, Failure, object_path
 from verifier.printable import counted
 from verifier.receiver import Receiver
 from verifier.site import check_site
@@ -26,7 +26,6 @@ from verifier.site import check_site
 __all__ = ["DraftFetcher", "check_draft", "client_refusal", "role_of"]
 
 SIGNATURES_CHECKED = 5_000
-PACKS = "targets/packs/"
 
 
 @dataclass(frozen=True)
@@ -64,15 +63,15 @@ class DraftFetcher:
 
     def receive(self, path: str, length: int, receiver: Receiver) -> None:
         """See verifier.receiver.Streaming: of what a draft holds, packs alone are large."""
-        if path.startswith(PACKS):
-            DirectoryFetcher(Draft(self.draft).packs).receive(path.removeprefix(PACKS), length, receiver)
+        if path.startswith(PACK_OBJECTS):
+            DirectoryFetcher(Draft(self.draft).packs).receive(path.removeprefix(PACK_OBJECTS), length, receiver)
         else:
             receiver.take(self.fetch(path, length))
 
     def _object(self, path: str, rest: str, max_length: int) -> bytes:
         draft, role = Draft(self.draft), role_of(rest.rpartition("/")[0])
-        if path.startswith(PACKS):
-            return DirectoryFetcher(draft.packs).fetch(path.removeprefix(PACKS), max_length)
+        if path.startswith(PACK_OBJECTS):
+            return DirectoryFetcher(draft.packs).fetch(path.removeprefix(PACK_OBJECTS), max_length)
         directory = draft.signatures if path.endswith(".minisig") else draft.files
         pack = directory / f"{role}.pack"
         place = _places(directory, role, pack.stat().st_mtime_ns).get(path) if pack.is_file() else None

@@ -18,15 +18,10 @@ __all__ = ["Lineage", "check_ledger", "old_copy"]
 def old_copy(ledger: Ledger, shown: int) -> str | None:
     """What is wrong with a ledger that ends before release `shown`, which is public; None if it does not."""
     last = len(ledger.cuts)
-    if shown <= last:
-        return None
     # Its last record alone may be torn, which is made again: then the release stands in our line, as it does in no old copy.
-    torn = any(release == shown for release, _ in Lineage(ledger.directory))
-    return (
-        None
-        if shown == last + torn
-        else f"release {shown} is public, but the ledger here ends with {last}: an old copy"
-    )
+    if shown <= last or (shown == last + 1 and any(release == shown for release, _ in Lineage(ledger.directory))):
+        return None
+    return f"release {shown} is public, but the ledger here ends with {last}: an old copy"
 
 
 def check_ledger(ledger: Ledger, shown: int) -> None:

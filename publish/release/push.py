@@ -31,6 +31,7 @@ from publish.targets import Conflict, Seen, Target
 from publish.targets.local import LocalTarget
 from publish.translog.log import Log
 from publish.workspace import Workspace
+from verifier.files import PACK_OBJECTS
 from verifier.formats.metadata_fields import signed_fields
 from verifier.log import CHECKPOINT
 from verifier.printable import counted
@@ -145,7 +146,7 @@ class Push:
                 conflicts = self.target.put_objects((file for pack in packs for file in draft.objects(pack)), advance)
             conflicts += self.target.put_objects(self._packages(state), _ignore)
             for pack in draft.pack_paths.values():  # one by one: they are large
-                path = f"targets/packs/{pack.name}"
+                path = f"{PACK_OBJECTS}{pack.name}"
                 if not isinstance(self.target, LocalTarget) or not self.target.take_object(path, pack):
                     conflicts += self.target.put_objects([(path, mapped(pack))], _ignore)
             conflicts += self._put_metadata(draft, state.release)

@@ -25,6 +25,7 @@ from publish.errors import TargetError
 from publish.targets.control import retry_after
 from publish.targets.failure import explain, is_missing_bucket
 from publish.targets.waiting import Patience, Waiting, say_on_stderr
+from verifier.files import PACK_OBJECTS
 from verifier.headers import cache_control, content_type
 from verifier.receiver import Receiver
 
@@ -41,7 +42,6 @@ __all__ = ["Bucket", "Held", "Patience", "open_bucket", "open_store"]
 CONCURRENCY = 64
 PART = 1 << 20
 CREDENTIALS_LIFETIME = timedelta(minutes=5)
-PACKS = "targets/packs/"
 COMPRESSED = frozenset(["text/html", "text/css", "text/javascript", "application/json", "text/plain"])
 
 T = TypeVar("T")
@@ -115,38 +115,38 @@ class Bucket:
 
     def get(self, path: str, most: int) -> Held | None:
         """Read one file, None if there is none; unpacked if it is kept compressed. `most`: bytes that are read."""
-        with self.failing(path):
-            try:
-                answer, data = self.repeat(lambda: self._get(path, most))
-            except FileNotFoundError as error:
-                if is_missing_bucket(error):
-                    raise
-                return None
-            held = _held(answer, data)
-        if data is not None and held.headers.get("Content-Encoding") == "gzip":
-            return held._replace(data=_unpacked(data, most))
+        held = self._held(path, lambda: self._get(path, most))
+        if held and held.data is not None and held.headers.get("Content-Encoding") == "gzip":
+            return held._replace(data=_unpacked(held.data, most))
         return held
 
     def receive(self, path: str, most: int, receiver: Receiver) -> Held | None:
         """Hand a file on in parts as it is kept, None if there is none. `most`: a longer one is not read."""
 
-        def ask() -> "GetResult":
+        def ask() -> "tuple[GetResult, None]":
             receiver.restart()
             answer = obstore.get(self._patient_store, self.key(path))
             for part in answer.stream(min_chunk_size=PART) if answer.meta["size"] <= most else ():
                 receiver.take(bytes(part))
-            return answer
+            return answer, None
 
+        return self._held(path, ask)
+
+    def _held(self, path: str, ask: "Callable[[], tuple[GetResult, bytes | None]]") -> Held | None:
+        """What a request for a file found, None if there is none."""
         with self.failing(path):
             try:
-                return _held(self.repeat(ask), None)
+                answer, data = self.repeat(ask)
             except FileNotFoundError as error:
                 if is_missing_bucket(error):
                     raise
                 return None
+            headers = {str(name): str(value) for name, value in answer.attributes.items()}
+            written = int(answer.meta["last_modified"].timestamp())
+            return Held(data, answer.meta["size"], str(answer.meta["e_tag"]), headers, written)
 
     def _get(self, path: str, most: int) -> "tuple[GetResult, bytes | None]":
-        answer = obstore.get(self._patient_store if path.startswith(PACKS) else self.store, self.key(path))
+        answer = obstore.get(self._patient_store if path.startswith(PACK_OBJECTS) else self.store, self.key(path))
         return answer, _whole(answer) if answer.meta["size"] <= most else None
 
     def remove(self, path: str) -> None:
@@ -248,13 +248,6 @@ def open_store(
         credential_provider=provider,
         client_options=client,
         retry_config=retry,
-    )
-
-
-def _held(answer: "GetResult", data: bytes | None) -> Held:
-    headers = {str(name): str(value) for name, value in answer.attributes.items()}
-    return Held(
-        data, answer.meta["size"], str(answer.meta["e_tag"]), headers, int(answer.meta["last_modified"].timestamp())
     )
 
 

@@ -596,10 +596,10 @@ def test_freeze_keeps_the_release_and_its_heartbeat(folder: Place) -> None:
     assert "frozen" not in json.loads(folder.files()["uji/latest.json"])
 
 
-def test_objects_of_a_draft_are_no_alarm(folder: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a release put there before our own check refused it is known by its draft, and from then on; a stranger's object beside it is not."""
-    deliver(folder.directory, {"one": correction()})
-    workspace, stages, before = Workspace(folder.directory), Stages(quiet=True), folder.files()
+def refused_draft(place: Place) -> set[str]:
+    """The objects of a draft that were sent before our own check refused it."""
+    deliver(place.directory, {"one": correction()})
+    workspace, stages, before = Workspace(place.directory), Stages(quiet=True), place.files()
     with workspace.lock(), Flow(workspace, stages, NIGHT + minutes(5)) as flow:
         take_in_packages(workspace, (), stages, NIGHT + minutes(5))
         flow.sign()
@@ -607,7 +607,12 @@ def test_objects_of_a_draft_are_no_alarm(folder: Place, monkeypatch: pytest.Monk
         damaged.write_bytes(damaged.read_bytes()[:-1])
         with pytest.raises(SigningError, match="our own check refuses"):
             flow.publish()
-    drafted = folder.files().keys() - before.keys()
+    return place.files().keys() - before.keys()
+
+
+def test_objects_of_a_draft_are_no_alarm(folder: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a release put there before our own check refused it is known by its draft, and from then on; a stranger's object beside it is not."""
+    drafted = refused_draft(folder)
     assert any(path.endswith(".json") for path in drafted)
     strange = f"uji/targets/ppwp/1101/{hashlib.sha256(b'x').hexdigest()}.110101.json"
     folder.write(strange, b"x")
@@ -620,16 +625,7 @@ def test_objects_of_a_draft_are_no_alarm(folder: Place, monkeypatch: pytest.Monk
 
 def test_objects_of_a_dropped_draft_are_no_alarm(folder: Place) -> None:
     """A refused draft that makes way for another release before the guard has looked is known by what the publisher keeps of it; a stranger's object is not."""
-    deliver(folder.directory, {"one": correction()})
-    workspace, stages, before = Workspace(folder.directory), Stages(quiet=True), folder.files()
-    with workspace.lock(), Flow(workspace, stages, NIGHT + minutes(5)) as flow:
-        take_in_packages(workspace, (), stages, NIGHT + minutes(5))
-        flow.sign()
-        damaged = flow.draft.directory / "metadata" / "2.ppwp-1101.json"
-        damaged.write_bytes(damaged.read_bytes()[:-1])
-        with pytest.raises(SigningError, match="our own check refuses"):
-            flow.publish()
-    drafted = folder.files().keys() - before.keys()
+    drafted = refused_draft(folder)
     deliver(folder.directory, {"two": correction(revision=3)})
     assert publish(folder.directory, NIGHT + minutes(10))[1]["release"] == 3
     assert [path.name for path in (folder.directory / "build/draft").iterdir()] == []

@@ -15,12 +15,11 @@ from verifier.cli.options import FOLDER, NEW_FILE, now_option, root_options
 from verifier.cli.places import executor_for
 from verifier.cli.site_report import report_as_json, write_report
 from verifier.errors import VerifierError
-from verifier.printable import PrintableGroup, say
+from verifier.printable import PrintableGroup, counted, say
 
 if TYPE_CHECKING:
     from verifier.mirror.folder import Folder
     from verifier.mirror.sync import Outcome
-from verifier.printable import counted
 
 __all__ = ["mirror"]
 

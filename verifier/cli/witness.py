@@ -18,14 +18,13 @@ from verifier import limits
 from verifier.cli.common import read_own, reported
 from verifier.cli.options import FILE, FOLDER
 from verifier.errors import FetchError, VerifierError
-from verifier.printable import PrintableGroup, say
+from verifier.printable import PrintableGroup, counted, say
 
 if TYPE_CHECKING:
     from verifier.formats.minisign_secret import SecretKey
     from verifier.formats.tlog_policy import Log, Policy
     from verifier.witness import Logs
     from verifier.witness_store import WitnessStore
-from verifier.printable import counted
 
 __all__ = ["witness"]
 
