@@ -45,29 +45,33 @@ function shown(index, code, name, parent, place, path, kind, level) {
   return { code, name, beside: parent ? [parent, ...names] : names, contest, path, kind, level: level ?? places.length - 1 };
 }
 
-// Areas with all words in their names or those above them, or with that code; only those with stations, where a station is looked for.
-function hits(index, { words, station }, entries, begins) {
-  const tops = index.areas.map(([code, name, , isShard, kind], place) => shown(index, code, name, "", place, `${isShard ? `${named(code)}/` : ""}${named(code)}`, kind));
-  const below = entries.map(([code, name, parent, place, level, kind]) => shown(index, code, name, parent, place, `${named(index.areas[place][0])}/${named(code)}`, kind, level));
-  const joined = words.join("");
-  const fits = ({ code, name, beside, level }) => {
-    if (station && level < levels.length - 1) return false;
-    const parts = fold([name, ...beside].join(" ")).split(" ");
-    const own = fold(code);
-    return words.every((word) => parts.some((part) => begins(part, word))) || (station ? own === joined : own.startsWith(words.join(" "))) || (begins === near && near(fold(name).replaceAll(" ", ""), joined));
-  };
-  const isFirst = ({ code, name }) => begins(fold(name), words[0]) || fold(code) === words[0];
-  return [...tops, ...below].filter((one) => one.contest && fits(one)).sort((one, other) => isFirst(other) - isFirst(one));
-}
+// Names with a word that begins so, or that people shorten so: "jaksel", "sulteng", "ntt" are beginnings of words that follow each other.
+const shape = (word) => new RegExp(`\\b${[...word].join(word.length > 2 ? "(?:\\w* )?" : "")}`);
 
-const exact = (name, word) => name.startsWith(word);
 // The same but for one letter behind the first: another one, one that is missing or too many, two that changed places.
 function near(name, word) {
-  if (word.length < 4 || name[0] !== word[0]) return exact(name, word);
+  if (word.length < 4 || name[0] !== word[0]) return name.startsWith(word);
   let at = 1;
   while (at < word.length && word[at] === name[at]) at += 1;
   const [rest, typed] = [name.slice(at), word.slice(at)];
   return [typed.slice(1), typed[1] + typed[0] + typed.slice(2)].some((one) => rest.startsWith(one)) || rest.slice(1).startsWith(typed.slice(1)) || rest.slice(1).startsWith(typed);
+}
+
+// Areas with all words in their names or those above them, or with that code; only those with stations, where a station is looked for.
+function hits(index, { words, station }, entries, isNear) {
+  const tops = index.areas.map(([code, name, , isShard, kind], place) => shown(index, code, name, "", place, `${isShard ? `${named(code)}/` : ""}${named(code)}`, kind));
+  const below = entries.map(([code, name, parent, place, level, kind]) => shown(index, code, name, parent, place, `${named(index.areas[place][0])}/${named(code)}`, kind, level));
+  const [joined, shapes] = [words.join(""), words.map(shape)];
+  const has = (name, word, at) => shapes[at].test(name) || (isNear && name.split(" ").some((part) => near(part, word)));
+  const fits = ({ code, name, beside, level }) => {
+    if (station && level < levels.length - 1) return false;
+    const names = [name, ...beside].map(fold);
+    if (words.every((word, at) => names.some((one) => has(one, word, at)))) return true;
+    if (isNear && near(names[0].replaceAll(" ", ""), joined)) return true;
+    return station ? fold(code) === joined : fold(code).startsWith(words.join(" "));
+  };
+  const isFirst = ({ code, name }) => fold(name).search(shapes[0]) === 0 || (isNear && near(fold(name), words[0])) || fold(code) === words[0];
+  return [...tops, ...below].filter((one) => one.contest && fits(one)).sort((one, other) => isFirst(other) - isFirst(one));
 }
 
 // The numbers of the shards in which keys may begin with `text`; none where they are too many.
@@ -101,19 +105,19 @@ async function search(text) {
   for (const one of meant) {
     const names = shardsOf(index, one.words[0]) ?? shardsOf(index, one.words.join(" "));
     isNarrow &&= names !== null;
-    const every = await searchShards(index, one, names ?? [], exact);
+    const every = await searchShards(index, one, names ?? [], false);
     if (every.length) return { every, station: one.station, isNarrow: names !== null, told: found };
   }
   const one = meant.at(-1);
   const names = one.words.filter((word) => word.length > 3).flatMap((word) => shardsOf(index, word.slice(0, 4)) ?? shardsOf(index, word) ?? []);
-  const every = await searchShards(index, one, names, near);
+  const every = await searchShards(index, one, names, true);
   return { every, station: one.station, isNarrow: isNarrow || every.length > 0, told: similar };
 }
 
-async function searchShards(index, one, names, begins) {
+async function searchShards(index, one, names, isNear) {
   const shards = await Promise.all(names.map(ask));
   const entries = new Map(shards.flatMap((shard) => shard.entries).map((entry) => [entry[0], entry]));
-  return hits(index, one, [...entries.values()], begins);
+  return hits(index, one, [...entries.values()], isNear);
 }
 
 function show({ every, station, isNarrow, told }) {

@@ -163,10 +163,11 @@ def test_search_leads_to_a_station(site: str, context: BrowserContext, text: str
         ("rt 003/rw 05 cempaka", "Desa Cempaka"),
         ("xempaka", ""),
         ("Çémpàka", "Desa Cempaka"),
+        ("kojau", "Desa Kota Jauh"),
     ],
 )
 def test_search_forgives(site: str, context: BrowserContext, text: str, found: str) -> None:
-    """A letter wrong, missing, too many or misplaced behind a word's first, words written together and neighbourhoods' numbers do not hide an area."""
+    """A letter wrong, missing, too many or misplaced behind a word's first, words written together, names shortened to their words' beginnings and neighbourhoods' numbers do not hide an area."""
     page, _ = opened(context, f"{site}index.html")
     page.locator("#cari").fill(text)
     page.locator("[role=search] p:not(:empty)").wait_for()
