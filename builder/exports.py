@@ -162,10 +162,7 @@ def _areas(definition: Definition, tally: Tally, portion: Portion) -> pl.DataFra
 
 
 def _stations(definition: Definition, tally: Tally, portion: Portion) -> pl.DataFrame:
-    areas = definition.areas
-    found = tally.stations["area"]
-    first, end = (int(found.search_sorted(row, "left")) for row in (portion.first, portion.end))
-    table = tally.stations.slice(first, end - first)
+    areas, table = definition.areas, tally.of_areas("stations", portion.first, portion.end)
     row, ways = table["area"], {}
     for level in reversed(_coded_levels(definition)):
         ways[f"area_{level.id}"] = areas.table["code"].gather(row)

@@ -126,9 +126,8 @@ class Feeds:
         area, tally = row["area"], self.tallies[contest.id]
         if row["recap"] or tally.areas["listed"][area] <= limits.STATIONS_ON_PAGE:
             return 1
-        wanted = pl.Series([area], dtype=pl.Int32)  # a bare number would have the whole column converted
-        first, end = (int(tally.stations["area"].search_sorted(wanted, side)[0]) for side in ("left", "right"))
-        return page_number(tally.stations["station"][first:end].index_of(row["station"]) or 0)
+        stations = tally.of_areas("stations", area, area + 1)["station"]
+        return page_number(stations.index_of(row["station"]) or 0)
 
     def _authority(self, cover: Cover) -> str:
         """Who vouches for a package: an official is told by the name of his area."""

@@ -3,13 +3,11 @@
 The view's shape is docs/formats.md, "Results". A view depends on its own subtree's rows and on static names, so that an unchanged area stays byte-identical.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, lru_cache
 from typing import Any
 
 import msgspec
-import polars as pl
 
 from builder import limits
 from builder.areas import path_name
@@ -79,12 +77,8 @@ class Views:
         children = {row: self._children(row) for row in rows}
         wanted = sorted({*rows, *(child for below in children.values() for child in below)})
         figures = dict(zip(wanted, self.tally.areas[wanted].iter_rows(), strict=True))
-        stations = _by_area(self.tally.stations, rows)
-        findings = _by_area(self.tally.findings, rows)
-        history = _by_area(self.tally.history, rows)
-        progress = _by_area(self.tally.progress, rows)
         for row in rows:
-            yield self._view(row, figures, children[row], stations[row], findings[row], history[row], progress[row])
+            yield self._view(row, figures, children[row])
 
     def _children(self, row: int) -> list[int]:
         ends = self.definition.areas.ends
@@ -94,17 +88,8 @@ class Views:
             child = ends[child]
         return found
 
-    def _view(
-        self,
-        row: int,
-        figures: dict[int, tuple[Any, ...]],
-        children: list[int],
-        stations: list[tuple[Any, ...]],
-        findings: list[tuple[Any, ...]],
-        history: list[tuple[Any, ...]],
-        progress: list[tuple[Any, ...]],
-    ) -> View:
-        areas, own, column = self.definition.areas, figures[row], self._columns
+    def _view(self, row: int, figures: dict[int, tuple[Any, ...]], children: list[int]) -> View:
+        areas, own, column, of_area = self.definition.areas, figures[row], self._columns, self.tally.of_area
         release, reported, expected = own[column["release"]], own[column["reported"]], own[column["expected"]]
         votes = [own[place] for place in self._votes]
         recap, below = self._recap(own), self._below(own)
@@ -125,16 +110,16 @@ class Views:
             "below": below,
             "difference": _difference(official, votes),
             "children": {"columns": self._child_columns, "rows": [self._child(child, figures[child]) for child in children]},
-            "polling_stations": {"columns": self._station_columns, "rows": [station[1:] for station in stations]},
+            "polling_stations": {"columns": self._station_columns, "rows": [station[1:] for station in of_area("stations", row)]},
             "findings": [
                 {"station": station, "series": "recap" if is_recap else "count", "rule": rule, "left": left, "right": right}
-                for _, station, is_recap, rule, left, right in findings
+                for _, station, is_recap, rule, left, right in of_area("findings", row)
             ],
             "finding_counts": {rule: own[place] for rule, place in self._rules if own[place]},
-            "revisions": [self._revision(entry) for entry in history],
+            "revisions": [self._revision(entry) for entry in of_area("history", row)],
             "sources": [self._source(number) for number in own[column["sources"]] or ()],
             **self._scans(path_name(areas.codes[row]), own[column["sources"]] or ()),
-            **self._progress(progress),
+            **self._progress(of_area("progress", row)),
         }  # fmt: skip
 
     @cached_property
@@ -270,15 +255,3 @@ def _difference(official: Figures | None, votes: Figures) -> list[int | None] | 
     return [
         None if left is None or right is None else left - right for left, right in zip(official, votes, strict=True)
     ]
-
-
-def _by_area(frame: pl.DataFrame, rows: Sequence[int]) -> defaultdict[int, list[tuple[Any, ...]]]:
-    """Rows of a frame sorted by area, for the areas in `rows`."""
-    found: defaultdict[int, list[tuple[Any, ...]]] = defaultdict(list)
-    wanted, areas = pl.Series(rows, dtype=pl.Int32), frame["area"]
-    for row, first, end in zip(
-        rows, areas.search_sorted(wanted, "left"), areas.search_sorted(wanted, "right"), strict=True
-    ):
-        if first < end:
-            found[row] = frame.slice(first, end - first).rows()
-    return found
