@@ -17,6 +17,8 @@ from typing import Any
 import jinja2
 import jinja2.sandbox
 import minijinja
+from jinja2.bccache import Bucket
+from jinja2.utils import LRUCache
 from markupsafe import Markup, escape
 
 from builder import limits
@@ -126,6 +128,27 @@ def _filters(words: Mapping[str, str]) -> dict[str, Callable[..., str]]:
     return {"cells": cells, "station": partial(station_name, words.get("station", ""))}
 
 
+class _Compiled(jinja2.BytecodeCache):
+    """What this process has compiled: compiling is half of a small release, and whoever follows or audits many makes the same site again and again.
+
+    Sites share code and nothing else, and code follows from its source alone: what one site's templates did, another's cannot see.
+    """
+
+    _codes = LRUCache(limits.COMPILED_TEMPLATES)
+
+    def __init__(self, station: str | None) -> None:
+        self._station = station  # jinja applies filters to constants when it compiles
+
+    def get_source_checksum(self, source: str) -> str:
+        return source
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        bucket.code = self._codes.get((self._station, bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._codes[self._station, bucket.key, bucket.checksum] = bucket.code
+
+
 class Templates:
     """The templates in one language."""
 
@@ -141,6 +164,7 @@ class Templates:
             lstrip_blocks=True,
             auto_reload=False,
             cache_size=-1,
+            bytecode_cache=_Compiled(words.get("station")),
         )
         self._environment.filters |= _filters(words)
         del (

@@ -104,6 +104,17 @@ def test_texts_name_what_they_are_filled_with(text: str) -> None:
         read_texts({"texts/id.toml": f'[page]\ntitle = ["a", "{text}"]\n'}, "id")
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_sites_share_nothing(engine: type[Templates] | type[FastTemplates]) -> None:
+    """The same templates in another site of this process know nothing of what they did in the first one, and have the words of their own."""
+    source = "{% set kept = namespace(seen=0) %}{% macro count() %}{% set kept.seen = kept.seen + 1 %}{{ kept.seen }}{% endmacro %}"
+    for word in ("TPS", "Booth"):
+        site = engine(
+            {"components/c.html": source, "x.html": "{{ '12'|station }}: {{ count() }}"}, "id", {"station": word}
+        )
+        assert site.render("x.html", {}) == f"{word} 12: 1"
+
+
 SPOIL = """{% macro spoil(x, depth) %}{% if depth > 0 and x is iterable and x is not string %}
 {% for y in x %}{{ spoil(y, depth - 1) }}{% endfor %}
 {% if x.reverse is defined %}{{ x.reverse() }}{{ x.append(9) }}{% elif x.clear is defined %}{{ x.clear() }}{% endif %}
