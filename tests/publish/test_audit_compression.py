@@ -14,7 +14,7 @@ import pytest
 from builder.site import Site
 from tests.election import NIGHT, correction, minutes
 from tests.publish.test_audit import Published
-from tests.publish.workspace import changed_area_files, copy_tree, make_workspace
+from tests.publish.workspace import changed_area_files, copy_tree
 
 CSV, PARQUET = "data/ppwp/11.stations.csv.gz", "data/ppwp/11.stations.parquet"
 DESCRIPTIONS = {"data/ppwp/0.datapackage.json", "data/ppwp/0.dataset.jsonld", "data/ppwp/0.html"}
@@ -32,13 +32,6 @@ def parquet(table: pl.DataFrame) -> bytes:
 
 def read(data: bytes) -> pl.DataFrame:
     return pl.read_parquet(io.BytesIO(data))
-
-
-@pytest.fixture(scope="module")
-def first_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    site = Published(make_workspace(tmp_path_factory.mktemp("first") / "site"))
-    site.release()
-    return site.folder
 
 
 @pytest.fixture

@@ -227,10 +227,11 @@ def test_another_program_made_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "was made with terbit 0.0.1" in site.audit("--release", "1").stdout
 
 
-def test_templates_of_an_earlier_release_that_do_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_templates_of_an_earlier_release_that_do_not_end(
+    first_release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Templates that hang the audit of one release are a finding about that one; the others are audited all the same."""
-    site = Published(make_workspace(tmp_path / "site"))
-    site.release()
+    site = Published(copy_tree(first_release, tmp_path / "site"))
     with monkeypatch.context() as inside:
         inside.setattr(Inputs, "archived", property(lambda self: archived(self, "index.html", LOOP)))
         site.release(NIGHT + minutes(1), fix=correction())

@@ -9,16 +9,13 @@ import pytest
 from click.testing import CliRunner
 
 from tests.election import NIGHT
-from tests.publish.workspace import deliver, make_workspace, publish
+from tests.publish.workspace import copy_tree
 from verifier.cli.main import main
 
 
 @pytest.fixture
-def packages(tmp_path: Path) -> Path:
-    deliver(make_workspace(tmp_path))
-    publish(tmp_path)
-    (found,) = tmp_path.glob("public/*/packages")
-    return found
+def packages(first_release: Path, tmp_path: Path) -> Path:
+    return copy_tree(first_release, tmp_path / "site") / "public" / "uji" / "packages"
 
 
 def verify(packages: Path, tmp_path: Path, command: str = "site") -> tuple[int, dict[str, object]]:
@@ -28,9 +25,9 @@ def verify(packages: Path, tmp_path: Path, command: str = "site") -> tuple[int, 
     return result.exit_code, json.loads(result.stdout)
 
 
-def test_every_package_is_checked(packages: Path, tmp_path: Path) -> None:
+def test_every_package_is_checked(packages: Path) -> None:
     """Each package that a results file names as its source is checked with all its files."""
-    exit_code, told = verify(packages, tmp_path)
+    exit_code, told = verify(packages, packages.parents[2])
     assert (exit_code, told["packages"]) == (0, len(list(packages.iterdir())))
 
 
@@ -56,10 +53,10 @@ def cover_for_garbled_rows(path: Path) -> None:
         ("recap.toml", cover_for_garbled_rows),
     ],
 )
-def test_a_changed_package_is_found(packages: Path, tmp_path: Path, name: str, attack: Callable[[Path], None]) -> None:
+def test_a_changed_package_is_found(packages: Path, name: str, attack: Callable[[Path], None]) -> None:
     """A byte changed, added or taken away in a package is a failure that names the file."""
     victim = sorted(packages.iterdir())[0] / name
     attack(victim)
-    exit_code, told = verify(packages, tmp_path)
+    exit_code, told = verify(packages, packages.parents[2])
     assert exit_code == 4
     assert victim.relative_to(packages.parent).as_posix() in {failure["path"] for failure in told["failures"]}  # type: ignore[attr-defined]

@@ -15,7 +15,7 @@ from tests.election import NIGHT, correction, minutes
 from tests.officials import Official
 from tests.publish.test_audit import LATER, Published
 from tests.publish.test_officials import enrol, offline_sign
-from tests.publish.workspace import make_workspace
+from tests.publish.workspace import copy_tree
 from verifier.cli.main import main
 
 
@@ -26,10 +26,9 @@ def newcomer(site: Published, folder: Path) -> Result:
 
 
 @pytest.fixture
-def tightened(tmp_path: Path) -> Published:
+def tightened(first_release: Path, tmp_path: Path) -> Published:
     """A release; then one under a new `trust`, with officials."""
-    site = Published(make_workspace(tmp_path / "site"))
-    site.release()
+    site = Published(copy_tree(first_release, tmp_path / "site"))
     shutil.copytree(site.folder / "keys", tmp_path / "old-keys")
     enrol(site.folder, Official("1101").line("1101", "uji"))
     offline_sign(site.folder)
@@ -75,10 +74,9 @@ def test_an_older_trust_under_the_newer_ones_name(
     assert "was logged with other offline-signed metadata than is shown" in done.output
 
 
-def test_a_withheld_root_is_told_to_newcomers(tmp_path: Path) -> None:
+def test_a_withheld_root_is_told_to_newcomers(first_release: Path, tmp_path: Path) -> None:
     """THREATS 31: who withholds the root that took his keys away, and signs on with these, is refused by who never saw that root."""
-    site = Published(make_workspace(tmp_path / "site"))
-    site.release()
+    site = Published(copy_tree(first_release, tmp_path / "site"))
     shutil.copytree(site.folder / "keys", tmp_path / "old-keys")
     rotated = CliRunner().invoke(keys, ["rotate", "snapshot", "--no-passphrase", "-C", str(site.folder)])
     assert rotated.exit_code == 3, rotated.output
