@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from itertools import product
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
@@ -28,30 +29,30 @@ def opened(context: BrowserContext, place: Place, path: str) -> Page:
     return page
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 360, 1280])
+@pytest.mark.parametrize("path", PAGES)
 @pytest.mark.parametrize("folder", ["", "en/"])
-def test_axe(browser: Browser, place: Place, folder: str, width: int, scheme: str) -> None:
-    """axe finds no violation on any kind of page, with every line opened, and on a wide screen leaves nothing undecided."""
-    source = (require_package("axe-core") / "axe.min.js").read_text()
-    with browser.new_context(
-        viewport={"width": width, "height": 800}, color_scheme=scheme, service_workers="block"
-    ) as context:
-        for path in PAGES:
-            page = opened(context, place, folder + path)
-            page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
-            page.evaluate(source)
-            found = page.evaluate("axe.run({ resultTypes: ['violations', 'incomplete'] })")
-            told = [(one["id"], [node["target"] for node in one["nodes"]]) for one in found["violations"]]
-            assert told == [], path
-            undecided = [
-                (one["id"], node["target"])
-                for one in found["incomplete"]
-                for node in one["nodes"]
-                if not node["html"].startswith("<text ")  # axe knows no background of text in a drawing
-            ]
-            assert width < 1280 or undecided == [], path
-            page.close()
+def test_axe(context: BrowserContext, place: Place, folder: str, path: str) -> None:
+    """axe finds no violation on any kind of page, with every line opened, in light and dark, and on a wide screen leaves nothing undecided."""
+    page = opened(context, place, folder + path)
+    page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+    page.evaluate((require_package("axe-core") / "axe.min.js").read_text())
+    for width, scheme in product((320, 360, 1280), ("light", "dark")):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.emulate_media(color_scheme=scheme)
+        assert page.evaluate("[innerWidth, matchMedia('(prefers-color-scheme: dark)').matches]") == [
+            width,
+            scheme == "dark",
+        ]
+        found = page.evaluate("axe.run({ resultTypes: ['violations', 'incomplete'] })")
+        told = [(one["id"], [node["target"] for node in one["nodes"]]) for one in found["violations"]]
+        assert told == [], (width, scheme)
+        undecided = [
+            (one["id"], node["target"])
+            for one in found["incomplete"]
+            for node in one["nodes"]
+            if not node["html"].startswith("<text ")  # axe knows no background of text in a drawing
+        ]
+        assert width < 1280 or undecided == [], scheme
 
 
 @pytest.mark.parametrize("folder", ["", "en/"])
