@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from builder import limits
 from builder.errors import BuilderError
 from builder.toml_words import plain
 
@@ -16,11 +17,20 @@ __all__ = ["convert_toml", "line_of", "parse_toml"]
 
 T = TypeVar("T")
 _NAME = re.compile(r"""[\w-]+|"[^"]*"|'[^']*'""")
+# One `a.a.a.…` of a few hundred kilobytes makes tomllib take gigabytes: it remembers each beginning of a dotted key.
+_DEEP_KEY = re.compile(
+    rb"""^[ \t]*+\[{0,2}+(?:[ \t]*+(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+\.){%d}"""
+    % limits.TOML_KEY_PARTS_COUNT,
+    re.MULTILINE,
+)
 _SETTING = re.compile(rf"\s*(\[\[?)?\s*((?:{_NAME.pattern})(?:\s*\.\s*(?:{_NAME.pattern}))*)\s*(?(1)\]|=)")
 
 
 def parse_toml(data: bytes, *, file: str | Path, error: type[BuilderError]) -> dict[str, Any]:
-    """The tree of a TOML file; an `error` for what is not UTF-8 or not TOML."""
+    """The tree of a TOML file; an `error` for what is not UTF-8 or not TOML, and for keys deeper than any of ours."""
+    if deep := _DEEP_KEY.search(data):
+        where = data.count(b"\n", 0, deep.start()) + 1
+        raise error(f"a key of more than {limits.TOML_KEY_PARTS_COUNT} parts", file=file, line=where, rule="syntax")
     try:
         return tomllib.loads(data.decode("utf-8"))
     except UnicodeDecodeError as problem:
@@ -52,6 +62,10 @@ def convert_toml(
     try:
         return msgspec.convert(tree, kind)
     except msgspec.ValidationError as failure:
+        # It repeats a stranger's key or word, as long as the file may be; what looks for its line takes time for each letter.
+        if len(str(failure)) > limits.TEXT_CHARACTERS:
+            problem = "there is a key, or a word, that is too long to be one of those that may stand here"
+            raise error(problem, file=file, rule=rule or "unknown-key") from None
         problem, _, path = str(failure).partition(" - at ")
         inner = path.strip("`").removeprefix("$").removeprefix(".")
         named = re.search(r"(unknown|required) field `(.+)`", problem)
@@ -70,20 +84,21 @@ def _line_at(data: bytes, path: str, word: str) -> int | None:
     `word`: a value that stands there, to find the line within a list that goes over several.
     """
     lines, settings = data.decode("utf-8", "replace").splitlines(), list(_settings(data))
+    firsts = {found: at for at, (_, found) in reversed(list(enumerate(settings)))}
     key = re.sub(r"\[[^\]]*\]$", "", path).rpartition(".")[2]
     if "[...]" in path and (line := line_of(data, key, word)):  # msgspec does not say under which key of a table
         return line
     around = path
     while around:
-        for at, (number, found) in enumerate(settings):
-            if found not in (around, f"{around}[0]"):
-                continue
+        at = min((firsts[one] for one in (around, f"{around}[0]") if one in firsts), default=None)
+        if at is not None:
+            number = settings[at][0]
             if around == path:
                 return number
             end = settings[at + 1][0] - 1 if at + 1 < len(settings) else len(lines)
             holding = re.compile(rf"(?<!\w){re.escape(word)}(?!\w)")
             return next((at for at in range(number, end + 1) if word and holding.search(lines[at - 1])), number)
-        around = re.sub(r"(\[[^\]]*\]|\.?[^.\[\]]+)$", "", around)
+        around = around[: max(around.rfind("."), around.rfind("["), 0)]  # always shorter: a key may end with either
     return None
 
 
@@ -92,7 +107,7 @@ def _settings(data: bytes) -> Iterator[tuple[int, str]]:
     table = ""
     counts: dict[str, int] = {}
     for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
-        if not (found := _SETTING.match(line)):
+        if not (found := _SETTING.match(line[: limits.NAME_CHARACTERS])):
             continue
         bracket, name = found.groups()
         path, names = "" if bracket else table, _NAME.findall(name)
@@ -124,4 +139,6 @@ def _word_at(tree: object, field: str) -> str:
             tree = tree.get(part)
     while isinstance(tree, dict | list) and tree and field:
         tree = next(iter(tree.values() if isinstance(tree, dict) else tree))
-    return str(tree) if isinstance(tree, str | int) and not isinstance(tree, bool) else ""
+    if isinstance(tree, bool) or not isinstance(tree, str | int) or (isinstance(tree, int) and abs(tree) >= 1 << 63):
+        return ""
+    return word if len(word := str(tree)) <= limits.NAME_CHARACTERS else ""

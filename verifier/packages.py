@@ -24,6 +24,12 @@ COVER = "recap.toml"
 SIGNATURE = "recap.toml.sig"
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+# One `a.a.a.…` of a few hundred kilobytes makes tomllib take gigabytes: it remembers each beginning of a dotted key.
+_DEEP_KEY = re.compile(
+    rb"""^[ \t]*+\[{0,2}+(?:[ \t]*+(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+\.){%d}"""
+    % limits.TOML_KEY_PARTS_COUNT,
+    re.MULTILINE,
+)
 
 
 class NamedFile(NamedTuple):
@@ -119,13 +125,18 @@ def named_files(cover: bytes, signature: str) -> Iterator[NamedFile]:
 
     The signature's length is what it may have at most. FormatError for what is no cover, or says otherwise who vouches for it.
     """
+    if _DEEP_KEY.search(cover):
+        raise FormatError(f"has a key of more than {limits.TOML_KEY_PARTS_COUNT} parts; it is not what was published")
     try:
         told = tomllib.loads(cover.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise FormatError(f"is not TOML ({error}); it is not what was published") from None
     match told.get("attestation"):
         case {"kind": kind} if (kind == "official") != bool(signature):
-            raise FormatError(f"says that {kind!s:.20} vouches for it; results say otherwise")
+            # What is no text may be a number of so many digits, or tables so deep, that it cannot be spelt.
+            raise FormatError(
+                f"says that {kind if isinstance(kind, str) else 'nobody':.20} vouches for it; results say otherwise"
+            )
     if signature:
         yield NamedFile(SIGNATURE, signature, limits.SSH_SIGNATURE_FILE)
     entries: list[tuple[object, bool]] = [(told.get("rows"), False)]

@@ -2,9 +2,11 @@
 
 import hashlib
 import re
+import signal
 import struct
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ from builder import limits
 from builder.errors import PackageError
 from builder.recap import parse_cover, read_package
 from tests.builder.elections import line, make_package, small_election
+from verifier.errors import FormatError
+from verifier.packages import named_files
 
 SMALL = small_election()
 GOOD = make_package(SMALL, line(SMALL, "111", "7", votes_1=10))
@@ -139,6 +143,68 @@ def test_cover_that_parsers_fall_over(text: bytes) -> None:
     """TOML that makes a reader run out of stack or refuse a number is a refusal."""
     with pytest.raises(PackageError):
         parse_cover(text[: limits.COVER_FILE], "recap.toml")
+
+
+HUGE = (1 << 1_000_000) - 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'"x\\u002e" = 1\n',
+        b'"x\\u005b" = 1\n',
+        b'"' + b"a" * 100_000 + b'\\u005b" = 1\n',
+        b'"x - at `$.' + b"[" * 100_000 + b'" = 1\n',
+        b"x = 1\n" + b" " * 200_000 + b"\n",
+        b"[" + b"x" * 100_000 + b"]\n" + b"".join(b"a%d=1\n" % number for number in range(15_000)),
+        f"election = 0x{HUGE:x}\n".encode(),
+    ],
+    ids=["key that ends with a dot", "key that ends with a bracket", "long key and bracket", "key like a place", "line of spaces", "keys below a long one", "number beyond decimals"],
+)  # fmt: skip
+def test_a_refusal_takes_no_time(text: bytes) -> None:
+    """Looking for the line of what is wrong with a cover ends at once, whatever a stranger's keys look like."""
+    with _seconds(30), pytest.raises(PackageError):
+        parse_cover(text[: limits.COVER_FILE], "recap.toml")
+
+
+@pytest.mark.parametrize(
+    "key", ["a", '"a"', "'a'", r'"\""', " a "], ids=["bare", "quoted", "literal", "escape", "spaces"]
+)
+@pytest.mark.parametrize(
+    "form", ["{}=1\n", "[{}]\n", "[[{}]]\n", "a=1\n\t{} = 1\n"], ids=["key", "table", "list", "second line"]
+)
+def test_deep_key(key: str, form: str) -> None:
+    """A dotted key deeper than any of ours is refused before a reader keeps each of its beginnings: 240,000 bytes took 30 GB."""
+    text = form.format(".".join([key] * (limits.TOML_KEY_PARTS_COUNT + 1))).encode()
+    with pytest.raises(PackageError, match="a key of more than 16 parts"):
+        parse_cover(text, "recap.toml")
+    with pytest.raises(FormatError, match="a key of more than 16 parts"):
+        list(named_files(text, ""))
+
+
+@pytest.mark.parametrize(
+    "kind", [f"0x{HUGE:x}", "{" + "a." * 50_000 + "a=1}"], ids=["number beyond decimals", "deep tables"]
+)
+def test_who_vouches_is_a_text(kind: str) -> None:
+    """Clients refuse a cover whose attestation has a kind that cannot even be spelt."""
+    with pytest.raises(FormatError, match="nobody vouches for it"):
+        list(named_files(f"[attestation]\nkind = {kind}\n".encode(), "ab" * 32))
+
+
+@contextmanager
+def _seconds(most: int) -> Iterator[None]:
+    """End what does not end by itself."""
+
+    def end(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.alarm(most)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_link_to_a_package(tmp_path: Path) -> None:
