@@ -37,6 +37,7 @@ PACKS_RELEASES_COUNT = 300  # that a mirror follows back by their packs
 ARCHIVE_FILES_COUNT = 4_000_000
 ETAG = 1_024
 SERVED_CONNECTIONS_COUNT = 256
+SERVED_CONNECTIONS_OF_ADDRESS_COUNT = 64  # a browser has six; many readers may share an address
 SERVED_IDLE_SECONDS = 30
 
 KEY_NAME = 255

@@ -4,18 +4,17 @@ Protocol: C2SP tlog-witness (https://c2sp.org/tlog-witness). It stands behind a 
 an end, a request a size, an address a rate, all together a number.
 """
 
-import ipaddress
 import re
 import socket
 import sys
 import threading
-from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from verifier import limits
+from verifier.bounded_server import BoundedServer, network
 from verifier.errors import VerifierError
 from verifier.http_answer import send_head
 from verifier.printable import printable
@@ -38,7 +37,7 @@ class RateLimit:
 
     def allows(self, address: str) -> bool:
         """Count a request of `address`; False if it was one too many."""
-        key, now = _network(address), self._clock()
+        key, now = network(address), self._clock()
         with self._lock:
             left, then = self._left.pop(key, (float(self._burst), now))
             left = min(self._burst, left + (now - then) * self._rate)
@@ -48,18 +47,7 @@ class RateLimit:
         return left >= 1
 
 
-def _network(address: str) -> str:
-    """Whoever has one IPv6 address has all 2^64 of its network."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return ""
-    if isinstance(parsed, ipaddress.IPv6Address):
-        return str(parsed.ipv4_mapped or ipaddress.ip_network((int(parsed) >> 64 << 64, 64)))
-    return str(parsed)
-
-
-class WitnessServer(ThreadingHTTPServer):
+class WitnessServer(BoundedServer):
     """Answers for the witness of `store`, which knows `logs`. `behind_proxy`: the client's address is the last one in
     X-Forwarded-For, which our own proxy wrote; without a proxy anyone could write it.
 
@@ -67,8 +55,6 @@ class WitnessServer(ThreadingHTTPServer):
         VerifierError: the address cannot be had.
     """
 
-    daemon_threads = True
-    allow_reuse_address = True
     request_queue_size = 64
 
     def __init__(
@@ -76,8 +62,6 @@ class WitnessServer(ThreadingHTTPServer):
     ) -> None:
         self.store, self.logs, self.rate, self.behind_proxy = store, logs, rate, behind_proxy
         self.origins = {origin_hash(origin): origin for origin in logs}
-        self._open: Counter[str] = Counter()  # connections, by address
-        self._lock = threading.Lock()
         if ":" in host:
             self.address_family = socket.AF_INET6
         try:
@@ -92,21 +76,11 @@ class WitnessServer(ThreadingHTTPServer):
         host, port = self.server_address[:2]
         return f"http://[{host!s}]:{port}" if ":" in str(host) else f"http://{host!s}:{port}"
 
-    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  # as in socketserver
-        address = _network(client_address[0])
-        with self._lock:
-            # One client must not take the places of all; behind a proxy they all come from one address.
-            own = limits.WITNESS_CONNECTIONS_COUNT if self.behind_proxy else limits.WITNESS_CONNECTIONS_OF_ADDRESS_COUNT
-            free = self._open.total() < limits.WITNESS_CONNECTIONS_COUNT and self._open[address] < own
-            self._open[address] += free
-        if not free:
-            self.shutdown_request(request)
-            return
-        try:
-            super().process_request(request, client_address)
-        except BaseException:
-            self._leave(address)
-            raise
+    @property
+    def caps(self) -> tuple[int, int]:
+        """See the base class. Behind a proxy all come from one address."""
+        most = limits.WITNESS_CONNECTIONS_COUNT
+        return most, most if self.behind_proxy else limits.WITNESS_CONNECTIONS_OF_ADDRESS_COUNT
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  # as in socketserver
         # A client that drips a byte now and then never hits a read timeout; the whole connection has one, too.
@@ -117,12 +91,6 @@ class WitnessServer(ThreadingHTTPServer):
             super().process_request_thread(request, client_address)
         finally:
             timer.cancel()
-            self._leave(_network(client_address[0]))
-
-    def _leave(self, address: str) -> None:
-        with self._lock:
-            self._open[address] -= 1
-            self._open += Counter()  # drops those at zero
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  # as in socketserver
         """A connection that breaks off is no event; anything else is told in one line."""
@@ -194,7 +162,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _client(self) -> str:
         if self.server.behind_proxy:
             last = (self.headers.get_all("X-Forwarded-For") or [""])[-1].rpartition(",")[2].strip()
-            return last if _network(last) else "unknown"
+            return last if network(last) else "unknown"
         return str(self.client_address[0])
 
     def _body(self) -> bytes | None:

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -427,6 +428,24 @@ def test_connections_are_limited(mirror: Folder, monkeypatch: pytest.MonkeyPatch
             ask(url, f"/{ELECTION}/index.html")
         for connection in held:
             connection.close()
+
+
+def test_one_address_does_not_take_all_connections(mirror: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever holds all connections that an address may have, by heads that never end, leaves places for others."""
+    monkeypatch.setattr(limits, "SERVED_CONNECTIONS_OF_ADDRESS_COUNT", 2)
+    run(mirror)
+    with served(mirror) as url:
+        host, port = url.removeprefix("http://").rstrip("/").split(":")
+        held = [socket.create_connection((host, int(port)), timeout=10) for _ in range(2)]
+        for connection in held:
+            connection.sendall(f"GET /{ELECTION}/index.html HTTP/1.1\r\nX: ".encode())
+        with socket.create_connection((host, int(port)), timeout=10) as turned_away:
+            assert turned_away.recv(1) == b""
+        other = http.client.HTTPConnection(host, int(port), timeout=10, source_address=("127.0.0.2", 0))
+        other.request("GET", f"/{ELECTION}/index.html")
+        assert other.getresponse().status == 200
+        for one in (*held, other):
+            one.close()
 
 
 def command(*arguments: object) -> Result:

@@ -5,10 +5,9 @@ It lists no folder, follows no link and shows no hidden name; there is nothing t
 
 import os
 import stat
-import threading
 from contextlib import suppress
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socket import socket
 from typing import Any, BinaryIO
@@ -16,6 +15,7 @@ from urllib.parse import quote, unquote
 
 from verifier import headers as site_headers
 from verifier import limits
+from verifier.bounded_server import BoundedServer
 from verifier.errors import VerifierError
 from verifier.http_answer import reader_has, send_head, start_of_range
 
@@ -34,15 +34,10 @@ def headers_for(path: str) -> dict[str, str]:
     }
 
 
-class MirrorServer(ThreadingHTTPServer):
-    """Serves the folder `public`, at most `limits.SERVED_CONNECTIONS_COUNT` connections at a time. VerifierError if it
-    is no folder, or the address cannot be had."""
-
-    daemon_threads = True
-    allow_reuse_address = True
+class MirrorServer(BoundedServer):
+    """Serves the folder `public`. VerifierError if it is no folder, or the address cannot be had."""
 
     def __init__(self, public: Path, host: str, port: int) -> None:
-        self._free = threading.BoundedSemaphore(limits.SERVED_CONNECTIONS_COUNT)
         try:
             self.root = os.open(public, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
@@ -60,19 +55,10 @@ class MirrorServer(ThreadingHTTPServer):
         host, port = self.server_address[:2]
         return f"http://{host!s}:{port}/"
 
-    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  # the base class's types
-        """Turn away whoever comes when all connections are taken: threads must not grow without end."""
-        if self._free.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
+    @property
+    def caps(self) -> tuple[int, int]:
         """See the base class."""
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._free.release()
+        return limits.SERVED_CONNECTIONS_COUNT, limits.SERVED_CONNECTIONS_OF_ADDRESS_COUNT
 
     def handle_error(self, request: socket | tuple[bytes, socket], client_address: Any) -> None:  # noqa: ANN401
         """A reader who went away is no error of ours, and who it was is nobody's business."""
