@@ -5,6 +5,7 @@ Format: docs/formats.md, "Recap package".
 
 import contextlib
 import hashlib
+import io
 import os
 import re
 import stat
@@ -296,7 +297,8 @@ def _read_folder(path: Path, parse: _Parse[T]) -> T:
 
 def _read_zip(path: Path, parse: _Parse[T]) -> T:
     try:
-        with open(path, "rb", opener=_open_plain) as packed, zipfile.ZipFile(packed) as archive:
+        with _Packed(io.FileIO(path, opener=_open_plain)) as packed, zipfile.ZipFile(packed) as archive:
+            packed.is_list = False
             members = [info for info in archive.infolist() if not info.is_dir()]
             folder = _common_folder([info.filename for info in members])
             by_name = {info.filename.removeprefix(folder): info for info in members}
@@ -314,6 +316,17 @@ def _read_zip(path: Path, parse: _Parse[T]) -> T:
             return parse(set(by_name), read, str(path))
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
         raise PackageError(f"not a zip that can be read: {error}", file=path, rule="zip") from error
+
+
+class _Packed(io.BufferedReader):
+    """A zip's bytes. Its list of members is read first, and whole, however long it is."""
+
+    is_list = True
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.is_list and size is not None and size > limits.ARCHIVE_LIST:
+            raise zipfile.BadZipFile("its list of members is longer than that of any package")
+        return super().read(size)
 
 
 def _open_plain(path: str, flags: int) -> int:

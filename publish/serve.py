@@ -23,7 +23,7 @@ from watchdog.observers import Observer
 from builder.errors import BuilderError
 from publish.errors import PublishError
 from verifier.headers import headers_for
-from verifier.http_answer import reader_has, send_head
+from verifier.http_answer import leave_body, reader_has, send_head
 
 __all__ = ["Render", "Server", "serve"]
 
@@ -145,6 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = _IDLE_SECONDS
 
     def do_GET(self) -> None:
+        leave_body(self)
         if self.server.render is not None and self.path == "/_terbit/events":
             self._events()
         elif self.server.render is not None and self.path == "/_terbit/reload.js":

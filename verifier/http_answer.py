@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler
 
-__all__ = ["reader_has", "send_head", "start_of_range"]
+__all__ = ["leave_body", "reader_has", "send_head", "start_of_range"]
 
 
 def send_head(handler: BaseHTTPRequestHandler, status: int, headers: Mapping[str, str]) -> None:
@@ -15,6 +15,12 @@ def send_head(handler: BaseHTTPRequestHandler, status: int, headers: Mapping[str
     if handler.close_connection:
         handler.send_header("Connection", "close")
     handler.end_headers()
+
+
+def leave_body(handler: BaseHTTPRequestHandler) -> None:
+    """End the connection after a request with a body that nobody reads: it must not be the next request, whose answer a proxy would give to another reader."""
+    if "Content-Length" in handler.headers or "Transfer-Encoding" in handler.headers:
+        handler.close_connection = True
 
 
 def reader_has(handler: BaseHTTPRequestHandler, etag: str) -> bool:

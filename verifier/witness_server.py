@@ -16,7 +16,7 @@ from typing import Any
 from verifier import limits
 from verifier.bounded_server import BoundedServer, network
 from verifier.errors import VerifierError
-from verifier.http_answer import send_head
+from verifier.http_answer import leave_body, send_head
 from verifier.printable import printable
 from verifier.witness import TEXT, Answer, Logs, open_request
 from verifier.witness_store import WitnessStore, origin_hash
@@ -132,8 +132,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(answer)
 
     def do_GET(self) -> None:
-        if "Content-Length" in self.headers or "Transfer-Encoding" in self.headers:
-            self.close_connection = True  # a body that we do not read must not be the next request
+        leave_body(self)
         if not self._allowed():
             return
         match = _CHECKPOINT.fullmatch(self.path)

@@ -95,6 +95,17 @@ def scans(*entries: tuple[str, int]) -> bytes:
     )
 
 
+def test_a_zip_that_lists_too_much(tmp_path: Path) -> None:
+    """A zip whose list of members alone would fill the memory is refused before it is read."""
+    entry = struct.pack("<4s4B4HL2L5H2L", CENTRAL, 20, 3, 20, *[0] * 7, 1, *[0] * 7)[:46] + b"a"
+    listed = entry * (limits.ARCHIVE_LIST // len(entry) + 1)
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 65_535, 65_535, len(listed), 0, 0)
+    (tmp_path / "many.zip").write_bytes(listed + end)
+    with pytest.raises(PackageError, match="its list of members is longer") as caught:
+        read_package(tmp_path / "many.zip")
+    assert caught.value.rule == "zip"
+
+
 def test_too_much_in_all(tmp_path: Path) -> None:
     """Scans that are each allowed but together too much are refused before one of them is read."""
     many = limits.PACKAGE_FILES // limits.SCAN_FILE + 1

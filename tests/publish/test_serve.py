@@ -135,11 +135,13 @@ def test_read_only(server: Server, method: str) -> None:
     assert (status, headers["allow"], headers["connection"]) == (405, "GET, HEAD", "close")
 
 
-def test_body_is_not_a_second_request(server: Server) -> None:
-    """The body of a refused request is not read as the next request."""
+@pytest.mark.parametrize("method", ["POST", "GET", "HEAD"])
+@pytest.mark.parametrize("length", ["Content-Length: 35", "Transfer-Encoding: chunked"])
+def test_body_is_not_a_second_request(server: Server, method: str, length: str) -> None:
+    """The body of a request is not read as the next request, whether it is refused or answered."""
     with socket.create_connection(("127.0.0.1", server.server_address[1]), timeout=20) as raw:
         raw.sendall(
-            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 35\r\n\r\nGET /index.html HTTP/1.1\r\nHost: x\r\n\r\n"
+            f"{method} /index.html HTTP/1.1\r\nHost: x\r\n{length}\r\n\r\nGET /index.html HTTP/1.1\r\nHost: x\r\n\r\n".encode()
         )
         received = b"".join(iter(lambda: raw.recv(65_536), b""))
     assert received.count(b"HTTP/1.1 ") == 1

@@ -448,6 +448,20 @@ def test_one_address_does_not_take_all_connections(mirror: Folder, monkeypatch: 
             one.close()
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+@pytest.mark.parametrize("length", ["Content-Length: 35", "Transfer-Encoding: chunked"])
+def test_a_body_is_not_the_next_request(mirror: Folder, method: str, length: str) -> None:
+    """A request's body is never answered: a proxy before the mirror would give that answer to another reader."""
+    run(mirror)
+    with served(mirror) as url:
+        host, port = url.removeprefix("http://").rstrip("/").split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as raw:
+            second = f"GET /{ELECTION}/latest.json HTTP/1.1\r\nHost: x\r\n\r\n"
+            raw.sendall(f"{method} /{ELECTION}/index.html HTTP/1.1\r\nHost: x\r\n{length}\r\n\r\n{second}".encode())
+            received = b"".join(iter(lambda: raw.recv(65_536), b""))
+    assert received.count(b"HTTP/1.1 ") == 1
+
+
 def command(*arguments: object) -> Result:
     return CliRunner().invoke(main, ["mirror", *map(str, arguments)])
 

@@ -17,7 +17,7 @@ from verifier import headers as site_headers
 from verifier import limits
 from verifier.bounded_server import BoundedServer
 from verifier.errors import VerifierError
-from verifier.http_answer import reader_has, send_head, start_of_range
+from verifier.http_answer import leave_body, reader_has, send_head, start_of_range
 
 __all__ = ["MirrorServer", "headers_for"]
 
@@ -77,6 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer with a file, or with 304, 301 or 404."""
+        leave_body(self)
         path = self.path.partition("?")[0].partition("#")[0]
         segments = _segments(path)
         if segments is None:
