@@ -70,7 +70,7 @@ def parse_page(data: bytes, slug: str, language: str, file: str | Path) -> Conte
     """A Markdown file's bytes to a page.
 
     Raises:
-        ContentError: bad slug, not UTF-8, too large, or the first line is not a title.
+        ContentError: bad slug, not UTF-8, too large, too deep, or the first line is not a title.
     """
     if not _SLUG.match(slug) or slug in RESERVED_SLUGS:
         raise ContentError(
@@ -89,7 +89,12 @@ def parse_page(data: bytes, slug: str, language: str, file: str | Path) -> Conte
     title = first.removeprefix("# ").strip()
     if not first.startswith("# ") or not title:
         raise ContentError("the first line must be the title: '# Title'", file=file, line=1, rule="title")
-    html: str = markdown.markdown(text, extensions=["tables", "fenced_code"], output_format="html")
+    try:
+        html: str = markdown.markdown(text, extensions=["tables", "fenced_code"], output_format="html")
+    except RecursionError:
+        raise ContentError(
+            "lists or quotes lie too deep in one another; write fewer", file=file, rule="depth"
+        ) from None
     clean = nh3.clean(
         html,
         tags=_TAGS,

@@ -119,3 +119,13 @@ def test_the_data_page_leads_to_what_programs_read(path: str, link: str) -> None
     (found,) = (page for page in read_pages(Path(__file__).parents[2] / "content" / "pages") if page.path == path)
     assert f'<a href="{link}" ' in found.html
     assert "CSV" in found.html
+
+
+@pytest.mark.parametrize(
+    "text", [b"- " * 4_000, b"".join(b" " * 4 * depth + b"* a\n" for depth in range(300))], ids=["line", "lists"]
+)
+def test_a_page_too_deep(text: bytes) -> None:
+    """Lists in lists beyond what the reader of Markdown follows are refused, and end no program."""
+    with pytest.raises(ContentError) as caught:
+        parse_page(b"# T\n\n" + text + b"a\n", "x", "id", "x.md")
+    assert caught.value.rule == "depth"
