@@ -103,6 +103,14 @@ class TrustStore:
         return self._pin(first_root(fetcher.fetch, sha256.lower()), state)
 
     def _pin(self, root: bytes, state: Path | None) -> Trust:
+        """VerifierError if `state` is another root's: one election's would take the place of what was seen of the other."""
+        wanted = _signed_part(root)
+        if state is not None and wanted is not None:
+            known = _read_root(state / "root_history" / f"{wanted[0]}.root.json")
+            if known is not None and known != wanted:
+                raise VerifierError(
+                    f"{state} remembers what was seen under another root; name another folder by --state"
+                )
         return Trust(state or self._known(root) or self._home / "roots" / hashlib.sha256(root).hexdigest(), root)
 
     def _known(self, root: bytes) -> Path | None:
@@ -115,12 +123,7 @@ class TrustStore:
             return None
         version, signed = wanted
         for file in sorted((self._home / "roots").glob(f"*/root_history/{version}.root.json")):
-            try:
-                with file.open("rb") as stream:
-                    known = _signed_part(stream.read(limits.ROOT_METADATA))
-            except OSError:
-                continue
-            if known == (version, signed):
+            if _read_root(file) == (version, signed):
                 return file.parent.parent
         return None
 
@@ -137,6 +140,15 @@ class TrustStore:
 
     def _place(self, place: str) -> Path:
         return self._home / "places" / hashlib.sha256(place.encode()).hexdigest()
+
+
+def _read_root(file: Path) -> tuple[int, bytes] | None:
+    """`_signed_part` of a file; None where it cannot be read."""
+    try:
+        with file.open("rb") as stream:
+            return _signed_part(stream.read(limits.ROOT_METADATA))
+    except OSError:
+        return None
 
 
 def _signed_part(root: bytes) -> tuple[int, bytes] | None:

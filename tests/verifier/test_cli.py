@@ -215,6 +215,22 @@ def test_another_spelling_of_the_root_forgets_nothing(
     assert "rolled back" in result.stderr
 
 
+def test_another_election_takes_no_memory_away(
+    site: SiteSimulator, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """A state folder that was named for one election is refused for another, and still knows what it saw."""
+    older = site.write(tmp_path / "older")
+    site.next_release()
+    newer, other = site.write(tmp_path / "newer"), SiteSimulator()
+    elsewhere, state = other.write(tmp_path / "other"), ("--state", tmp_path / "state")
+    roots = [("--root-sha256", fingerprint(one)) for one in (site, other)]
+    assert run("site", newer, *roots[0], *state, *at(site), env=environment).exit_code == OK
+    refused = run("site", elsewhere, *roots[1], *state, *at(other), env=environment)
+    assert (refused.exit_code, "under another root" in refused.stderr) == (ERROR, True)
+    result = run("site", older, *roots[0], *state, *at(site), env=environment)
+    assert (result.exit_code, "rolled back" in result.stderr) == (FAILED, True)
+
+
 def changed(root: bytes) -> bytes:
     document = json.loads(root)
     document["signed"]["expires"] = "2036-01-01T00:00:00Z"
