@@ -55,8 +55,13 @@ def read_pack(
     directory: Path, name: str, wanted: Callable[[str], bool] = lambda path: True
 ) -> Iterator[tuple[Entry, bytes]]:
     """The files of a pack in their order, of those whose path is `wanted`."""
-    entries = read_index(directory, name)
-    with (directory / f"{name}.pack").open("rb", buffering=1 << 20) as pack:
+    entries, path = read_index(directory, name), directory / f"{name}.pack"
+    # A second signer reads what the publisher laid out: an index may say anything.
+    size = path.stat().st_size if path.is_file() else -1
+    if any(entry.length < 0 for entry in entries) or sum(entry.length for entry in entries) != size:
+        problem = f"the draft is damaged: its index is not that of its files; delete {directory} and build again"
+        raise BuilderError(problem, file=path)
+    with path.open("rb", buffering=1 << 20) as pack:
         for entry in entries:
             if wanted(entry.path):
                 yield entry, pack.read(entry.length)

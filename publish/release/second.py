@@ -6,6 +6,7 @@ have the SHA-256 of every page and every results file, and this machine has made
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from builder import durable
+from builder.errors import BuilderError
 from builder.pack import listing, read_index, read_pack
 from builder.site import is_lasting
 from publish.errors import PublishError
@@ -292,4 +294,6 @@ def _listed(signed: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
 def _file(folder: Path, role: str, path: str) -> bytes | None:
     if not (folder / f"{role}.index").exists():
         return None
-    return next((data for _, data in read_pack(folder, role, path.__eq__)), None)
+    with suppress(BuilderError):  # theirs may be anything: it differs, which is told without an excerpt then
+        return next((data for _, data in read_pack(folder, role, path.__eq__)), None)
+    return None
