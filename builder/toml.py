@@ -17,7 +17,7 @@ __all__ = ["convert_toml", "line_of", "parse_toml"]
 
 T = TypeVar("T")
 _NAME = re.compile(r"""[\w-]+|"[^"]*"|'[^']*'""")
-# One `a.a.a.…` of a few hundred kilobytes makes tomllib take gigabytes: it remembers each beginning of a dotted key.
+# One `a.a.a.…` of 64 kilobytes makes tomllib take over two gigabytes: it remembers each beginning of a dotted key.
 _DEEP_KEY = re.compile(
     rb"""^[ \t]*+\[{0,2}+(?:[ \t]*+(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+\.){%d}"""
     % limits.TOML_KEY_PARTS_COUNT,

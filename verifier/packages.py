@@ -24,7 +24,7 @@ COVER = "recap.toml"
 SIGNATURE = "recap.toml.sig"
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-# One `a.a.a.…` of a few hundred kilobytes makes tomllib take gigabytes: it remembers each beginning of a dotted key.
+# One `a.a.a.…` of 64 kilobytes makes tomllib take over two gigabytes: it remembers each beginning of a dotted key.
 _DEEP_KEY = re.compile(
     rb"""^[ \t]*+\[{0,2}+(?:[ \t]*+(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+\.){%d}"""
     % limits.TOML_KEY_PARTS_COUNT,

@@ -185,7 +185,7 @@ def test_a_refusal_takes_no_time(text: bytes) -> None:
     "form", ["{}=1\n", "[{}]\n", "[[{}]]\n", "a=1\n\t{} = 1\n"], ids=["key", "table", "list", "second line"]
 )
 def test_deep_key(key: str, form: str) -> None:
-    """A dotted key deeper than any of ours is refused before a reader keeps each of its beginnings: 240,000 bytes took 30 GB."""
+    """A dotted key deeper than any of ours is refused before a reader keeps each of its beginnings: 32,000 bytes of one took 1 GB."""
     text = form.format(".".join([key] * (limits.TOML_KEY_PARTS_COUNT + 1))).encode()
     with pytest.raises(PackageError, match="a key of more than 16 parts"):
         parse_cover(text, "recap.toml")
