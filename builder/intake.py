@@ -66,6 +66,10 @@ def check_cover(package: Package, definition: Definition) -> tuple[Broken, ...]:
     return ()
 
 
+# Two spellings of one station, 7 and 007, are two rows; but its votes count once.
+_NUMBER = pl.col("station").fill_null("").str.strip_chars_start("0").alias("number")
+
+
 def judge(packages: Sequence[Package], rows: dict[str, Rows], definition: Definition, known: int) -> list[Verdict]:
     """Judge packages in order, folding the accepted ones into `rows`; `known` packages are in the ledger already.
 
@@ -110,11 +114,12 @@ def _parsed(packages: list[Package], contest: Contest) -> tuple[list[Package], p
 
 def _later(text: pl.DataFrame) -> set[int]:
     """The packages that share a row with an earlier one."""
-    keys = text.select(*KEY, "package")
-    if keys.select(pl.struct(KEY).n_unique()).item() == keys.height:
+    key = ("recap", "area", "number")
+    keys = text.select("recap", "area", _NUMBER, "package")
+    if keys.select(pl.struct(key).n_unique()).item() == keys.height:
         return set()
-    shared = keys.lazy().unique().filter(pl.struct(KEY).is_duplicated()).collect()
-    return set(shared.filter(pl.col("package") > pl.col("package").min().over(KEY))["package"].to_list())
+    shared = keys.lazy().unique().filter(pl.struct(key).is_duplicated()).collect()
+    return set(shared.filter(pl.col("package") > pl.col("package").min().over(key))["package"].to_list())
 
 
 def _judge_wave(
@@ -204,18 +209,33 @@ def _prepare(
         ((row >= top) & (row < areas.ends[top])).fill_null(True).alias("in_contest"),
         typed.select(pl.sum_horizontal(pl.col(name).is_not_null().cast(pl.Int32) for name in contest.figures)).to_series().alias("figures_given"),
     )  # fmt: skip
-    frame = frame.join(scopes, on="package", how="left", maintain_order="left").with_columns(
-        ((pl.col("row") >= pl.col("first")) & (pl.col("row") < pl.col("end"))).fill_null(True).alias("in_scope"),
-        (~pl.struct("package", "area", "station").is_first_distinct()).alias("repeated"),
+    frame = (
+        frame.join(scopes, on="package", how="left", maintain_order="left")
+        .with_columns(
+            ((pl.col("row") >= pl.col("first")) & (pl.col("row") < pl.col("end"))).fill_null(True).alias("in_scope"),
+            _NUMBER,
+        )
+        .with_columns((~pl.struct("package", "area", "number").is_first_distinct()).alias("repeated"))
     )
     if rows.current.height == 0:
         return frame.with_columns(
-            pl.lit(0, dtype=pl.Int32).alias("known_revision"), pl.lit(False).alias("was_reported")
+            pl.lit(0, dtype=pl.Int32).alias("known_revision"),
+            pl.lit(False).alias("was_reported"),
+            pl.lit(False).alias("spelt_otherwise"),
         )
     reported = pl.all_horizontal(pl.col(name).is_not_null() for name in contest.votes) & ~pl.col("withdrawn")
     known = rows.current.select(
-        *KEY, pl.col("revision").alias("known_revision"), reported.alias("was_reported")
+        *KEY,
+        pl.col("revision").alias("known_revision"),
+        reported.alias("was_reported"),
+        (~pl.col("withdrawn")).alias("counts"),
     ).rename({"area": "row"})
-    return frame.join(known, on=["recap", "row", "station"], how="left", maintain_order="left").with_columns(
-        pl.col("known_revision").fill_null(0), pl.col("was_reported").fill_null(False)
+    near = known.filter("counts").join(frame.select("row"), on="row", how="semi")
+    spelt = near.group_by("recap", "row", _NUMBER).agg(pl.len().alias("spellings"))
+    frame = frame.join(known, on=["recap", "row", "station"], how="left", maintain_order="left")
+    frame = frame.join(spelt, on=["recap", "row", "number"], how="left", maintain_order="left")
+    return frame.with_columns(
+        pl.col("known_revision").fill_null(0),
+        pl.col("was_reported").fill_null(False),
+        (pl.col("spellings").fill_null(0) > pl.col("counts").fill_null(False)).alias("spelt_otherwise"),
     )

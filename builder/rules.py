@@ -52,7 +52,7 @@ _count = pl.col("series") == "count"
 _empty_figures = pl.col("figures_given") == 0
 
 # Columns that intake prepares: row (area's place or null), level, in_scope, in_contest, repeated, series, has_reason, station, revision,
-# withdrawn, state, figures_given, known_revision (0 for none), was_reported.
+# withdrawn, state, figures_given, known_revision (0 for none), was_reported, spelt_otherwise.
 REFUSE_RULES: tuple[RefuseRule, ...] = (
     RefuseRule("unknown-area", "area", "no such area in areas.csv", pl.col("row").is_null()),
     RefuseRule("contest-area", "area", "lies outside the area of this contest", ~pl.col("in_contest")),
@@ -62,6 +62,7 @@ REFUSE_RULES: tuple[RefuseRule, ...] = (
     RefuseRule("wrong-level", "area", "polling stations belong to areas of the last level", _count & ~pl.col("last_level")),
     RefuseRule("state", "state", "is neither empty nor 'withdrawn'", ~pl.col("state").is_in(["", "withdrawn"])),
     RefuseRule("duplicate-row", "station", "stands twice in this package", pl.col("repeated")),
+    RefuseRule("duplicate-row", "station", "is known with more or fewer zeros before it; spell it so, or withdraw that one first", ~pl.col("withdrawn") & pl.col("spelt_otherwise")),
     RefuseRule("wrong-revision", "revision", "must be the known revision plus one", pl.col("revision") != pl.col("known_revision") + 1),
     RefuseRule("withdrawn-figures", "state", "a withdrawn row has no figures", pl.col("withdrawn") & ~_empty_figures),
     RefuseRule("withdrawn-unknown", "state", "a row that was never handed in cannot be withdrawn", pl.col("withdrawn") & (pl.col("known_revision") == 0)),

@@ -159,15 +159,24 @@ def test_is_signed_and_made_again(workspace: Path) -> None:
 
 
 def test_any_number_of_a_station_has_its_file(workspace: Path) -> None:
-    """Numbers that are alike but for zeros, and those longer than a number in JSON may be, stop no release: each station is told apart."""
-    stations, village = ("1", "01", "001", "2", "9" * 16), "1101011002"
-    deliver(workspace, {"odd": package("1101", [row(village, station, 5, at) for at, station in enumerate(stations)])})
+    """Numbers that are alike but for zeros, of which one counts, and those longer than a number in JSON may be, stop no release: each station is told apart."""
+    village = "1101011002"
+    for at, station in enumerate(("1", "01", "001")):
+        deliver(workspace, {f"odd{station}": package("1101", [row(village, station, 5, at)])})
+        publish(workspace, NIGHT + minutes(7))
+        if station != "001":
+            gone = row(village, station, 0, 0, revision=2, state="withdrawn")
+            deliver(workspace, {f"gone{station}": package("1101", [gone], reason="withdrawal")})
+            publish(workspace, NIGHT + minutes(7))
+    deliver(workspace, {"odd": package("1101", [row(village, "2", 5, 3), row(village, "9" * 16, 5, 4)])})
     publish(workspace, NIGHT + minutes(7))
     site = workspace / "public" / "uji"
     table = read(site, f"pemilu/hhcw/ppwp/11/1101/110101/{village}.json")["table"]
-    codes = {f"{village}{number}": at for at, number in enumerate(("1", "01", "001", "002", "9" * 16))}
+    figures = {"1": None, "01": None, "001": 2, "002": 3, "9" * 16: 4}
+    codes = {f"{village}{number}": figure for number, figure in figures.items()}
     assert {code: one["100025"] for code, one in table.items()} == codes
-    assert {code: read(site, f"pemilu/hhcw/ppwp/11/1101/110101/{village}/{code}.json")["chart"]["100025"] for code in codes} == codes  # fmt: skip
+    stations = {code: read(site, f"pemilu/hhcw/ppwp/11/1101/110101/{village}/{code}.json")["chart"] for code in codes}
+    assert {code: chart and chart["100025"] for code, chart in stations.items()} == codes
     listed = {one["kode"]: one["id"] for one in read(site, f"wilayah/pemilu/ppwp/11/1101/110101/{village}.json")}
     assert listed == {code: int(code) if len(code) <= 15 else code for code in codes}
 

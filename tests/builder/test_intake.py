@@ -63,6 +63,8 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str, int | None]] = {
     "unknown state": (row("112", "1", 1, "deleted"), {}, "state", 2),
     "row twice": (row("112", "1", **VOTES) * 2, {}, "duplicate-row", 3),
     "row twice, two figures": (row("112", "1", votes_1=1) + row("112", "1", votes_1=2), {}, "duplicate-row", 3),
+    "row twice, spelt otherwise": (row("112", "1", **VOTES) + row("112", "01", **VOTES), {}, "duplicate-row", 3),
+    "known station, spelt otherwise": (row("111", "001", **VOTES), {}, "duplicate-row", 2),
     "revision 1 again": (row("111", "1", 1, **VOTES), {"reason": "source"}, "wrong-revision", 2),
     "revision that jumps": (row("111", "1", 3, **VOTES), {"reason": "source"}, "wrong-revision", 2),
     "revision of nothing": (row("112", "1", 2, **VOTES), {"reason": "source"}, "wrong-revision", 2),
@@ -397,6 +399,17 @@ def test_strays_in_the_inbox(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     (tmp_path / "rows.csv").write_text("")
     assert find_strays(tmp_path) == [tmp_path / "empty", tmp_path / "rows.csv"]
+
+
+def test_one_station_counts_once() -> None:
+    """A station that is withdrawn may come again spelt otherwise; two spellings of one never count together, nor do they from two packages at once."""
+    rows = known_rows()
+    accept(SMALL, make_package(SMALL, row("111", "1", 2, "withdrawn"), reason="withdrawal"), rows=rows)
+    accept(SMALL, make_package(SMALL, row("111", "001", **VOTES)), rows=rows)
+    again = make_package(SMALL, row("111", "1", 3, **VOTES), reason="source")
+    assert judged(again, rows) == {("duplicate-row", 2)}
+    both = [make_package(SMALL, row("112", station, **VOTES)) for station in ("7", "07")]
+    assert [bool(one.broken) for one in judge(both, rows, SMALL, 5)] == [False, True]
 
 
 def test_revision_keeps_the_old_value() -> None:

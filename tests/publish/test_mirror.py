@@ -232,6 +232,9 @@ def test_broken_at_any_request(origin: Origin, tmp_path: Path, first: bool, step
             stopped = False
         except FetchError:
             stopped = True
+        if len(origin.asked) < number:  # on a busy machine the first run asked for something twice, and this one did not
+            assert not stopped
+            break
         # Without its pack a release's files come one by one, and its list and the log's tiles are asked for twice.
         mended = re.match(r"targets/packs/|log/|metadata/\d+\.(site|root)\.json", origin.asked[number - 1])
         assert stopped or mended, (number, fault)
