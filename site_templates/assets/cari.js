@@ -45,8 +45,9 @@ function shown(index, code, name, parent, place, path, kind, level) {
   return { code, name, beside: parent ? [parent, ...names] : names, contest, path, kind, level: level ?? places.length - 1 };
 }
 
-// Names with a word that begins so, or that people shorten so: "jaksel", "sulteng", "ntt" are beginnings of words that follow each other.
-const shape = (word) => new RegExp(`\\b${[...word].join(word.length > 2 ? "(?:\\w* )?" : "")}`);
+// Names with a word that begins so, or that people shorten so: "jaksel", "sulteng", "ntt" are beginnings of words that follow each other. Long
+// words are none such, and would be tried in too many ways.
+const shape = (word) => new RegExp(`\\b${[...word].join(word.length > 2 && word.length < 16 ? "(?:\\w* )?" : "")}`);
 
 // The same but for one letter behind the first: another one, one that is missing or too many, two that changed places.
 function near(name, word) {

@@ -232,7 +232,8 @@ def test_broken_at_any_request(origin: Origin, tmp_path: Path, first: bool, step
             stopped = False
         except FetchError:
             stopped = True
-        if len(origin.asked) < number:  # on a busy machine the first run asked for something twice, and this one did not
+        # On a busy machine the first run asked for something twice, and this one did not.
+        if len(origin.asked) < number:
             assert not stopped
             break
         # Without its pack a release's files come one by one, and its list and the log's tiles are asked for twice.
