@@ -75,8 +75,12 @@ FLAG_CODES = (
 )  # fmt: skip
 
 
-def flag_rules(contest: Contest) -> tuple[FlagRule, ...]:
-    """The flag rules that the contest's form can break, for a frame with its figures and `spare_percent`, `max_registered`."""
+def flag_rules(contest: Contest, *, recap: bool = False) -> tuple[FlagRule, ...]:
+    """The flag rules that the contest's form can break.
+
+    A polling station's are for a frame with its figures and `spare_percent`, `max_registered`, `number`, `last_station`. A recapitulation's (`recap`) need its
+    figures alone: what adds up on every form adds up in their sum, but what limits one station says nothing of many.
+    """
     fields = set(contest.fields)
 
     def add(*names: str) -> pl.Expr:
@@ -99,13 +103,17 @@ def flag_rules(contest: Contest) -> tuple[FlagRule, ...]:
     equal(
         "voters-total", total, pl.col("voters"), "voters", *(["total"] if "total" in fields else ["valid", "invalid"])
     )
-    # Ballots at a station are its list and the spare ones, rounded up (2 % in Indonesia); overseas has no such limit.
-    ballots = pl.col("registered") + (pl.col("registered").cast(pl.Int64) * pl.col("spare_percent") + 99) // 100
-    at_most("voters-list", pl.col("voters"), pl.when(pl.col("registered") > 0).then(ballots), "voters", "registered")
+    if not recap:
+        # Ballots at a station are its list and the spare ones, rounded up (2 % in Indonesia); overseas has no such limit.
+        ballots = pl.col("registered") + (pl.col("registered").cast(pl.Int64) * pl.col("spare_percent") + 99) // 100
+        ballots = pl.when(pl.col("registered") > 0).then(ballots)
+        at_most("voters-list", pl.col("voters"), ballots, "voters", "registered")
     parts = ("voters_listed", "voters_moved", "voters_unlisted")
     equal("voters-parts", add(*parts), pl.col("voters"), *parts, "voters")
     for name in ("registered", "voters_listed", "voters_moved", "voters_unlisted", "voters"):
         sexes = (f"{name}_male", f"{name}_female")
         equal("sexes-total", add(*sexes), pl.col(name), *sexes, name)
-    at_most("registered-limit", pl.col("registered"), pl.col("max_registered"), "registered")
+    if not recap:
+        at_most("registered-limit", pl.col("registered"), pl.col("max_registered"), "registered")
+        at_most("station-range", pl.col("number"), pl.col("last_station"))
     return tuple(rules)

@@ -20,21 +20,30 @@ from builder.election import Contest, Definition
 from builder.ledger import Cut
 from builder.progress import progress
 from builder.rows import KEY, Rows, votes_given
-from builder.rules import flag_rules
+from builder.rules import FlagRule, flag_rules
 
 __all__ = [
     "Tally",
     "area_findings",
     "definition_cut",
+    "judged_recaps",
     "judged_stations",
     "package_releases",
     "pages_cut",
     "read_tallies",
-    "station_findings",
+    "row_findings",
     "tally",
     "write_tallies",
 ]
 
+FINDING = {
+    "area": pl.Int32,
+    "station": pl.String,
+    "recap": pl.Boolean,
+    "rule": pl.String,
+    "left": pl.Int64,
+    "right": pl.Int64,
+}
 FRAMES = ("areas", "stations", "findings", "history", "progress")
 
 
@@ -123,9 +132,9 @@ def tally(rows: Rows, definition: Definition, cuts: Sequence[Cut]) -> Tally:
     contest, areas = rows.contest, definition.areas
     releases = pl.Series(package_releases(cuts), dtype=pl.Int32)
     stations = judged_stations(rows.current.filter(~pl.col("recap")), contest, definition)
-    rules = [*dict.fromkeys(rule.code for rule in flag_rules(contest)), "station-range"]
+    rules = [*dict.fromkeys(rule.code for rule in flag_rules(contest))]
+    recaps = judged_recaps(rows.current.filter("recap"), contest)
     own = _own_sums(stations, contest, rules)
-    recaps = rows.current.filter(pl.col("recap"))
     told = ("area", "package", "recap", "revision")
     every = pl.concat([rows.current.select(told), rows.replaced.select(told)])
     first = (pl.col("revision") == 1) & ~pl.col("recap")
@@ -146,8 +155,10 @@ def tally(rows: Rows, definition: Definition, cuts: Sequence[Cut]) -> Tally:
         pl.col("release", "grown").fill_null(0).clip(lower_bound=definition_cut(cuts)),
     )
     table, found = area_findings(table, recaps, contest, areas)
+    table = _with_recap_rules(table, recaps)
     table = _summed_up(table, contest, [*rules, "recap-below", "reported-expected"], areas)
-    findings = pl.concat([station_findings(stations, contest), found]).sort("area", "recap", "station", "rule")
+    of_rows = (row_findings(stations, flag_rules(contest)), row_findings(recaps, flag_rules(contest, recap=True)))
+    findings = pl.concat([*of_rows, found]).sort("area", "recap", "station", "rule")
     shown = stations.select("area", "station", "revision", "state", *contest.figures, "rules")
     return Tally(contest, table, shown, findings, _history(rows, contest), progress(rows, releases, areas))
 
@@ -168,18 +179,24 @@ def judged_stations(current: pl.DataFrame, contest: Contest, definition: Definit
         .alias("state"),
         pl.col("station").cast(pl.Int64, strict=False).alias("number"),
     )
+    return _judged(frame, flag_rules(contest))
+
+
+def judged_recaps(current: pl.DataFrame, contest: Contest) -> pl.DataFrame:
+    """Recap rows with `reported` (in force), one boolean for each rule that a recapitulation can break, and `rules`."""
+    return _judged(current.with_columns((~pl.col("withdrawn")).alias("reported")), flag_rules(contest, recap=True))
+
+
+def _judged(frame: pl.DataFrame, rules: Sequence[FlagRule]) -> pl.DataFrame:
     broken: dict[str, pl.Expr] = {}
-    for rule in flag_rules(contest):
+    for rule in rules:
         broken[rule.code] = broken[rule.code] | rule.broken if rule.code in broken else rule.broken
-    broken["station-range"] = (pl.col("number") > pl.col("last_station")).fill_null(False)
     frame = frame.with_columns(
         (expression & pl.col("reported")).alias(f"rule_{code}") for code, expression in broken.items()
     )
-    return frame.with_columns(
-        pl.concat_str(
-            [pl.when(pl.col(f"rule_{code}")).then(pl.lit(code)) for code in broken], separator=" ", ignore_nulls=True
-        ).alias("rules")
-    )
+    codes = [pl.when(pl.col(f"rule_{code}")).then(pl.lit(code)) for code in broken]
+    told = pl.concat_str(codes, separator=" ", ignore_nulls=True) if codes else pl.lit("")
+    return frame.with_columns(told.alias("rules"))
 
 
 def _in_order(rows: pl.DataFrame) -> pl.DataFrame:
@@ -265,9 +282,9 @@ def area_findings(
     return table, pl.concat([recap, over])
 
 
-def station_findings(stations: pl.DataFrame, contest: Contest) -> pl.DataFrame:
-    """Each rule that a row of `judged_stations` breaks: `area, station, recap, rule, left, right`."""
-    found = stations.filter(pl.col("rules") != "")
+def row_findings(judged: pl.DataFrame, rules: Iterable[FlagRule]) -> pl.DataFrame:
+    """Each of `rules` that a row of `judged_stations` or `judged_recaps` breaks: `area, station, recap, rule, left, right`."""
+    found = judged.filter(pl.col("rules") != "")
     parts = [
         found.filter(rule.broken & pl.col("reported")).select(
             "area",
@@ -277,17 +294,17 @@ def station_findings(stations: pl.DataFrame, contest: Contest) -> pl.DataFrame:
             rule.left.cast(pl.Int64).alias("left"),
             rule.right.cast(pl.Int64).alias("right"),
         )
-        for rule in flag_rules(contest)
+        for rule in rules
     ]
-    numbered = found.filter(pl.col("rule_station-range")).select(
-        "area",
-        "station",
-        "recap",
-        pl.lit("station-range").alias("rule"),
-        pl.col("number").alias("left"),
-        pl.col("last_station").alias("right"),
-    )
-    return pl.concat([*parts, numbered])
+    return pl.concat([pl.DataFrame(schema=FINDING), *parts])
+
+
+def _with_recap_rules(table: pl.DataFrame, recaps: pl.DataFrame) -> pl.DataFrame:
+    """What the areas' own recaps break, added to what their stations do."""
+    found = recaps.filter(pl.col("rules") != "")
+    names = [name for name in found.columns if name.startswith("rule_")]
+    added = table.select("area").join(found.select("area", *names), on="area", how="left", maintain_order="left")
+    return table.with_columns(pl.col(name).fill_null(0) + added[name].fill_null(False).cast(pl.Int64) for name in names)
 
 
 def _summed_up(table: pl.DataFrame, contest: Contest, rules: Iterable[str], areas: Areas) -> pl.DataFrame:

@@ -37,8 +37,9 @@ from builder.recap import (
 )
 from builder.results import scan_subject
 from builder.rows import Rows, package_text, typed_rows
+from builder.rules import flag_rules
 from builder.site import packaged_templates
-from builder.tally import judged_stations, station_findings
+from builder.tally import judged_recaps, judged_stations, row_findings
 from builder.templates import read_templates, read_texts
 from builder.thumbnails import SUFFIX, is_thumbnail, make_thumbnail, may_have_thumbnail
 from publish.errors import PublishError
@@ -97,13 +98,15 @@ def make_package(rows: bytes, hand_in: HandIn, definition: Definition) -> Packag
 def findings(package: Package, definition: Definition) -> list[str]:
     """What the public would see beside the rows of a package that `make_package` made, in words: intake takes it, and somebody may have mistyped."""
     contest = definition.election.contest(package.cover.contest)
-    if contest is None or package.cover.series != "count":
+    if contest is None:
         return []
+    recap = package.cover.series == "recap"
     rows = typed_rows(package_text([(1, package)], contest), contest, definition)
-    found = station_findings(judged_stations(rows, contest, definition), contest).sort("area", "station", "rule")
+    judged = judged_recaps(rows, contest) if recap else judged_stations(rows, contest, definition)
+    found = row_findings(judged, flag_rules(contest, recap=recap)).sort("area", "station", "rule")
     words = read_texts(read_templates(packaged_templates()), "en")["rules"]
     return [
-        f"{definition.areas.codes[area]}, station {station}: {words[rule]['sentence'].format(left=left, right=right)} [{rule}]"
+        f"{definition.areas.codes[area]}, {f'station {station}' if station else 'recap'}: {words[rule]['sentence'].format(left=left, right=right)} [{rule}]"
         for area, station, rule, left, right in found.select("area", "station", "rule", "left", "right").iter_rows()
     ]
 

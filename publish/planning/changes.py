@@ -15,7 +15,7 @@ from builder.election import Contest, Definition
 from builder.ledger import PackageRecord
 from builder.recap import Cover
 from builder.rows import KEY, Rows
-from builder.tally import Tally, area_findings, judged_stations
+from builder.tally import Tally, area_findings, judged_recaps, judged_stations
 
 __all__ = ["TIE", "Changes", "ContestChanges", "Votes", "compare", "questions"]
 
@@ -172,7 +172,7 @@ class _Comparison:
             [frame.with_columns(pl.lit(sign, dtype=pl.Int32).alias("sign")) for frame, sign in ((new, 1), (old, -1))]
         )
         self.stations = judged_stations(both.filter(~pl.col("recap")), self.contest, definition)
-        self.recaps = both.filter("recap").with_columns((~pl.col("withdrawn")).alias("reported"))
+        self.recaps = judged_recaps(both.filter("recap"), self.contest)
 
     def run(self) -> ContestChanges:
         names = ("reported", *self.contest.votes)
@@ -298,9 +298,8 @@ class _Comparison:
     def _findings(self, steps: pl.DataFrame) -> tuple[Findings, ...]:
         """Findings that are new and those that are gone, by rule."""
         rules = [name for name in self.stations.columns if name.startswith("rule_")]
-        by_row = self.stations.group_by("area", "station").agg(
-            (pl.col(name).cast(pl.Int32) * pl.col("sign")).sum() for name in rules
-        )
+        every = pl.concat([self.stations, self.recaps], how="diagonal")
+        by_row = every.group_by(KEY).agg((pl.col(name).cast(pl.Int32) * pl.col("sign")).sum() for name in rules)
         found = {
             name.removeprefix("rule_"): (int((by_row[name] > 0).sum()), int((by_row[name] < 0).sum())) for name in rules
         }

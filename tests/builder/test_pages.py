@@ -395,6 +395,20 @@ def test_unknown_rule_shows_its_code(pages: Pages) -> None:
     assert "a-later-rule" in pages.area_page(nation()).decode()
 
 
+@pytest.mark.parametrize(
+    ("language", "sentence"),
+    [("id", "Rekapitulasi: jumlah suara calon 1.846"), ("en", "Recap: the candidates' votes add up to 1,846")],
+    ids=["id", "en"],
+)
+def test_a_finding_of_the_recap_says_so(sources: dict[str, str], language: str, sentence: str) -> None:
+    """A rule that the recapitulation's own figures break is a sentence about the recapitulation, among the findings that the top of the page counts."""
+    found = {"rule": "candidates-valid", "station": "", "series": "recap", "left": 1846, "right": 1806}
+    results = village(findings=[found], finding_counts={"candidates-valid": 1})
+    page = html.unescape(Pages(sources, election(languages=("id", "en")), language).area_page(results).decode())
+    assert sentence in page
+    assert '<a href="#temuan">⚠ <b>1</b></a>' in page
+
+
 def test_below_never_takes_the_recaps_place(pages: Pages) -> None:
     """Without a recap of its own the column is named as the sum of those below, with how many have come."""
     page = pages.area_page(nation()).decode()

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,6 +93,40 @@ def test_flag(name: str) -> None:
     }
 
 
+# What limits one polling station's figures says nothing about the sum of many.
+OF_A_STATION = {"voters-list", "registered-limit", "station-range"}
+# A station without one of its votes does not count yet; a recap is shown as it was handed in, and with it what the rest of it breaks.
+OF_A_RECAP = {"absent votes": [("valid-invalid-total", 227, 152)]}
+
+
+@pytest.mark.parametrize("name", [name for name, (area, *_) in CASES.items() if area == "111"])
+def test_recap_flag(name: str) -> None:
+    """A recapitulation is asked what a station's form is asked of its own sums, and its findings count with the others, here and above."""
+    _, _, changes, of_a_station = CASES[name]
+    expected = OF_A_RECAP.get(name) or [found for found in of_a_station if found[0] not in OF_A_STATION]
+    right = make_package(FORM, line(FORM, "111", "1", **RIGHT | {"votes_1": 99}))
+    for area in ("111", "11"):
+        own = make_package(FORM, line(FORM, area, "", **RIGHT | changes), series="recap", area=area)
+        result = tally(accept(FORM, right, own)["ppwp"], FORM, make_cuts(2))
+        place = FORM.areas.index[area]
+        assert result.findings.filter("recap").rows() == [(place, "", True, *found) for found in expected]
+        counted = [("candidates-valid", 149, 150), *expected]
+        for row in (0, FORM.areas.index["11"]):
+            sums = result.areas.row(row, named=True)
+            assert {code: sums[f"rule_{code}"] for code in FLAG_CODES if sums[f"rule_{code}"]} == Counter(
+                code for code, _, _ in counted
+            )
+
+
+def test_recap_of_a_form_without_fields() -> None:
+    """Where the form has nothing but votes, as in the recapitulations of 2019, there is nothing to hold a recap's votes against."""
+    bare = define(
+        SMALL_TOML.replace('["registered", "voters", "valid", "invalid", "total"]', "[]"), SMALL_AREAS.encode()
+    )
+    own = make_package(bare, line(bare, "11", "", votes_1=1, votes_2=2), series="recap", area="11")
+    assert tally(accept(bare, own)["ppwp"], bare, make_cuts(1)).findings.height == 0
+
+
 def test_more_stations_than_expected() -> None:
     """More stations with votes than the area has is a finding on the area."""
     result = judged(line(FORM, "-911", "1", **RIGHT), line(FORM, "-911", "2", **RIGHT))
@@ -123,6 +158,10 @@ def test_withdrawn_rows_have_no_findings() -> None:
     first = make_package(FORM, line(FORM, "111", "1", **RIGHT | {"votes_1": 1}))
     gone = make_package(FORM, line(FORM, "111", "1", 2, "withdrawn"), reason="court")
     assert tally(accept(FORM, first, gone)["ppwp"], FORM, make_cuts(2)).findings.height == 0
+    recap = make_package(FORM, line(FORM, "11", "", **RIGHT | {"votes_1": 1}), series="recap", area="11")
+    back = make_package(FORM, line(FORM, "11", "", 2, "withdrawn"), series="recap", area="11", reason="court")
+    assert tally(accept(FORM, recap)["ppwp"], FORM, make_cuts(1)).findings.height == 1
+    assert tally(accept(FORM, recap, back)["ppwp"], FORM, make_cuts(2)).findings.height == 0
 
 
 def source_rows(path: Path) -> list[dict[str, str]]:

@@ -356,6 +356,17 @@ def test_recap_pack_warns_of_what_the_public_would_see(office: Path, key: Path) 
     assert done.stderr.splitlines() == [f"{office}/out.zip: hand it in as it is"]
 
 
+def test_recap_pack_warns_of_a_recap_that_does_not_add_up(office: Path, key: Path) -> None:
+    """The recapitulation's own sums are asked before it is signed, as those of stations are; limits of one station are not."""
+    (office / "rows.csv").write_text("\n".join([COLUMNS, row("1101", "", 100, 200, valid=999, voters=1001), ""]))
+    done = pack(office, key, "--series", "recap")
+    assert done.exit_code == 0
+    assert done.stderr.splitlines()[:2] == [
+        "1 finding that the public would see; intake takes them, mend the rows if they are mistakes:",
+        "  1101, recap: the candidates' votes add up to 300, valid votes are 999 [candidates-valid]",
+    ]
+
+
 def test_recap_pack_reads_another_table_by_a_map(office: Path, key: Path) -> None:
     """Rows in a table of the official's own are read by a map; those of another area are not taken."""
     (office / "map.toml").write_text(
