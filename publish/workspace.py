@@ -66,6 +66,11 @@ class Workspace:
     def public(self) -> Path:
         return self.directory / self.config.public
 
+    @property
+    def log_begun(self) -> Path:
+        """There once the log was first signed: beside the keys, so that their backup tells it where the ledger is gone."""
+        return self.keys / "log-begun"
+
     def local_targets(self) -> list[LocalTarget]:
         """The targets that are folders here."""
         election = self.definition.election.id

@@ -62,6 +62,8 @@ def examine(workspace: Workspace, passphrase: bytes | None, now: datetime) -> It
     except BuilderError as error:
         yield _failure(str(workspace.config.ledger), error, "restore it from your backup")
         return
+    if (problem := old_copy(workspace, 0)) is not None:
+        yield Finding("fail", str(workspace.config.ledger), problem, RECOVER)
     if _has_keys(workspace):
         yield from _keys(workspace, passphrase)
         yield from _offline(workspace, now)
@@ -246,7 +248,7 @@ def _record(workspace: Workspace, name: str, now: datetime) -> Iterator[Finding]
         fix = f"terbit reconcile {name} if something is there, else terbit publish"
         yield Finding("warn", where, "there is no record of what it holds", fix)
         return
-    if (problem := old_copy(workspace.ledger, found.record.release)) is not None:
+    if (problem := old_copy(workspace, found.record.release)) is not None:
         yield Finding("fail", where, problem, RECOVER)
     elif cuts and found.record.release != cuts[-1].release:
         what = f"it holds release {found.record.release}, and {cuts[-1].release} is the last one"

@@ -62,7 +62,7 @@ class Flow:
     def cut(self) -> Cut:
         """The cut to publish: the last one, or a new one when something changed."""
         self.keyring.check()
-        check_ledger(self.workspace.ledger, self.held.shown or 0)
+        check_ledger(self.workspace, self.held.shown or 0)
         with self.stages.stage("cut"):
             spent = self.pushes.log.release if self.pushes.log.spent else 0
             renew_after = self.keyring.validity("snapshot") / 2
@@ -81,7 +81,7 @@ class Flow:
             raise
         except TargetError:  # none answers, which the run tells when it comes to them
             return
-        check_ledger(self.workspace.ledger, shown)
+        check_ledger(self.workspace, shown)
 
     @cached_property
     def site(self) -> Site:

@@ -34,7 +34,7 @@ def take_in_packages(
         PublishError: the ledger is an old copy: a target on record here shows a later release.
     """
     records = (open_record(workspace, name).read() for name in workspace.config.targets)
-    check_ledger(workspace.ledger, max((record.release for record in records if record), default=0))
+    check_ledger(workspace, max((record.release for record in records if record), default=0))
     if frozen := workspace.frozen:
         stages.say(
             f"Frozen since {frozen['since']} ({frozen['reason']}): nothing is taken in. To go on: terbit freeze --end"

@@ -8,25 +8,29 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from builder import durable
-from builder.ledger import Ledger
 from publish.errors import PublishError
 from publish.translog.log import RECOVER
+from publish.workspace import Workspace
 
 __all__ = ["Lineage", "check_ledger", "old_copy"]
 
 
-def old_copy(ledger: Ledger, shown: int) -> str | None:
-    """What is wrong with a ledger that ends before release `shown`, which is public; None if it does not."""
+def old_copy(workspace: Workspace, shown: int) -> str | None:
+    """What is wrong with a ledger that ends before release `shown`, which is public, or before the log that its keys have signed; None if it does not."""
+    ledger = workspace.ledger
     last = len(ledger.cuts)
+    # A cut is on disk before anything of it is signed. No target may be left to tell what the keys did: it is gone, or elsewhere.
+    if not max(shown, last) and workspace.log_begun.exists():
+        return f"the keys here have signed a public log ({workspace.log_begun.name} beside them says so), of which nothing is in {ledger.directory}: it is lost"
     # Its last record alone may be torn, which is made again: then the release stands in our line, as it does in no old copy.
     if shown <= last or (shown == last + 1 and any(release == shown for release, _ in Lineage(ledger.directory))):
         return None
     return f"release {shown} is public, but the ledger here ends with {last}: an old copy"
 
 
-def check_ledger(ledger: Ledger, shown: int) -> None:
-    """PublishError if release `shown` is public, and the ledger ends before it: what were written into an old copy would be another history."""
-    if (problem := old_copy(ledger, shown)) is not None:
+def check_ledger(workspace: Workspace, shown: int) -> None:
+    """PublishError where there is an `old_copy`: what were written into it would be another history."""
+    if (problem := old_copy(workspace, shown)) is not None:
         raise PublishError(f"{problem}; {RECOVER} (docs/operations.md)")
 
 

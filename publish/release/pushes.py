@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import cached_property
 
+from builder import durable
 from publish.cdn.purger import open_purgers
 from publish.errors import PendingError, TargetError
 from publish.progress import Stages
@@ -22,6 +23,8 @@ from verifier.log import CHECKPOINT, proof_path
 
 __all__ = ["Pushes"]
 
+BEGUN = b"These keys have signed a public log. Where its ledger is lost: terbit recover. Another log under them would be a second history.\n"
+
 
 class Pushes:
     """What one run makes public, at the targets of `held`. `renewed` are those that show its timestamp."""
@@ -37,6 +40,8 @@ class Pushes:
         return Log(self._workspace.log, self._keyring.log_key, self._sign_checkpoint)
 
     def _sign_checkpoint(self, message: bytes) -> bytes:
+        if not (begun := self._workspace.log_begun).exists():
+            durable.write_file(begun, BEGUN)
         return self._keyring.log_secret.sign(message)  # a plan needs no secret
 
     def log_release(self, snapshot: RoleFile) -> bytes:

@@ -131,16 +131,14 @@ class Log:
             f"Let only one go on; to go on with an old copy, {RECOVER}"
         )
 
-    def check_continued(self, entries: Sequence[bytes], where: str) -> None:
-        """Refuse a log that is not this one, gone on. LogError as `check_public`."""
+    def check_continued(self, entries: Sequence[bytes], where: str, mend: str) -> None:
+        """Refuse a log that is not this one, gone on. LogError as `check_public`; `mend` is what to do about another one."""
+        both = min(self.size, len(entries))
+        if both and RightEdge().append(entries[:both])[0].root() != merkle.tree_hash(both, self.node):
+            raise LogError(f"{where} shows another log than the one here, signed with our key: find out why; {mend}")
         if self.size > len(entries):
             raise LogError(
                 f"the log here has {self.size} entries, and {where} shows {len(entries)}: nothing to recover there"
-            )
-        edge, _ = RightEdge().append(entries[: self.size])
-        if self._state and edge.root() != self.signed.checkpoint.root:
-            raise LogError(
-                f"{where} shows another log than the one here, signed with our key: keep both, and find out why"
             )
 
     def adopt(

@@ -61,7 +61,8 @@ def recover(workspace: Workspace, fetcher: Fetcher, place: str, keyring: Keyring
     entries = read_entries(fetcher, signed.checkpoint.size, executor)
     check_root(entries, signed.checkpoint)
     log = Log(workspace.log, keyring.log_key)
-    log.check_continued(entries, place)
+    mend = _mend(workspace)
+    log.check_continued(entries, place, mend)
     logged = list(parse_entries(entries))
     named = [leaf for leaf in logged if isinstance(leaf, leaves.Package)]
     redacted = [leaf for leaf in logged if isinstance(leaf, leaves.Redacted)]
@@ -74,8 +75,8 @@ def recover(workspace: Workspace, fetcher: Fetcher, place: str, keyring: Keyring
         known = len(ledger.records)
         if ledger.records != records[:known]:
             raise LogError(
-                f"the ledger here is not the beginning of the one that {place} shows: somebody went on from an old copy, or this is another election. "
-                "Move it away, and run this again to have what is public"
+                f"the ledger here is not the beginning of the one that {place} shows: somebody went on from an old copy, or this is another election; "
+                f"{mend}"
             )
         _keep_archives(workspace, fetcher, [one for one in records if isinstance(one, Cut)])
         ledger.follow(records[known:], [one for one in packages if one.name not in ledger])
@@ -92,6 +93,16 @@ def recover(workspace: Workspace, fetcher: Fetcher, place: str, keyring: Keyring
             log.keep_proof(release, proof)
     without = tuple(release.file for release, proof in proofs.items() if proof is None)
     return Recovered(len(entries), len(packages), log.release, len(records) - known, without)
+
+
+def _mend(workspace: Workspace) -> str:
+    """What to do where the ledger here is a second history: most often a first release that was made after the machine was lost."""
+    folders = [workspace.ledger.directory, workspace.build, *(target.root for target in workspace.local_targets())]
+    aside = ", ".join(map(str, folders))
+    return (
+        f"if nobody has seen anything of what was made here, move {aside} away (not the place to recover from), and run this again. "
+        "If others have seen it, keep both, and say in public which one holds (docs/operations.md, Recovery)"
+    )
 
 
 def _package(fetcher: Fetcher, leaf: leaves.Package, withheld: Collection[str]) -> Package:

@@ -221,6 +221,11 @@ SPOILT: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "records not logged": (refuse, "warn", "it lacks what the ledger has last (1 record)"),
     "ledger behind the log": (lambda made: cut_off(made / "ledger/records.jsonl"), "fail", "which is an old copy"),
     "ledger lost": (lambda made: shutil.rmtree(made / "ledger"), "fail", "the ledger here ends with 0: an old copy"),
+    "machine lost": (
+        lambda made: [shutil.rmtree(made / name) for name in ("ledger", "build", "public")],
+        "fail",
+        "the keys here have signed a public log",
+    ),
     "log damaged": (lambda made: (made / "ledger/log/state.json").write_bytes(b"{"), "fail", "cannot be read"),
     "origin of this machine": (
         lambda made: (made / "terbit.toml").write_text(f'{LOCAL}urls = ["https://hasil.example.id/"]\n'),

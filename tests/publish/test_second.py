@@ -386,6 +386,7 @@ def test_a_package_that_was_dated_back_is_not_followed(tmp_path: Path, monkeypat
 def test_another_past_is_not_followed(pair: Pair) -> None:
     """A publisher whose ledger does not continue the second signer's gets no signature: an old copy, or a past rewritten."""
     pair.release()
+    (pair.publisher / "keys" / "log-begun").unlink()  # which stops an honest one
     shutil.rmtree(pair.publisher / "ledger")
     shutil.rmtree(pair.publisher / "build")
     shutil.rmtree(pair.publisher / "public")

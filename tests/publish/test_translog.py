@@ -22,7 +22,7 @@ from publish.signing.repository import RoleFile
 from publish.translog.log import Log
 from publish.workspace import Workspace
 from tests.election import NIGHT, correction, minutes
-from tests.publish.workspace import copy_tree, deliver, publish, tree
+from tests.publish.workspace import copy_tree, deliver, make_workspace, publish, tree
 from tests.servers import QuietHandler, serving, url_of
 from tests.verifier.formats.tlog import LOG, WITNESS, signer, verifier_key
 from verifier.cli.main import main as terbit_verify
@@ -595,6 +595,57 @@ def test_an_old_backup_catches_up(workspace: Path, tmp_path: Path) -> None:
     assert (old / "ledger" / "records.jsonl").read_bytes() == (workspace / "ledger" / "records.jsonl").read_bytes()
     deliver(old, {"two": correction("110102", 1)})
     assert publish(old, NIGHT + minutes(10))[1]["release"] == 3
+
+
+def lose(workspace: Path, place: Path, *more: str) -> Path:
+    """What a backup of configuration, content and keys brings back."""
+    gone = shutil.ignore_patterns("ledger", "build", "inbox", "public", *more)
+    return Path(shutil.copytree(workspace, place, ignore=gone))
+
+
+@pytest.mark.parametrize(
+    "words", [["publish", "--yes"], ["plan"], ["build"], ["push"], ["intake"]], ids=lambda words: words[0]
+)
+def test_keys_that_signed_a_log_begin_no_second_one(workspace: Path, tmp_path: Path, words: list[str]) -> None:
+    """On a restored machine without ledger and without a target that tells, nothing is begun anew: what is public is to be recovered first."""
+    lost = lose(workspace, tmp_path / "lost")
+    deliver(lost, {"one": correction()})
+    done = CliRunner().invoke(terbit, [*words, "-q", "-C", str(lost)])
+    assert isinstance(done.exception, PublishError), done.output
+    assert "the keys here have signed a public log" in str(done.exception)
+    assert "terbit recover URL" in str(done.exception)
+    assert not (lost / "ledger").exists()
+    assert not (lost / "public").exists()
+    assert CliRunner().invoke(terbit, ["recover", str(election(workspace)), "-C", str(lost)]).exit_code == 0
+    assert publish(lost, NIGHT + minutes(10))[1]["release"] == 2
+
+
+def test_keys_that_only_cut_begin_their_log(tmp_path: Path) -> None:
+    """A first release that was cut, and whose run was stopped before the log was signed or right after, goes on."""
+    made = make_workspace(tmp_path / "made")
+    deliver(made)
+    assert CliRunner().invoke(terbit, ["build", "-q", "-C", str(made)]).exit_code == 0
+    (made / "keys" / "log-begun").write_bytes(b"")
+    assert CliRunner().invoke(terbit, ["publish", "-q", "-C", str(made)]).exit_code == 0
+    assert (election(made) / CHECKPOINT).exists()
+
+
+def test_a_second_history_is_mended_as_recover_says(workspace: Path, tmp_path: Path) -> None:
+    """Where a first release was made again after the loss, `recover` names the folders to move away; then it recovers, and publishing goes on."""
+    lost = lose(workspace, tmp_path / "lost", "log-begun")
+    for step in range(3):  # longer than the public one, too
+        deliver(lost, {"one": correction("110102", 1 + step)})
+        publish(lost, NIGHT + minutes(1 + step))
+        done = CliRunner().invoke(terbit, ["recover", str(election(workspace)), "-C", str(lost)])
+        assert isinstance(done.exception, LogError), done.output
+        assert "shows another log than the one here" in str(done.exception)
+    named = [lost / "ledger", lost / "build", lost / "public" / "uji"]
+    assert f"move {', '.join(map(str, named))} away" in str(done.exception)
+    for folder in named:
+        folder.rename(tmp_path / folder.name)
+    assert CliRunner().invoke(terbit, ["recover", str(election(workspace)), "-C", str(lost)]).exit_code == 0
+    assert publish(lost, NIGHT + minutes(10))[1]["release"] == 1
+    assert tree(election(lost) / "log") == tree(election(workspace) / "log")
 
 
 @pytest.mark.parametrize("what", ["package", "entry", "checkpoint", "ledger"])
