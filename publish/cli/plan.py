@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["apply_command", "asking", "plan"]
 
 BRIEFLY = 5  # leaders and figures named by `publish`
+WRONG = (
+    "If it is wrong: take in the right figures, by another import with --reason or another package of who handed them in, and publish; "
+    "until then the last release stays. The wrong ones then stand in the history"
+)
 
 
 @click.command()
@@ -114,8 +118,10 @@ def asking(flow: Flow, *, yes: bool, quiet: bool) -> Callable[[Changes], bool]:
             with renewing(flow, flow.keyring.validity("timestamp") / 3, now):
                 agreed = click.confirm(f"Publish release {flow.cut.release}?", err=True)
             flow.now = now()  # the answer took its time, and the timestamp must not be old when it is new
-            return agreed
-        say("Look at it with: terbit plan. To publish it: terbit publish --yes", err=True)
+            if agreed:
+                return True
+        say("Look at it with: terbit plan. If it is right: terbit publish --yes", err=True)
+        say(WRONG, err=True)
         return False
 
     return agree

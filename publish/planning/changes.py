@@ -5,6 +5,7 @@ A figure counts here as it does in the sums: that of a station not reported yet,
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import msgspec
@@ -93,7 +94,8 @@ class ContestChanges(msgspec.Struct, frozen=True):
 class Changes(msgspec.Struct, frozen=True):
     """From release `since` (0: nothing public that we know of) to the last cut. `first`: there was no release to compare with.
 
-    `reasons` counts revised rows by their packages' reason.
+    `reasons` counts revised rows by their packages' reason. `areas` are those where figures change that were shown before, in any contest, of how many: each
+    counts once, in however many contests it votes; an area's first figures are no change, there or in the sums above.
     """
 
     since: int
@@ -102,12 +104,12 @@ class Changes(msgspec.Struct, frozen=True):
     rows: int
     contests: tuple[ContestChanges, ...]
     reasons: dict[str, int]
+    areas: tuple[int, int]
 
     @property
     def areas_percent(self) -> float:
-        """Areas where figures change that were shown before, of all, over all contests; an area's first figures are no change, there or in the sums above."""
-        levels = [level for contest in self.contests for level in contest.levels]
-        return 100 * sum(level.changed for level in levels) / max(1, sum(level.areas for level in levels))
+        changed, every = self.areas
+        return 100 * changed / every
 
 
 def questions(changes: Changes, areas_percent: float) -> list[str]:
@@ -137,9 +139,11 @@ def compare(
     first: bool,
 ) -> Changes:
     """Changes since release `since`, which had the first `packages` packages, up to package `through`; `tallies` are those of now."""
-    contests = tuple(
-        _Comparison(rows[name], tally, definition, since, packages).run() for name, tally in tallies.items()
-    )
+    comparisons = [_Comparison(rows[name], tally, definition, since, packages) for name, tally in tallies.items()]
+    contests = tuple(comparison.run() for comparison in comparisons)
+    changed = pl.concat(one.changed["area"] for one in comparisons).n_unique()
+    covered = {(one.top, one.end) for one in comparisons}
+    every = len({area for first_area, end in covered for area in range(first_area, end)})
     revised = pl.concat(
         [tally.history.filter(pl.col("package") > packages).select("package") for tally in tallies.values()]
     )
@@ -153,7 +157,7 @@ def compare(
         for one in rows.values()
         for frame in (one.current, one.replaced)
     )
-    return Changes(since, first, through - packages, new_rows, contests, reasons)
+    return Changes(since, first, through - packages, new_rows, contests, reasons, (changed, every))
 
 
 class _Comparison:
@@ -251,7 +255,7 @@ class _Comparison:
         counts = inside.group_by("level").agg(pl.len(), (pl.col("release") > self.since).sum().alias("touched"))
         changed = _at_levels(leaders.select("area"), self.areas).group_by("level").len()
         leaders_at: dict[int, int] = dict(changed.iter_rows())
-        shown_at: dict[int, int] = dict(_at_levels(self._changed(), self.areas).group_by("level").len().iter_rows())
+        shown_at: dict[int, int] = dict(_at_levels(self.changed, self.areas).group_by("level").len().iter_rows())
         recaps = self._recap_levels(inside)
         titles = [level.id for level in self.definition.election.levels]
         return tuple(
@@ -266,11 +270,14 @@ class _Comparison:
             for level, areas, touched in counts.sort("level").iter_rows()
         )
 
-    def _changed(self) -> pl.DataFrame:
-        """Areas with figures that the public has and that rows in the sums now change, and all above them."""
-        steps = _sums(self.stations.filter("reported"), ("reported",))
+    @cached_property
+    def changed(self) -> pl.DataFrame:
+        """Areas with figures that the public has and that rows in the sums now change, and all above them. A row that is again what the public has changes nothing."""
+        same = pl.struct(*KEY, *self.contest.figures).is_duplicated()
+        stations, recaps = (frame.filter("reported").filter(~same) for frame in (self.stations, self.recaps))
+        steps = _sums(stations, ("reported",))
         had = self.tally.areas["reported"].gather(steps["area"]) > steps["reported"]
-        recaps = self.recaps.filter(pl.col("reported") & (pl.col("sign") < 0))
+        recaps = recaps.filter(pl.col("sign") < 0)
         own = pl.concat([steps.filter(had).select("area"), recaps.select("area")]).with_columns(
             pl.lit(1).alias("changed")
         )

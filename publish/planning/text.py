@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from publish.planning.changes import TIE, Changes, ContestChanges, Leader, Votes
 from publish.planning.estimate import Load
 from publish.planning.plan import ReleasePlan
+from verifier.printable import counted
 
 __all__ = ["changes_lines", "plan_lines"]
 
@@ -27,7 +28,12 @@ def plan_lines(plan: ReleasePlan) -> Iterator[str]:
 def changes_lines(changes: Changes, listed: int) -> Iterator[str]:
     """What changes in votes; leaders and falling figures up to `listed` of them."""
     since = f"since release {changes.since}" if changes.since else "what is public is not known"
-    yield f"{changes.packages} packages with {changes.rows} rows; {'nothing is public yet' if changes.first else since}"
+    new = (
+        f"{counted(changes.packages, 'package')} with {counted(changes.rows, 'row')}"
+        if changes.packages
+        else "No new package"
+    )
+    yield f"{new}; {'nothing is public yet' if changes.first else since}"
     for contest in changes.contests:
         if any(level.touched for level in contest.levels):
             yield from _contest_lines(contest, listed)
@@ -56,6 +62,7 @@ def _contest_lines(contest: ContestChanges, listed: int) -> Iterator[str]:
             yield f"    {_leader_text(leader, contest)}"
         yield from _more(contest.leaders_count, listed)
     if contest.falls:
+        figures = {f"votes_{number}": _who(number, contest) for number in contest.candidates}
         yield f"  figures that fall: {_number(contest.falls_count)}"
         for fall in contest.falls[:listed]:
             place = (
@@ -63,7 +70,7 @@ def _contest_lines(contest: ContestChanges, listed: int) -> Iterator[str]:
                 if fall.station
                 else f"{fall.area} {fall.name}, recap"
             )
-            yield f"    {place}: {fall.figure} {_number(fall.old)} -> {_number(fall.new)}"
+            yield f"    {place}: {figures.get(fall.figure, fall.figure)} {_number(fall.old)} -> {_number(fall.new)}"
         yield from _more(contest.falls_count, listed)
     for finding in contest.findings:
         yield f"  findings {finding.rule}: +{finding.added} -{finding.cleared}"

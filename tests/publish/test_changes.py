@@ -100,12 +100,35 @@ def test_questions() -> None:
     assert questions(first, 0) == []
     grown = changes_of(before, [count("111", "2", 1, 0)])
     assert questions(grown, 100) == []
-    assert [text.partition(" ")[0] for text in questions(grown, 10)] == ["30.8"]
+    assert [text.partition(" ")[0] for text in questions(grown, 10)] == ["40.0"]
     raised = changes_of([recap("111", 10, 5)], [recap("111", 11, 5, 2), count("112", "1", 1, 0)])
-    assert [text.partition(" ")[0] for text in questions(raised, 10)] == ["30.8"]
+    assert [text.partition(" ")[0] for text in questions(raised, 10)] == ["40.0"]
     fallen = changes_of(before, [count("111", "1", 4, 5, 2)])
     assert questions(fallen, 100) == ["figures fall: 1", "areas where the leader changes: 4"]
     assert questions(msgspec.structs.replace(fallen, first=True), 0) == []
+
+
+def council(votes: int, revision: int = 1) -> Package:
+    row = line(SMALL, "112", "1", revision, contest="dprd-11", votes_7=votes)
+    return make_package(SMALL, row, contest="dprd-11", reason="transcription" if revision > 1 else None)
+
+
+def test_contests_do_not_dilute_the_share_of_areas() -> None:
+    """Of ten areas those change where figures change in any contest: one that changes in two counts once, and a contest in which nothing changes takes nothing away."""
+    before = [count("111", "1", 10, 5), count("112", "1", 1, 0), council(3)]
+    assert changes_of(before, [count("111", "1", 11, 5, 2)]).areas == (4, 10)
+    assert changes_of(before, [council(4, 2)]).areas == (2, 10)
+    assert changes_of(before, [council(4, 2), count("111", "1", 11, 5, 2)]).areas == (5, 10)
+    assert changes_of(before, [council(4, 2), count("112", "1", 2, 0, 2)]).areas_percent == 40
+
+
+def test_what_is_again_as_it_was_is_no_change() -> None:
+    """Wrong figures that were put right before they went out ask nobody: what the public sees does not change."""
+    before = [count("111", "1", 10, 5), recap("11", 10, 5)]
+    wrong = [count("111", "1", 1, 5, 2), recap("11", 1, 5, 2)]
+    right = [count("111", "1", 10, 5, 3), recap("11", 10, 5, 3)]
+    assert len(questions(changes_of(before, wrong), 0)) == 3
+    assert questions(changes_of(before, [*wrong, *right]), 0) == []
 
 
 figures = st.integers(0, 30)

@@ -82,10 +82,11 @@ def test_plan_tells_votes_and_cost(workspace: Path) -> None:
     assert told.exit_code == 3
     assert tree(workspace / "public") == before
     for line in (
+        "1 package with 1 row; since release 1",
         "  1 Satu             2,433  2,413         -20",
         "  leader changes: 1",
         "    desa 110101 Aman: 1 Satu -> 2 Dua",
-        "    110101 Aman, station 2: votes_1 100 -> 80",
+        "    110101 Aman, station 2: 1 Satu 100 -> 80",
         "rows revised: transcription 1",
     ):
         assert line in told.stdout.splitlines()
@@ -100,7 +101,12 @@ def test_nothing_to_plan(workspace: Path) -> None:
     done(workspace, "publish", "--yes", "--quiet")
     out = workspace.parent / "plan.json"
     told = terbit(workspace, "plan", "--quiet", "-o", out)
-    assert (told.exit_code, told.stdout.splitlines()[-1]) == (0, "Nothing would change: release 2 is public.")
+    first, *_, last = told.stdout.splitlines()
+    assert (told.exit_code, first, last) == (
+        0,
+        "No new package; since release 2",
+        "Nothing would change: release 2 is public.",
+    )
     before = shown(workspace)
     done(workspace, "apply", out, "--quiet")
     assert shown(workspace)[0] == before[0]
@@ -226,7 +232,8 @@ def test_publish_without_a_terminal(workspace: Path) -> None:
         "! figures fall: 3",
         "! areas where the leader changes: 1",
         "! 25.0 % of all areas",
-        "terbit publish --yes",
+        "If it is right: terbit publish --yes",
+        "If it is wrong: take in the right figures",
     ):
         assert said in result.stderr
     done(workspace, "publish", "--quiet", "--yes")
