@@ -25,8 +25,6 @@ _ATTRIBUTES = {
     "ol": {"start"},
     "*": {"id", "lang"},
 }
-# A line of code may be wider than the screen: the keyboard must be able to scroll it.
-_SET_ATTRIBUTES = {"pre": {"tabindex": "0"}}
 _SCHEMES = {"http", "https", "mailto"}
 _TAGS = nh3.ALLOWED_TAGS - {"center", "map", "area", "strike", "tt"}
 
@@ -99,7 +97,6 @@ def parse_page(data: bytes, slug: str, language: str, file: str | Path) -> Conte
         html,
         tags=_TAGS,
         attributes=_ATTRIBUTES,
-        set_tag_attribute_values=_SET_ATTRIBUTES,
         url_schemes=_SCHEMES,
         link_rel="noopener noreferrer",
     )

@@ -42,6 +42,7 @@ def letters_page(definition: Definition, contest: Contest, rows: Sequence[int], 
         "words": words,
         "contest": pages.wording.title(contest.title),
         "area": areas.names[first],
+        "area_href": f"{areas.path(contest.id, first).removeprefix(f'{folder}/')}.html",
         "has_lists": not shard,
         "parents": [(f"../{LETTERS_NAME}", words["title"])] if shard and _has_list_above(definition, contest) else [],
         "groups": [

@@ -231,7 +231,8 @@ class Pages:
     def gone_page(self, depth: int) -> bytes:
         """What stands at the path of a page that no release has any more, `depth` folders beneath the election's."""
         title, up = self.wording.texts["page"]["gone"], "../" * depth
-        values = {**self._frame, **self._places("", up, up, ()), "head_title": title}
+        english = f"{up}{language_folder('en') if 'en' in self._election.languages else ''}index.html"
+        values = {**self._frame, **self._places("", up, up, ()), "head_title": title, "english_home": english}
         return self._templates.render("gone.html", values).encode()
 
     def portal_page(self, elections: Sequence[Election]) -> bytes:
@@ -297,6 +298,7 @@ class Pages:
             bars,
             heads,
             rows,
+            self.wording.recap_note(results["recap"], results["below"]) if heads else "",
         )
 
     def _content_links(self, content: Iterable[ContentPage]) -> list[tuple[str, str, list[tuple[str, str]]]]:

@@ -239,6 +239,7 @@ PAGES = (
     "index.html",
     "en/index.html",
     "404.html",
+    "gone.html",
     "ppwp/a-z.html",
     "en/ppwp/a-z.html",
     "ppwp/1101/a-z.html",
@@ -312,19 +313,20 @@ def test_embed_shows_the_results(site: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "way", "level"),
+    ("path", "way", "level", "area"),
     [
-        ("ppwp/a-z.html", ["Beranda", "Daftar A–Z"], "Kabupaten, Utara"),
-        ("en/ppwp/1101/a-z.html", ["Home", "A to Z", "Satu"], "Village, Satu"),
+        ("ppwp/a-z.html", ["Beranda", "Daftar A–Z"], "Kabupaten, Utara", "0.html"),
+        ("en/ppwp/1101/a-z.html", ["Home", "A to Z", "Satu"], "Village, Satu", "1101.html"),
     ],
 )
-def test_lists_tell_where_one_is(site: Path, path: str, way: list[str], level: str) -> None:
-    """The way to a list from A to Z names each step once, the last one the list's own area, and beside each area stand its level and the area above it."""
+def test_lists_tell_where_one_is(site: Path, path: str, way: list[str], level: str, area: str) -> None:
+    """The way to a list from A to Z names each step once, the last one the list's own area, whose results one link shows; beside each area stand its level and the area above it."""
     text = (site / path).read_text()
     crumbs = re.search(r'<nav class="crumbs".*?</nav>', text, re.DOTALL)
     assert crumbs
     assert re.findall(r">([^<>\n]+)<?", re.sub("</?bdi>", "", crumbs[0])) == way
     assert f"<small>{level}</small>" in text
+    assert f'<p><a href="{area}">' in text
 
 
 def test_for_visitors(site: Path) -> None:

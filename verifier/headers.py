@@ -16,7 +16,7 @@ __all__ = ["IMMUTABLE", "PAGE_STYLES", "SECURITY_HEADERS", "cache_control", "con
 # hostile name and a reader, should a template ever fail to escape it. The one Trusted Types policy lets through the
 # address of the checker (site_templates/assets/periksa.js). The checker itself repeats this policy for what it answers
 # with: site_templates/check/headers.js.
-PAGE_STYLES = ("'sha256-4mvUOmHllR9SJgN6ZF6UT3f9ogVw1JD/CsbngKu2BAE='",)
+PAGE_STYLES = ("'sha256-YbnkwhU7U8i4Rh3EOwaXhoAkiU6cfrMaueSBJjf53zk='",)
 PAGE_POLICY = (
     f"default-src 'none'; script-src 'self'; style-src 'self' {' '.join(PAGE_STYLES)}; img-src 'self'; connect-src 'self'; worker-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "

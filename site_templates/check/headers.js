@@ -2,7 +2,7 @@
 
 const END = "; base-uri 'none'; form-action 'none'; frame-ancestors ";
 const POLICY =
-  "default-src 'none'; script-src 'self'; style-src 'self' 'sha256-4mvUOmHllR9SJgN6ZF6UT3f9ogVw1JD/CsbngKu2BAE='; img-src 'self'; connect-src 'self'; worker-src 'self'" +
+  "default-src 'none'; script-src 'self'; style-src 'self' 'sha256-YbnkwhU7U8i4Rh3EOwaXhoAkiU6cfrMaueSBJjf53zk='; img-src 'self'; connect-src 'self'; worker-src 'self'" +
   `${END}'none'; require-trusted-types-for 'script'; trusted-types terbit`;
 
 const EMBED = `default-src 'none'; style-src 'self'${END}*`;

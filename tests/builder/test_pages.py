@@ -457,6 +457,20 @@ def test_a_part_below_has_no_difference_yet(pages: Pages) -> None:
     waits = "Selisih baru dihitung setelah semuanya masuk."
     assert waits in pages.area_page(nation()).decode()
     assert waits not in pages.area_page(nation(below=below, difference=[1, 2])).decode()
+    front = pages.index_page(3, RELEASED, [(contest(), nation())]).decode()
+    assert waits in front
+
+
+@pytest.mark.parametrize(("languages", "english"), [(("id",), "../index.html"), (("id", "en"), "../en/index.html")])
+def test_a_page_that_is_gone_says_so_in_both_languages(
+    sources: dict[str, str], languages: tuple[str, ...], english: str
+) -> None:
+    """Each language has a heading and a way to the front page: in English to the English one, where there is one."""
+    page = Page(Pages(sources, election(languages=languages)).gone_page(1))
+    assert "Halaman ini tidak ada lagi" in page.text
+    assert "This page is gone" in page.text
+    assert [tag for tag, _ in page.elements if tag in {"h1", "h2"}] == ["h1", "h2"]
+    assert [one["href"] for tag, one in page.elements if tag == "a"][1:] == ["../index.html", english]
 
 
 @pytest.mark.parametrize("make", [nation, province])

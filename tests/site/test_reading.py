@@ -64,6 +64,28 @@ def test_nothing_is_wider_than_a_small_phone(context: BrowserContext, place: Pla
         assert page.evaluate("document.documentElement.scrollWidth") == 320, path
 
 
+def test_commands_are_whole_on_a_small_phone(context: BrowserContext, place: Place) -> None:
+    """At 320 px a command breaks at the edge instead of going on beyond it."""
+    for path, commands in ((VILLAGE, 1), ("periksa.html", 2)):
+        found = opened(context, place, path).locator("pre").all()
+        assert [one.evaluate("one => one.scrollWidth - one.clientWidth") for one in found] == [0] * commands, path
+
+
+def test_heads_take_few_lines_on_a_small_phone(context: BrowserContext, place: Place) -> None:
+    """At 320 px no head of the table of votes takes more than four lines, where a column's figures are short, too."""
+    page = opened(context, place, "ppwp/11.html")
+    page.evaluate("for (const one of document.querySelectorAll('.votes td')) one.textContent = '3.698'")
+    heads = page.locator(".votes thead th")
+    lines = """one => {
+        const text = document.createRange();
+        text.selectNodeContents(one);
+        return new Set([...text.getClientRects()].map(line => line.top)).size;
+    }"""
+    told = {one.inner_text(): one.evaluate(lines) for one in heads.all()}
+    assert any(head.startswith("Jumlah rekap di bawah") for head in told)
+    assert all(count <= 4 for count in told.values()), told
+
+
 def test_by_keyboard_alone(context: BrowserContext, place: Place) -> None:
     """Tab first meets the way past the navigation, then every link and line in the page's order, visibly; Enter opens a station."""
     page = opened(context, place, VILLAGE)
