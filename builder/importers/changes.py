@@ -9,7 +9,7 @@ import polars as pl
 from builder.election import Contest
 from builder.rows import Rows
 
-__all__ = ["changed_rows"]
+__all__ = ["WITHDRAWAL", "changed_rows"]
 
 LATE, WITHDRAWAL = "late", "withdrawal"
 PLACE = ("place", "station")
@@ -22,7 +22,8 @@ def changed_rows(
 
     `judged` has the source's rows: `place` and `cover` (rows in `Areas`), `station`, `time`, figures, `reject` (null:
     taken). In the result a `reason` is "" for a new row, `late` where figures only came in addition or the known row
-    had no votes, `withdrawal`, or `reason`; null where published figures change and no `reason` was given.
+    had no votes, `withdrawal` where one is withdrawn, or `reason`; null where published figures change and no `reason` was
+    given, or that of a withdrawal: the public would read it beside figures that are there.
     """
     taken = judged.filter(pl.col("reject").is_null()).select(*PLACE, "cover", "time", *contest.figures)
     columns = {"revision": pl.lit(1, dtype=pl.Int32), "state": pl.lit(""), "reason": pl.lit("")}
@@ -41,7 +42,8 @@ def changed_rows(
     same = ~pl.col("withdrawn") & pl.all_horizontal(*equal.values())
     added = pl.all_horizontal(either | pl.col(f"known_{name}").is_null() for name, either in equal.items())
     late = ~had_votes | (added & ~pl.col("withdrawn"))
-    why = pl.when(fresh).then(pl.lit("")).when(late).then(pl.lit(LATE)).otherwise(pl.lit(reason, dtype=pl.String))
+    given = pl.lit(None if reason == WITHDRAWAL else reason, dtype=pl.String)
+    why = pl.when(fresh).then(pl.lit("")).when(late).then(pl.lit(LATE)).otherwise(given)
     revised = joined.filter(fresh | ~(gone | same)).with_columns(
         (pl.col("known_revision").fill_null(0) + 1).alias("revision"),
         pl.lit("").alias("state"),

@@ -19,7 +19,7 @@ from builder import durable
 from builder.areas import path_name
 from builder.election import Contest, Definition
 from builder.errors import ImporterError, PackageError
-from builder.importers.changes import changed_rows
+from builder.importers.changes import WITHDRAWAL, changed_rows
 from builder.importers.rejects import judge_rows, rejected_rows
 from builder.importers.source import ResultsMap
 from builder.inbox import packages_in
@@ -86,7 +86,7 @@ def import_results(
 ) -> ImportReport:
     """Write packages into `out` with what is new in the source at `path` against `rows`, the ledger's current rows.
 
-    `reason` and `note` go with rows that change published figures. Rows that the source no longer has are withdrawn in
+    `reason` and `note` go with rows that change published figures; withdrawn ones have the reason `withdrawal`. Rows that the source no longer has are withdrawn in
     the areas that it speaks of, if they are at most `withdraw_missing` (0: none, 1: all) of those known there: a source
     that was cut off must not empty the site.
 
@@ -118,7 +118,9 @@ def _deliver(
         rows = rows.filter(pl.col("state") == "")
     if unexplained := rows.filter(pl.col("reason").is_null()).height:
         many = "1 row changes" if unexplained == 1 else f"{unexplained} rows change"
-        problem = f"{many} figures that are known already; give --reason: {', '.join(sorted(REASONS))}"
+        of_withdrawn = " of the change (withdrawn rows have their own)" if delivery.reason == WITHDRAWAL else ""
+        known_reasons = ", ".join(sorted(REASONS - {WITHDRAWAL}))
+        problem = f"{many} figures that are known already; give --reason{of_withdrawn}: {known_reasons}"
         raise ImporterError(problem, file=delivery.source, rule="reason-missing")
     packages = _packages(rows, delivery, definition)
     _check_waiting(rows, {name for name, _ in packages}, delivery, definition, out)

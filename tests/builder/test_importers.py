@@ -367,6 +367,21 @@ def test_votes_are_never_blanked(tmp_path: Path) -> None:
     assert (report.withdrawn, report.revised) == (1, 0)
 
 
+def test_the_reason_of_a_withdrawal_is_of_withdrawn_rows_alone(tmp_path: Path) -> None:
+    """One import withdraws and corrects: the withdrawn row has its own reason, the corrected one that which was given, and `withdrawal` is none for it."""
+    rows = first_rows(tmp_path)
+    kept = ROWS.splitlines(keepends=True)
+    text = HEADER + "".join([kept[0].replace(",10,", ",11,"), *kept[2:]])
+    with pytest.raises(ImporterError, match=r"withdrawn rows have their own.*: court") as refused:
+        imported(tmp_path, text, rows=rows, withdraw_missing=True, reason="withdrawal")
+    assert refused.value.rule == "reason-missing"
+    assert "withdrawal" not in str(refused.value)
+    report = imported(tmp_path, text, rows=rows, withdraw_missing=True, reason="recount")
+    covers = [read_package(path).cover for path in report.packages]
+    assert (report.revised, report.withdrawn) == (1, 1)
+    assert {cover.revision.reason for cover in covers if cover.revision} == {"recount", "withdrawal"}
+
+
 def test_withdrawn_row_comes_back_with_a_reason(tmp_path: Path) -> None:
     """A withdrawn row that is in the source again becomes a revision, and needs a reason."""
     rows = first_rows(tmp_path)
