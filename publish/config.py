@@ -12,11 +12,13 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from builder.election import Election
 from builder.errors import BuilderError
 from builder.toml import convert_toml, parse_toml
 from publish import limits
 from publish.cdn.batches import Purge
 from publish.errors import ConfigError
+from verifier.limits import KEY_NAME
 
 __all__ = [
     "DEFAULT_CONFIG",
@@ -110,12 +112,13 @@ class GuardConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     textfile: Folder | None = None
 
 
+ORIGIN = r"^[a-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._-]+)+\Z"
+
+
 class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The transparency log: its origin (for `terbit keys init`), and how long witnesses have to answer."""
 
-    origin: (
-        Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._-]+)+\Z", max_length=255)] | None
-    ) = None
+    origin: Annotated[str, msgspec.Meta(pattern=ORIGIN, max_length=KEY_NAME)] | None = None
     seconds: Annotated[float, msgspec.Meta(gt=0, le=300)] = 5.0
 
 
@@ -171,11 +174,26 @@ class Config(msgspec.Struct, frozen=True):
         online = _key_names(role for name, role in self.roles.items() if name not in OFFLINE_ROLES)
         return (*online, MINISIGN_KEY, LOG_KEY)
 
-    def log_origin(self, election: str) -> str:
-        """The log's origin: as configured, else after the first public address, else one that no one else can reach."""
+    def log_origin(self, election: Election) -> str:
+        """The name of a new log: as configured, else after the election's address, else after the first public address of a target, else one of
+        this machine alone (docs/formats.md, "Log").
+
+        Raises:
+            ConfigError: the election's address makes no name.
+        """
+        if self.log.origin:
+            return self.log.origin
+        if election.address:
+            host, _, path = election.address.removeprefix("https://").partition("/")
+            origin = "/".join(part for part in (host.lower(), path.strip("/"), "log") if part)
+            if not re.match(ORIGIN, origin) or len(origin) > KEY_NAME:
+                raise ConfigError(
+                    f"the log cannot be named {origin}, after the address in election.toml; name it in terbit.toml: [log] origin [origin]"
+                )
+            return origin
         addresses = [url for target in self.targets.values() for url in target.urls]
         host = addresses[0].partition("://")[2].partition("/")[0] if addresses else "localhost"
-        return self.log.origin or f"{host}/{election}/log"
+        return f"{host}/{election.id}/log"
 
 
 class _RoleTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

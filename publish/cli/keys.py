@@ -297,7 +297,7 @@ def create_keys(
 
     store, definition = KeyStore(workspace.keys, workspace.config, offline_dir), workspace.definition
     given = passphrases or Passphrases(None, None)
-    origin = workspace.config.log_origin(definition.election.id)
+    origin = workspace.config.log_origin(definition.election)
     return initialize(
         store,
         given,

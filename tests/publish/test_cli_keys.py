@@ -305,6 +305,50 @@ def test_a_new_policy_is_shown_in_words(workspace):
     assert "the log localhost" not in shown
 
 
+ADDRESSES = {
+    "https://results.ec.gov.gh/ghana-2028/": "results.ec.gov.gh/ghana-2028/log",
+    "https://Results.EC.gov.gh:8443/2028/president/": "results.ec.gov.gh:8443/2028/president/log",
+    "https://hasil.example.org/": "hasil.example.org/log",
+}
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_the_log_is_named_after_the_address(empty, address):
+    """Where terbit.toml names no log, the first keys name it after the election's address; what changes later leaves the name as it was signed."""
+    definition = empty / "content" / "election.toml"
+    definition.write_text(f'address = "{address}"\n{definition.read_text()}')
+    (empty / "terbit.toml").write_text(
+        'workers = 1\n[targets.public]\nfolder = "public"\nurls = ["https://cermin.example.org/"]\n'
+    )
+    run(empty, "keys", "init", "--no-passphrase", "--no-offline-passphrase")
+    assert Keyring(Workspace(empty)).log_key.name == ADDRESSES[address]
+    definition.write_text(definition.read_text().replace(address, "https://lain.example.org/uji/"))
+    (empty / "terbit.toml").write_text('workers = 1\n[log]\norigin = "lain.example.org/log"\n')
+    run(empty, "keys", "refresh")
+    run(empty, "keys", "rotate", "log", "--no-passphrase")
+    assert run(empty, "sign", "-y", *offline_keys(empty, "root-1", "root-2")).exit_code == 0
+    assert Keyring(Workspace(empty)).log_key.name == ADDRESSES[address]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://[::1]/uji/",
+        "https://x.id/a+b/",
+        "https://x.id/a//b/",
+        "https://x.id/?a=/",
+        f"https://x.id/{'a' * 250}/",
+    ],
+)
+def test_an_address_that_names_no_log_asks_for_a_name(empty, address):
+    """An address with other characters than a log's name may have makes no keys: the name is asked for."""
+    definition = empty / "content" / "election.toml"
+    definition.write_text(f'address = "{address}"\n{definition.read_text()}')
+    result = run(empty, "keys", "init", "--no-passphrase", "--no-offline-passphrase", fails=True)
+    assert "name it in terbit.toml: [log] origin" in str(result.exception)
+    assert not (empty / "keys").exists()
+
+
 def test_list_says_what_the_keys_of_no_role_sign(workspace):
     """The keys minisign and log sign in no role, and list says what they are for."""
     listed = {key["name"]: key["roles"] for key in json.loads(run(workspace, "keys", "list", "--json").stdout)["keys"]}

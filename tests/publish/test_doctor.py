@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from builder.ledger import Ledger, RefusedRecord
+from publish.cli.keys import create_keys
 from publish.cli.main import terbit
 from publish.doctor import judge, public
 from publish.doctor.judge import ORIGIN, Finding, Size
@@ -23,6 +24,7 @@ from publish.serve import Server as PublicServer
 from publish.signing.keyring import Keyring
 from publish.signing.keys import ONLINE_COST, read_secret_key, write_secret_key
 from publish.workspace import Workspace
+from tests.election import NIGHT, write_definition
 from tests.publish.test_translog import ask_for, witness
 from tests.publish.workspace import deliver, make_workspace, publish
 from tests.servers import QuietHandler, serving, url_of
@@ -32,6 +34,7 @@ from verifier.formats.note import sign
 from verifier.headers import headers_for
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+NAME = "hasil.example.id/uji/log"
 LOCAL = 'workers = 1\n[targets.public]\nfolder = "public"\n'
 CONFIG = 'workers = 1\n[targets.bucket]\nbucket = "{bucket}"\nendpoint = "{url}"\nprefix = "doctor/"\n{more}'
 
@@ -51,7 +54,7 @@ def troubles(findings: list[dict[str, str]]) -> list[tuple[str, str]]:
 @pytest.fixture(scope="module")
 def healthy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A published workspace whose offline keys lie elsewhere."""
-    made = make_workspace(tmp_path_factory.mktemp("healthy"), LOCAL)
+    made = make_workspace(tmp_path_factory.mktemp("healthy"), f'{LOCAL}[log]\norigin = "{NAME}"\n')
     deliver(made)
     publish(made, datetime.now(UTC).replace(microsecond=0))
     (made / "keys/offline").rename(made.parent / f"{made.name}-offline")
@@ -227,11 +230,6 @@ SPOILT: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "the keys here have signed a public log",
     ),
     "log damaged": (lambda made: (made / "ledger/log/state.json").write_bytes(b"{"), "fail", "cannot be read"),
-    "origin of this machine": (
-        lambda made: (made / "terbit.toml").write_text(f'{LOCAL}urls = ["https://hasil.example.id/"]\n'),
-        "warn",
-        "its origin is localhost/uji/log",
-    ),
     "strays": (lambda made: (made / "inbox/catatan.txt").write_text("x"), "warn", "no packages"),
 }
 
@@ -245,6 +243,32 @@ def test_what_is_wrong_here_is_seen(made: Path, name: str) -> None:
     code, findings = doctor(made, "--offline")
     assert any(one == level and text in what for one, what in troubles(findings)), troubles(findings)
     assert code == (1 if level == "fail" else 0)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "urls", "level"),
+    [
+        ("", "", "", "warn"),
+        ("test = true\n", "", "", "ok"),
+        ("", "", 'urls = ["https://hasil.example.id/"]\n', "warn"),
+        ("test = true\n", "", 'urls = ["https://hasil.example.id/"]\n', "warn"),
+        ("test = true\n", 'address = "https://hasil.example.id/"\n', "", "warn"),
+        ('address = "https://hasil.example.id/uji/"\n', "", "", "ok"),
+    ],
+    ids=["real", "rehearsal", "urls later", "rehearsal, urls later", "address later", "address"],
+)
+def test_a_log_that_is_named_after_this_machine(tmp_path: Path, before: str, after: str, urls: str, level: str) -> None:
+    """A log's name is for ever: `localhost` is warned of, but for a rehearsal that is at home nowhere else."""
+    write_definition(tmp_path / "content")
+    (tmp_path / "terbit.toml").write_text(LOCAL)
+    definition = tmp_path / "content/election.toml"
+    definition.write_text(before + definition.read_text())
+    create_keys(Workspace(tmp_path), NIGHT)
+    definition.write_text(after + definition.read_text())
+    (tmp_path / "terbit.toml").write_text(LOCAL + urls)
+    found = [one for one in doctor(tmp_path, "--offline")[1] if "its origin is" in one["what"]]
+    name = "hasil.example.id/uji/log" if level == "ok" and "address" in before else "localhost/uji/log"
+    assert [(one["level"], name in one["what"]) for one in found] == [(level, True)]
 
 
 def test_a_key_that_others_may_read_has_one_remedy(made: Path) -> None:
@@ -401,7 +425,7 @@ def test_what_a_target_shows(made: Path) -> None:
     ("shown", "level", "text"),
     [
         (b"", "fail", "no checkpoint"),
-        (b"localhost/uji/log\n1\n", "fail", "not our log's"),
+        (f"{NAME}\n1\n".encode(), "fail", "not our log's"),
         (None, "warn", "an older checkpoint of the log, of 8 entries"),
     ],
     ids=["none", "a stranger's", "an old one"],
