@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -165,10 +165,15 @@ def refresh(directory: Path) -> None:
 def list_keys(directory: Path, offline_dir: Path | None, as_json: bool) -> None:
     """List the keys, what they sign, and until when the offline metadata is good.
 
+    A key that was replaced stands as NAME.1 and so on, while it is in force until the offline keys have signed the new one.
+
     Example:  terbit keys list --json
     """
+    from publish.signing.ceremony import keys_in_force
+
     _, store, offline = _open(directory, offline_dir)
-    listed = [_told_key(store, name) for name in store.names()]
+    signing = keys_in_force(offline)
+    listed = [one for name in store.names() for one in _told_keys(store, name, signing)]
     in_force = {file.name: f"{file.expires:%Y-%m-%dT%H:%M:%SZ}" for file in offline.chain() or ()}
     pending = [file.name for file in offline.pending()]
     if as_json:
@@ -176,7 +181,8 @@ def list_keys(directory: Path, offline_dir: Path | None, as_json: bool) -> None:
         return
     for key in listed:
         secret = key["secret"] or ("elsewhere" if key["public"] else "-")
-        click.echo(f"{key['name']:<12} {key['public'] or '(none yet)'}  {secret}  {key['roles']}")
+        state = "" if key["in_force"] or not signing else "  not in force: waits for signatures"
+        click.echo(f"{key['name']:<12} {key['public'] or '(none yet)'}  {secret}  {key['roles']}{state}")
     for name, expires in in_force.items():
         click.echo(f"{name:<18} good until {expires}")
     for name in pending:
@@ -236,6 +242,9 @@ def sign(directory: Path, key_files: tuple[Path, ...], passphrase_file: Path | N
     if not yes:
         _confirm(f"Sign this with {', '.join(map(str, key_files))}?")
     signers = read_keys(key_files, passphrase_file)
+    ceremony.check_say(
+        offline, pending, {path: key.public for path, key in zip(key_files, signers, strict=True)}, store
+    )
     with workspace.lock():
         offline.add_signatures(pending, signers)
         promoted = ceremony.promote(offline, _next_release(workspace))
@@ -353,13 +362,22 @@ def _tell_pending(names: Sequence[str]) -> None:
         sys.exit(3)
 
 
-def _told_key(store: KeyStore, name: str) -> dict[str, str | None]:
+def _told_keys(store: KeyStore, name: str, signing: set[str]) -> Iterator[dict[str, str | bool | None]]:
+    """The key `name`, and those before it that are in force still: `signing` are the keyids of the keys that are."""
     from publish.config import LOG_KEY, MINISIGN_KEY
+    from publish.signing.repository import tuf_key
 
-    path, alone = store.secret_path(name), {MINISIGN_KEY: "results files", LOG_KEY: "the log's checkpoints"}
-    return {
-        "name": name,
-        "public": store.public(name).encode() if store.public_path(name).exists() else None,
-        "secret": str(path) if path.exists() else None,
-        "roles": alone.get(name) or ", ".join(role for role, one in store.config.roles.items() if name in one.keys),
-    }
+    alone = {MINISIGN_KEY: "results files", LOG_KEY: "the log's checkpoints"}
+    roles = alone.get(name) or ", ".join(role for role, one in store.config.roles.items() if name in one.keys)
+    current = store.public(name) if store.public_path(name).exists() else None
+    for one, public in {name: current, **store.replaced(name)}.items():
+        in_force = public is not None and tuf_key(public).keyid in signing
+        path = store.secret_path(name).with_name(f"{one}.key")
+        if one == name or in_force:
+            yield {
+                "name": one,
+                "public": public.encode() if public else None,
+                "secret": str(path) if path.exists() else None,
+                "roles": roles,
+                "in_force": in_force,
+            }

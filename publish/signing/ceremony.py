@@ -5,8 +5,9 @@ Pure of clock, randomness and election folder: all three are parameters.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 
-from publish.config import OFFLINE_ROLES
+from publish.config import LOG_KEY, MINISIGN_KEY, OFFLINE_ROLES
 from publish.errors import ConfigError, KeyFileError, SigningError
 from publish.officials import enrolment_changes
 from publish.signing.keystore import KeyStore, Passphrases
@@ -20,7 +21,7 @@ from verifier.officials import SIGNERS_PATH
 from verifier.results_signature import MinisignKeys
 from verifier.tuf_api import DelegatedRole, Key, Root, Targets
 
-__all__ = ["describe", "initialize", "known_keys", "make_plan", "promote", "refresh"]
+__all__ = ["check_say", "describe", "initialize", "keys_in_force", "known_keys", "make_plan", "promote", "refresh"]
 
 
 def make_plan(store: KeyStore, groups: Iterable[str], definition: Mapping[str, bytes]) -> Plan:
@@ -106,6 +107,29 @@ def known_keys(store: KeyStore) -> dict[str, tuple[str, PublicKey]]:
     """Name and public key of each key that the configuration names, by TUF keyid."""
     named = [(name, store.public(name)) for name in store.names() if store.public_path(name).exists()]
     return {tuf_key(public).keyid: (name, public) for name, public in named}
+
+
+def check_say(offline: Offline, pending: Sequence[File], keys: Mapping[Path, PublicKey], store: KeyStore) -> None:
+    """SigningError if one of `keys`, by the files they lie in, has no say in any of `pending`: names the file, and the keys that do."""
+    able: set[str] = set().union(*offline.may_sign(pending).values())
+    known = known_keys(store)
+    for path, public in keys.items():
+        if (keyid := tuf_key(public).keyid) not in able:
+            what = f"is the key {known[keyid][0]}, which" if keyid in known else "is no key of this workspace and"
+            names = ", ".join(sorted(known[one][0] if one in known else f"unknown key {one}" for one in able))
+            raise SigningError(
+                f"{path} {what} has no say in {', '.join(file.name for file in pending)}; those that have: {names}"
+            )
+
+
+def keys_in_force(offline: Offline) -> set[str]:
+    """The keyids of the keys that sign now: of every role, and of minisign and the log."""
+    chain = offline.chain()
+    if chain is None:
+        return set()
+    alone = (offline.trust_file(chain.trust, f"keys/{name}.pub") for name in (MINISIGN_KEY, LOG_KEY))
+    stated = {*stated_keys(chain.root.metadata.signed), *stated_keys(chain.targets.metadata.signed)}
+    return stated | {tuf_key(PublicKey.parse(data)).keyid for data in alone if data}
 
 
 def describe(offline: Offline, pending: Sequence[File], known: Mapping[str, tuple[str, PublicKey]]) -> Iterator[str]:

@@ -61,7 +61,7 @@ def read_secret_key(path: Path, passphrase: bytes | None) -> SecretKey:
     Raises:
         KeyFileError: others may read the file, it is damaged, or the passphrase is missing or wrong.
     """
-    data = read_secret_file(path)
+    data = _read_key_file(path)
     try:
         return SecretKey.parse(data, passphrase)
     except VerificationError as error:
@@ -74,28 +74,44 @@ def read_secret_key(path: Path, passphrase: bytes | None) -> SecretKey:
 
 def is_encrypted(path: Path) -> bool:
     """True if the secret-key file needs a passphrase. KeyFileError as `read_secret_key`."""
-    data = read_secret_file(path)
-    try:
-        return minisign_secret.is_encrypted(data)
-    except FormatError:
-        raise _damaged(path) from None
+    return minisign_secret.is_encrypted(_read_key_file(path))
 
 
 def read_secret_file(path: Path) -> bytes:
     """Bytes of a small file that holds a secret. KeyFileError if it cannot be read or others may read it."""
+    data, mode = _read(path)
+    _check_private(path, mode)
+    return data
+
+
+def _read_key_file(path: Path) -> bytes:
+    """Bytes of a secret-key file. What is no key holds no secret: nobody is told to change who may read it."""
+    data, mode = _read(path)
+    if path.suffix == ".pub":
+        raise KeyFileError(f"{path} is a public key; name the secret one that belongs to it")
+    try:
+        minisign_secret.is_encrypted(data)
+    except FormatError:
+        raise _damaged(path) from None
+    _check_private(path, mode)
+    return data
+
+
+def _read(path: Path) -> tuple[bytes, int]:
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             data = file.read(limits.SECRET_KEY_FILE + 1)
     except OSError as error:
         raise KeyFileError(f"{path} cannot be read: {error.strerror}") from error
-    if path.suffix == ".pub":
-        raise KeyFileError(f"{path} is a public key; name the secret one that belongs to it")
-    if mode & 0o077:
-        raise KeyFileError(f"{path} may be read by others on this machine; run: chmod 600 '{path}'")
     if len(data) > limits.SECRET_KEY_FILE:
         raise KeyFileError(f"{path} is too big for a secret (at most {limits.SECRET_KEY_FILE} bytes)")
-    return data
+    return data, mode
+
+
+def _check_private(path: Path, mode: int) -> None:
+    if mode & 0o077:
+        raise KeyFileError(f"{path} may be read by others on this machine; run: chmod 600 '{path}'")
 
 
 def _damaged(path: Path) -> KeyFileError:

@@ -16,6 +16,7 @@ from builder import durable
 from publish.config import LOG_KEY, MINISIGN_KEY, Config, Role
 from publish.errors import KeyFileError, SigningError
 from publish.signing.keys import OFFLINE_COST, ONLINE_COST, SecretKey, read_secret_key, write_secret_key
+from publish.signing.offline import Offline
 from publish.signing.repository import RoleKeys, tuf_key
 from verifier import limits
 from verifier.errors import FormatError
@@ -55,11 +56,15 @@ class KeyStore:
 
     def public(self, name: str) -> PublicKey:
         """The public key `name`; KeyFileError if there is none that can be read."""
-        return _read_public(self.public_path(name))
+        return self._read_public(self.public_path(name))
 
     def names(self) -> tuple[str, ...]:
         """All keys that the configuration names, offline ones first."""
         return (*self.config.offline_keys, *self.config.online_keys)
+
+    def replaced(self, name: str) -> dict[str, PublicKey]:
+        """The public keys that `name` had before, as `<name>.<n>`."""
+        return {path.stem: self._read_public(path) for path in sorted(self._public.glob(f"{name}.*.pub"))}
 
     def role_keys(self, role: Role) -> RoleKeys:
         """The public keys that may sign `role`."""
@@ -122,7 +127,7 @@ class KeyStore:
     def policy(self) -> Policy:
         """The log's trust policy as it is to be signed offline."""
         try:
-            policy = Policy.parse(_read(self._policy, limits.LOG_POLICY_FILE))
+            policy = Policy.parse(self._read(self._policy, limits.LOG_POLICY_FILE))
         except FormatError as error:
             raise KeyFileError(f"{self._policy}: {error}") from None
         if self.public(LOG_KEY).key not in [log.key.key for log in policy.logs]:
@@ -130,7 +135,7 @@ class KeyStore:
         return policy
 
     def _replace_log_key(self, old: PublicKey, new: PublicKey) -> None:
-        text = _read(self._policy, limits.LOG_POLICY_FILE)
+        text = self._read(self._policy, limits.LOG_POLICY_FILE)
         for log in Policy.parse(text).logs:
             if log.key.key == old.key:
                 after = VerifierKey(log.key.name, ED25519, new.key)
@@ -140,7 +145,7 @@ class KeyStore:
     def minisign_keys(self) -> MinisignKeys:
         """Which minisign key signs the files of which releases."""
         try:
-            return MinisignKeys.parse(_read(self._minisign, limits.TARGETS_METADATA))
+            return MinisignKeys.parse(self._read(self._minisign, limits.TARGETS_METADATA))
         except FormatError as error:
             raise KeyFileError(f"{self._minisign}: {error}") from None
 
@@ -170,7 +175,7 @@ class KeyStore:
     def secret_of(self, keyid: str, passphrase: bytes | None) -> SecretKey | None:
         """The secret half of the key with this TUF keyid, replaced or not; None if it is not here."""
         for path in sorted(self._public.glob("*.pub")):
-            public = _read_public(path)
+            public = self._read_public(path)
             if tuf_key(public).keyid == keyid and self.secret_path(path.stem).exists():
                 return self.secret(path.stem, public, passphrase)
         return None
@@ -189,12 +194,12 @@ class KeyStore:
         self.policy()
         # Files of old releases keep the signatures of old minisign keys; other keys are of no use once replaced.
         paths = {self.public_path(name) for name in self.names()}
-        paths |= {path for path in self._public.glob(f"{MINISIGN_KEY}.*.pub") if _read_public(path) in appointed}
+        paths |= {path for path in self._public.glob(f"{MINISIGN_KEY}.*.pub") if self._read_public(path) in appointed}
         return {
             **{f"trust/{name}": data for name, data in definition.items()},
-            "trust/minisign.json": _read(self._minisign, limits.TARGETS_METADATA),
-            POLICY_PATH: _read(self._policy, limits.LOG_POLICY_FILE),
-            **{f"keys/{path.name}": _read_public(path).file_text().encode() for path in sorted(paths)},
+            "trust/minisign.json": self._read(self._minisign, limits.TARGETS_METADATA),
+            POLICY_PATH: self._read(self._policy, limits.LOG_POLICY_FILE),
+            **{f"keys/{path.name}": self._read_public(path).file_text().encode() for path in sorted(paths)},
         }
 
     def _read_or_generate(self, name: str, passphrases: Passphrases, random: Callable[[int], bytes]) -> SecretKey:
@@ -210,6 +215,32 @@ class KeyStore:
 
     def _is(self, name: str, key: PublicKey) -> bool:
         return self.public(name) == key
+
+    def _read_public(self, path: Path) -> PublicKey:
+        try:
+            return PublicKey.parse(self._read(path, limits.PUBLIC_KEY_FILE))
+        except FormatError as error:
+            raise KeyFileError(f"{path}: {error}") from None
+
+    def _read(self, path: Path, cap: int) -> bytes:
+        try:
+            with path.open("rb") as file:
+                data = file.read(cap + 1)
+        except FileNotFoundError:
+            raise KeyFileError(f"{path} is not there; {self._mend(path)}") from None
+        except OSError as error:
+            raise KeyFileError(f"{path} cannot be read: {error.strerror}") from error
+        if len(data) > cap:
+            raise KeyFileError(f"{path} is too big (at most {cap} bytes)")
+        return data
+
+    def _mend(self, path: Path) -> str:
+        """How to get a public file back that is lost: what was signed lies here under its hash."""
+        offline = Offline(self.directory)
+        if offline.chain() is None:
+            return "run: terbit keys init"
+        copy = offline.signed_copy(f"{'keys' if path.parent == self._public else 'trust'}/{path.name}")
+        return f"run: cp '{copy}' '{path}'" if copy else "restore it from your backup"
 
 
 def appoint(keys: MinisignKeys, public: PublicKey, release: int) -> MinisignKeys:
@@ -230,26 +261,6 @@ def encode_minisign_keys(keys: MinisignKeys) -> bytes:
     """`trust/minisign.json` (docs/formats.md, "Signature of one results file")."""
     entries = [{"from": first, "to": last, "public": public.encode()} for first, last, public in keys.ranges]
     return json.dumps({"format": KEYS_FORMAT, "keys": entries}, separators=(",", ":"), sort_keys=True).encode() + b"\n"
-
-
-def _read_public(path: Path) -> PublicKey:
-    try:
-        return PublicKey.parse(_read(path, limits.PUBLIC_KEY_FILE))
-    except FormatError as error:
-        raise KeyFileError(f"{path}: {error}") from None
-
-
-def _read(path: Path, cap: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(cap + 1)
-    except FileNotFoundError:
-        raise KeyFileError(f"{path} is not there; run: terbit keys init") from None
-    except OSError as error:
-        raise KeyFileError(f"{path} cannot be read: {error.strerror}") from error
-    if len(data) > cap:
-        raise KeyFileError(f"{path} is too big (at most {cap} bytes)")
-    return data
 
 
 def _make_folder(path: Path, mode: int = 0o755) -> None:

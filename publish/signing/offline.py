@@ -175,6 +175,10 @@ class Offline:
         found = waiting or (getattr(chain, delegator) if chain else None)
         return [_signers(found.name, found, file)] if found else []
 
+    def may_sign(self, pending: Sequence[File]) -> dict[str, set[str]]:
+        """The keyids that have a say in each of `pending`, by its name."""
+        return {file.name: {keyid for one in self.signers(file, pending) for keyid in one.keyids} for file in pending}
+
     def check(self, pending: Sequence[File], plan: Plan | None = None) -> None:
         """That each of `pending` may be signed: the next version, and nothing in it that signers are not shown.
 
@@ -206,9 +210,7 @@ class Offline:
         if not pending:
             raise SigningError("nothing waits for a signature")
         self.check(pending)
-        may_sign: dict[str, set[str]] = {
-            file.name: {keyid for one in self.signers(file, pending) for keyid in one.keyids} for file in pending
-        }
+        may_sign = self.may_sign(pending)
         for key in keys:
             if not any(tuf_key(key.public).keyid in keyids for keyids in may_sign.values()):
                 raise SigningError(f"key {key.public.name} has no say in {', '.join(may_sign)}")
@@ -260,6 +262,14 @@ class Offline:
             path = self._pending / file.name
             if not path.exists() or path.read_bytes() != file.data:
                 durable.write_file(path, file.data)
+
+    def signed_copy(self, path: str) -> Path | None:
+        """Where the bytes lie that the newest trust metadata, waiting or in force, lists as `path`; None if it does not, or they do not."""
+        chain = self.chain()
+        trusts = [file for file in self.pending() if file.role == "trust"] or ([chain.trust] if chain else [])
+        listed = trusts[-1].metadata.signed.targets.get(path) if trusts else None
+        copy = listed and self._trust / listed.hashes["sha256"]
+        return copy if copy and copy.exists() else None
 
     def trust_files(self, trust: File) -> dict[str, bytes]:
         """The files that `trust` lists, by path, each as its signed hash says."""

@@ -218,6 +218,53 @@ def test_rotate_drafts_what_the_new_key_needs(workspace):
     assert (workspace / "keys" / "public" / "timestamp.1.pub").read_text() == before != after
 
 
+@pytest.mark.parametrize("name", ["root-1", "timestamp", "minisign", "log"])
+def test_list_shows_the_old_key_while_it_is_in_force(workspace, name):
+    """Until the offline keys have signed a new key, list shows it as waiting and the one that it replaces as in force; afterwards the new one alone."""
+
+    def listed() -> dict[str, bool]:
+        told = json.loads(run(workspace, "keys", "list", "--json").stdout)["keys"]
+        return {key["name"]: key["in_force"] for key in told if key["name"].startswith(name)}
+
+    assert listed() == {name: True}
+    run(workspace, "keys", "rotate", name, "--no-passphrase", "--no-offline-passphrase")
+    assert listed() == {name: False, f"{name}.1": True}
+    lines = [line for line in run(workspace, "keys", "list").stdout.splitlines() if line.startswith(name)]
+    assert [line.endswith("not in force: waits for signatures") for line in lines] == [True, False]
+    assert f"{name}.1.key" in lines[1]
+    signers = ("root-1.1", "root-1", "root-2") if name == "root-1" else ("root-1", "root-2")
+    run(workspace, "sign", "--yes", *offline_keys(workspace, *signers))
+    assert listed() == {name: True}
+
+
+@pytest.mark.parametrize("lost", ["public/site.pub", "public/timestamp.pub", "minisign.json", "tlog-policy.txt"])
+def test_a_lost_public_file_is_copied_back(workspace, lost):
+    """What names a public file that is lost gives the command that brings it back from what was signed; also where a new key waits for its signatures."""
+    run(workspace, "keys", "rotate", "timestamp", "--no-passphrase")
+    kept = (workspace / "keys" / lost).read_bytes()
+    (workspace / "keys" / lost).unlink()
+    told = str(run(workspace, "keys", "refresh", fails=True).exception)
+    subprocess.run(told.partition("; run: ")[2], shell=True, check=True)  # what the operator is told
+    assert (workspace / "keys" / lost).read_bytes() == kept
+    assert run(workspace, "keys", "refresh").exit_code == 3
+
+
+def test_a_key_without_a_say_is_named(workspace, tmp_path):
+    """Who signs with a key that has no say is told which file that is, and which keys have one; of a file that is no key that it is none, whoever may read it."""
+    change_definition(workspace)
+    run(workspace, "keys", "refresh")
+    online, other, text = workspace / "keys/online/site.key", tmp_path / "other.key", tmp_path / "notes.txt"
+    write_secret_key(other, SecretKey.generate(os.urandom), None, ONLINE_COST, os.urandom)
+    text.write_text("no key\n")
+    for path, said in (
+        (online, "is the key site, which has no say in 2.trust.json; those that have: root-1, root-2, root-3"),
+        (other, "is no key of this workspace and has no say in 2.trust.json; those that have: root-1, root-2, root-3"),
+        (text, "is not a minisign secret key"),
+    ):
+        told = str(run(workspace, "sign", "--yes", "--key", str(path), fails=True).exception)
+        assert told.startswith(f"{path} {said}")
+
+
 def test_rotate_of_an_unknown_key_is_a_usage_error(workspace):
     """A name that terbit.toml does not use is refused with the names that it does."""
     result = run(workspace, "keys", "rotate", "timestmp", "--no-passphrase")
