@@ -28,6 +28,7 @@ from publish.signing.keystore import KeyStore
 from publish.signing.offline import Offline
 from publish.translog.log import RECOVER
 from publish.workspace import Workspace
+from verifier.errors import VerificationError
 from verifier.formats.metadata_fields import signed_fields
 from verifier.printable import counted
 
@@ -188,8 +189,14 @@ def _failure(where: str, error: BuilderError | PublishError | OSError, otherwise
 
 def _keys(workspace: Workspace, passphrase: bytes | None) -> Iterator[Finding]:
     config, store = workspace.config, KeyStore(workspace.keys, workspace.config)
-    usable, told = set(), set()
-    for name in config.online_keys:
+    usable: set[str] = set()
+    told = {*_unopened(store, passphrase)} if passphrase is not None else set()
+    if told:
+        what = f"the passphrase given opens none of the encrypted keys ({', '.join(sorted(told))})"
+        yield Finding(
+            "fail", str(config.keys), what, "give the right passphrase file: terbit doctor --passphrase-file FILE"
+        )
+    for name in (name for name in config.online_keys if name not in told):
         finding = _key(store, name, passphrase)
         if finding.level != "fail":
             usable.add(name)
@@ -207,6 +214,20 @@ def _keys(workspace: Workspace, passphrase: bytes | None) -> Iterator[Finding]:
     if lying:
         what = f"the offline keys {', '.join(lying)} lie on this machine: whoever breaks in changes everything"
         yield Finding("warn", str(config.keys), what, "move each to another person's medium; sign with --key FILE")
+
+
+def _unopened(store: KeyStore, passphrase: bytes) -> list[str]:
+    """The encrypted online keys, where the passphrase is wrong for all of them: then it is the wrong one, and no key need be replaced."""
+    wrong = []
+    for name in store.config.online_keys:
+        try:
+            if is_encrypted(store.secret_path(name)):
+                read_secret_key(store.secret_path(name), passphrase)
+                return []
+        except KeyFileError as error:
+            if isinstance(error.__cause__, VerificationError):
+                wrong.append(name)
+    return wrong
 
 
 def _key(store: KeyStore, name: str, passphrase: bytes | None) -> Finding:

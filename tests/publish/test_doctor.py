@@ -169,11 +169,11 @@ def test_a_healthy_workspace(healthy: Path) -> None:
     assert (code, [level for level, _ in troubles(findings)]) == (0, ["warn"])
 
 
-def encrypt(made: Path) -> None:
-    path = made / "keys/online/site.key"
+def encrypt(made: Path, name: str = "site", passphrase: bytes = b"rahasia") -> None:
+    path = made / f"keys/online/{name}.key"
     key = read_secret_key(path, None)
     path.unlink()
-    write_secret_key(path, key, b"rahasia", ONLINE_COST, os.urandom)
+    write_secret_key(path, key, passphrase, ONLINE_COST, os.urandom)
 
 
 def hand_in(made: Path) -> None:
@@ -311,6 +311,13 @@ def test_a_passphrase_is_tried_and_never_told(made: Path, tmp_path: Path) -> Non
     passphrase.write_bytes(b"salah-sekali\n")
     code, findings = doctor(made, "--offline", "--passphrase-file", str(passphrase))
     assert code == 1
+    told = [(one["what"], one["fix"]) for one in findings if one["level"] != "ok"]
+    wrong = "the passphrase given opens none of the encrypted keys (site)"
+    assert told == [(wrong, "give the right passphrase file: terbit doctor --passphrase-file FILE")]
+    encrypt(made, "snapshot", b"lain")
+    passphrase.write_bytes(b"rahasia\n")
+    code, findings = doctor(made, "--offline", "--passphrase-file", str(passphrase))
+    assert [one["where"] for one in findings if one["level"] != "ok"] == ["key snapshot"]
     assert not any(secret in json.dumps(findings) for secret in ("rahasia", "salah-sekali"))
 
 
