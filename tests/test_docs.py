@@ -69,7 +69,7 @@ SPECIAL = {
     ),
     "terbit keys init --offline-dir /media/stick --no-passphrase": Special(
         SLOW,
-        first="terbit init .",
+        first="terbit init .; mkdir ../../stick",
         instead="terbit keys init --offline-dir ../../stick --no-passphrase --no-offline-passphrase",
     ),
     "terbit serve": Special("serves until it is stopped", instead="terbit serve --port $PORT"),

@@ -27,12 +27,13 @@ __all__ = ["create_keys", "keys", "sign"]
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 PRESENT = click.Path(exists=True, dir_okay=False, path_type=Path)
-FOLDER = click.Path(file_okay=False, path_type=Path)
+# Where a medium is not mounted no folder is made for it: the keys would lie on this machine's disk.
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 offline_dir_option = click.option(
     "--offline-dir",
     type=FOLDER,
-    help="Where the offline keys lie, best on a medium of their own. [default: keys/offline]",
+    help="Folder where the offline keys lie, best on a medium of their own. [default: keys/offline]",
 )
 online_passphrase_option = click.option(
     "--passphrase-file", type=FILE, help="File with the passphrase of the online keys; else it is asked for."

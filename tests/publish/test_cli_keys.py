@@ -85,6 +85,23 @@ def test_init_reads_passphrases_from_files(empty, tmp_path, monkeypatch):
     read_secret_key(empty / "keys" / "online" / "minisign.key", b"near")
 
 
+@pytest.mark.parametrize("words", [["init"], ["rotate", "root-1"], ["list"]], ids=lambda words: words[0])
+def test_a_medium_that_is_not_there_is_refused(empty, words):
+    """A mistyped --offline-dir makes no folder and no key: offline keys would lie on this machine's disk, in force."""
+    stick = empty / "media" / "stick"
+    result = run(empty, "keys", *words, "--offline-dir", str(stick))
+    assert result.exit_code == 2
+    assert f"Directory '{stick}' does not exist." in result.stderr
+    assert not stick.parent.exists()
+    assert not (empty / "keys").exists()
+    stick.mkdir(parents=True)
+    assert (
+        run(empty, "keys", "init", "--offline-dir", str(stick), "--no-passphrase", "--no-offline-passphrase").exit_code
+        == 0
+    )
+    assert sorted(path.name for path in stick.iterdir()) == ["root-1.key", "root-2.key", "root-3.key"]
+
+
 def test_init_twice_is_refused(workspace):
     """A second init ends with an error and names the commands that do what was meant."""
     result = run(workspace, "keys", "init", "--no-passphrase", "--no-offline-passphrase", fails=True)
