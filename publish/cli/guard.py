@@ -6,12 +6,16 @@ import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from publish.cli.options import directory_option, json_option, passphrase_option, quiet_option
 from publish.cli.run import now, start
 from verifier.printable import counted, say
+
+if TYPE_CHECKING:
+    from publish.release.flow import Flow
 
 __all__ = ["freeze", "guard", "heartbeat"]
 
@@ -84,7 +88,15 @@ def heartbeat(directory: Path, passphrase_file: Path | None, as_json: bool, quie
 
     Example:  terbit heartbeat
     """
-    release, expires = _renew(directory, passphrase_file, quiet, as_json)
+    from publish.release.flow import Flow
+
+    workspace, stages = start(directory, quiet)
+    with workspace.lock(), Flow(workspace, stages, now(), passphrase_file) as flow:
+        try:
+            release, expires = _renew(flow)
+        finally:
+            if as_json:
+                click.echo(json.dumps(flow.told()))
     if not as_json and not quiet:
         click.echo(f"Release {release} is still the newest; timestamp renewed until {expires}.", err=True)
 
@@ -98,37 +110,37 @@ def heartbeat(directory: Path, passphrase_file: Path | None, as_json: bool, quie
 def freeze(directory: Path, passphrase_file: Path | None, reason: str, end: bool, quiet: bool) -> None:
     """Keep the last release as it is: nothing is taken in, `terbit publish` only renews the timestamp.
 
-    latest.json tells the public since when and why.
+    latest.json tells the public since when and why. Where it is so already, the public is told again; a new --reason replaces the old one.
 
     Example:  terbit freeze --reason "figures of regency 3172 are being looked into"
     """
     from builder import durable
     from builder.errors import BuilderError
     from publish.errors import PublishError
-    from publish.workspace import Workspace
+    from publish.release.flow import Flow
 
-    workspace = Workspace(directory.resolve())
-    path = workspace.directory / "frozen.toml"
-    if end == (workspace.frozen is None):
-        raise PublishError("it is not frozen" if end else "it is frozen already; to go on: terbit freeze --end")
+    workspace, stages = start(directory, quiet)
+    before = workspace.frozen or {}
     if not end:
-        reason = _reason(reason)
+        reason = _reason(reason or before.get("reason", ""))
     if not reason.isprintable() or len(reason) > 500:
         raise PublishError("the reason is one line of at most 500 characters")
-    with workspace.lock():
+    path, state = workspace.directory / "frozen.toml", "goes on here" if end else "is frozen here: nothing is taken in"
+    with workspace.lock(), Flow(workspace, stages, now(), passphrase_file) as flow:
+        flow.keyring.unlock()  # the public is to be told of what changes here
         if end:
-            path.unlink()
+            path.unlink(missing_ok=True)
         else:
-            since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            since = before.get("since") or f"{flow.now:%Y-%m-%dT%H:%M:%SZ}"
             quoted = json.dumps(reason, ensure_ascii=False)
             durable.write_file(path, f'since = "{since}"\nreason = {quoted}\n'.encode())
-    state = "goes on here" if end else "is frozen here: nothing is taken in"
-    if not quiet:
-        click.echo(f"The site {state}.", err=True)
-    try:
-        release, expires = _renew(directory, passphrase_file, quiet)
-    except (BuilderError, PublishError) as error:
-        raise PublishError(f"the site {state}; not all of the public could be told: {error}") from error
+        if not quiet:
+            click.echo(f"The site {state}.", err=True)
+        try:
+            release, expires = _renew(flow)
+        except (BuilderError, PublishError) as error:
+            again = "mend that, and run the same command again"
+            raise PublishError(f"the site {state}; not all of the public could be told, {again}: {error}") from error
     if not quiet:
         click.echo(f"The public was told: release {release}; timestamp renewed until {expires}.", err=True)
 
@@ -142,23 +154,16 @@ def _reason(given: str) -> str:
     return given
 
 
-def _renew(directory: Path, passphrase_file: Path | None, quiet: bool, as_json: bool = False) -> tuple[int, str]:
+def _renew(flow: Flow) -> tuple[int, str]:
     """The release whose timestamp was renewed, and until when; PublishError if it was not at every target that shows one of ours."""
     from publish.errors import PublishError
-    from publish.release.flow import Flow
 
-    workspace, stages = start(directory, quiet)
-    with workspace.lock(), Flow(workspace, stages, now(), passphrase_file) as flow:
-        try:
-            release = flow.pushes.heartbeat(flow.now)
-        finally:
-            if as_json:
-                click.echo(json.dumps(flow.told()))
-        unknown = [name for name, base in flow.held.bases.items() if base.seen and not base.record]
-        if unknown:
-            missed = [f"{name}: what it shows is not recorded here; run: terbit reconcile {name}" for name in unknown]
-            raise PublishError("; ".join([*flow.held.failed.values(), *missed]))
-        flow.held.check_failed()
-        if release == 0:
-            raise PublishError("nothing is public yet")
-        return release, flow.expires
+    release = flow.pushes.heartbeat(flow.now)
+    unknown = [name for name, base in flow.held.bases.items() if base.seen and not base.record]
+    if unknown:
+        missed = [f"{name}: what it shows is not recorded here; run: terbit reconcile {name}" for name in unknown]
+        raise PublishError("; ".join([*flow.held.failed.values(), *missed]))
+    flow.held.check_failed()
+    if release == 0:
+        raise PublishError("nothing is public yet")
+    return release, flow.expires

@@ -26,7 +26,7 @@ from builder.site import entry_of
 from publish import limits
 from publish.cli.main import terbit
 from publish.config import GuardConfig
-from publish.errors import FrozenError, PendingError, PublishError, SigningError, TargetError
+from publish.errors import FrozenError, KeyFileError, PendingError, SigningError, TargetError
 from publish.guard.alerts import Alerts
 from publish.guard.judge import Finding, exit_code
 from publish.guard.patrol import Patrol
@@ -38,7 +38,7 @@ from publish.targets import TIMESTAMP
 from publish.workspace import Workspace
 from tests.election import NIGHT, correction, minutes
 from tests.faults import Drip, FaultProxy, Status
-from tests.publish.workspace import copy_tree, deliver, make_workspace, publish
+from tests.publish.workspace import copy_tree, deliver, encrypt_keys, make_workspace, publish
 from tests.servers import QuietHandler, serving, url_of
 from tests.storage import BUCKET, Server, seaweedfs
 
@@ -700,14 +700,41 @@ def test_a_release_that_is_public_somewhere_goes_on_under_a_freeze(tmp_path: Pat
 
 
 def test_freeze_on_the_command_line(folder: Place) -> None:
-    """`terbit freeze` tells the public at once, a second one is refused, and so is an end of what is not frozen."""
+    """`terbit freeze` tells the public at once; a second one tells it again, since when and why as before, unless it has another reason; so does `--end`."""
     hint = folder.root / "uji/latest.json"
     assert command(folder.directory, "freeze", "--reason", 'kab. 3172 "diperiksa"').exit_code == 0
     assert json.loads(hint.read_bytes())["frozen"]["reason"] == 'kab. 3172 "diperiksa"'
-    assert isinstance(command(folder.directory, "freeze").exception, PublishError)
-    assert command(folder.directory, "freeze", "--end").exit_code == 0
-    assert "frozen" not in json.loads(hint.read_bytes())
-    assert isinstance(command(folder.directory, "freeze", "--end").exception, PublishError)
+    told = json.loads(hint.read_bytes())["frozen"]
+    frozen = folder.directory / "frozen.toml"
+    frozen.write_text(frozen.read_text().replace(told["since"], "2026-11-03T12:00:00Z"))
+    hint.write_bytes(b"{}")
+    assert command(folder.directory, "freeze").exit_code == 0
+    assert json.loads(hint.read_bytes())["frozen"] == {**told, "since": "2026-11-03T12:00:00Z"}
+    assert command(folder.directory, "freeze", "--reason", "lain").exit_code == 0
+    assert json.loads(hint.read_bytes())["frozen"] == {"since": "2026-11-03T12:00:00Z", "reason": "lain"}
+    for _ in range(2):
+        assert command(folder.directory, "freeze", "--end").exit_code == 0
+        assert "frozen" not in json.loads(hint.read_bytes())
+        hint.write_bytes(b'{"frozen":{}}')
+
+
+def test_a_freeze_asks_for_the_passphrase_first(folder: Place, tmp_path: Path) -> None:
+    """With encrypted keys neither a freeze nor its end changes anything here before the public can be told of it."""
+    hint, frozen, passphrase = (
+        folder.root / "uji/latest.json",
+        folder.directory / "frozen.toml",
+        tmp_path / "passphrase",
+    )
+    passphrase.write_bytes(b"rahasia\n")
+    encrypt_keys(folder.directory, b"rahasia")
+    given = ["--passphrase-file", str(passphrase)]
+    for words, before in ((["--reason", "diperiksa"], False), (["--end"], True)):
+        refused = command(folder.directory, "freeze", *words)
+        assert isinstance(refused.exception, KeyFileError)
+        assert "give its passphrase with --passphrase-file FILE" in str(refused.exception)
+        assert (frozen.exists(), "frozen" in json.loads(hint.read_bytes())) == (before, before)
+        assert command(folder.directory, "freeze", *words, *given).exit_code == 0
+        assert (frozen.exists(), "frozen" in json.loads(hint.read_bytes())) == (not before, not before)
 
 
 def test_a_freeze_has_a_reason(folder: Place) -> None:

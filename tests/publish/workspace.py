@@ -1,6 +1,7 @@
 """A whole workspace for tests: the small election, throw-away keys, and one run of the publisher."""
 
 import hashlib
+import os
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
@@ -12,10 +13,11 @@ from publish.cli.keys import create_keys
 from publish.progress import Stages
 from publish.release.flow import Flow
 from publish.release.intake import take_in_packages
+from publish.signing.keys import ONLINE_COST, read_secret_key, write_secret_key
 from publish.workspace import Workspace
 from tests.election import NIGHT, first_packages, write_definition, write_package
 
-__all__ = ["changed_area_files", "copy_tree", "deliver", "make_workspace", "publish", "tree"]
+__all__ = ["changed_area_files", "copy_tree", "deliver", "encrypt_keys", "make_workspace", "publish", "tree"]
 
 
 def make_workspace(directory: Path, config: str = "workers = 1\n") -> Path:
@@ -24,6 +26,14 @@ def make_workspace(directory: Path, config: str = "workers = 1\n") -> Path:
     (directory / "terbit.toml").write_text(config)
     create_keys(Workspace(directory), NIGHT)
     return directory
+
+
+def encrypt_keys(directory: Path, passphrase: bytes) -> None:
+    """Close the online keys, as an operator has them who gives the passphrase at each run."""
+    for path in sorted((directory / "keys" / "online").iterdir()):
+        key = read_secret_key(path, None)
+        path.unlink()
+        write_secret_key(path, key, passphrase, ONLINE_COST, os.urandom)
 
 
 def copy_tree(source: Path, place: Path) -> Path:
