@@ -19,6 +19,7 @@ import msgspec
 from builder.areas import path_name
 from builder.election import Definition
 from builder.errors import PackageError
+from builder.importers.changes import WITHDRAWAL
 from builder.importers.delivery import import_results
 from builder.importers.source import ResultsMap
 from builder.intake import Broken, check_cover, judge
@@ -71,7 +72,7 @@ class HandIn:
 
 
 def make_package(rows: bytes, hand_in: HandIn, definition: Definition) -> Package:
-    """The package, not yet signed, with a thumbnail of each scan that is a picture. PackageError, with every rule that it breaks, for what intake would refuse whatever it knows already."""
+    """The package, not yet signed, with a thumbnail of each scan that is a picture. PackageError, with every rule that it breaks, for what intake would refuse whatever it knows already, and for other rows than withdrawn ones with the reason of these."""
     scans = {**hand_in.scans, **_thumbnails(hand_in.scans)}
     cover = Cover(
         format="terbit-recap-1",
@@ -92,6 +93,14 @@ def make_package(rows: bytes, hand_in: HandIn, definition: Definition) -> Packag
     broken = check_cover(package, definition) or check_scope(package, definition) or _broken_rows(package, definition)
     if broken:
         raise PackageError("; ".join(map(str, broken)))
+    contest = definition.election.contest(hand_in.contest)
+    if (
+        hand_in.reason == WITHDRAWAL
+        and contest
+        and package_text([(1, package)], contest)["state"].ne_missing("withdrawn").any()
+    ):
+        problem = "is not for rows that have figures, since the public would read it beside them: hand these in as another package, with the reason of the change"
+        raise PackageError(problem, field="revision.reason", rule="withdrawal")
     return package
 
 

@@ -388,6 +388,7 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "an area that is not his": (("--area", "1102"), "out-of-scope"),
     "not enrolled for it": (("--by", "11"), "signature-unknown"),
     "reason": (("--reason", "x"), "[reason]"),
+    "a withdrawal's reason for figures": (("--reason", "withdrawal"), "[withdrawal]"),
     "text": (("--form", "a\u202eb"), "[cover]"),
     "series": (("--series", "recap"), "[station]"),
 }
@@ -395,11 +396,17 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
 
 @pytest.mark.parametrize(("words", "problem"), WRONG.values(), ids=WRONG)
 def test_recap_pack_refuses_what_intake_would(office: Path, key: Path, words: tuple[str, ...], problem: str) -> None:
-    """What intake would refuse on form is refused before it is handed in, and no file is left."""
+    """What intake would refuse on form, and a withdrawal that withdraws nothing, is refused before it is handed in, and no file is left."""
     done = pack(office, key, *words)
     assert isinstance(done.exception, BuilderError)
     assert problem in str(done.exception)
     assert not (office / "out.zip").exists()
+
+
+def test_recap_pack_withdraws(office: Path, key: Path) -> None:
+    """Rows that are withdrawn are packed with the reason of a withdrawal."""
+    (office / "rows.csv").write_text("\n".join([COLUMNS, row("110101", 1, 0, 0, revision=2, state="withdrawn"), ""]))
+    assert pack(office, key, "--reason", "withdrawal").exit_code == 0
 
 
 @pytest.mark.parametrize("kind", ["ecdsa", "no key", "hostile rows"])
