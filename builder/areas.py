@@ -91,8 +91,8 @@ def _refuse_first(
     found = table.with_row_index("row").filter(bad).head(1)
     if found.height:
         value = found[field][0]
-        shown = value if value is None or len(value) <= 60 else value[:60] + "…"
-        raise DefinitionError(f"{problem}: {shown!r}", file=file, line=found["row"][0] + 2, field=field, rule=rule)
+        shown = "" if value is None else f": {value if len(value) <= 60 else value[:60] + '…'!r}"
+        raise DefinitionError(f"{problem}{shown}", file=file, line=found["row"][0] + 2, field=field, rule=rule)
 
 
 def _check_cells(table: pl.DataFrame, election: Election, file: str | Path) -> None:

@@ -276,7 +276,11 @@ def _read(path: Path, parse: _Parse[T]) -> T:
     if not (stat.S_ISDIR(mode := path.lstat().st_mode) or stat.S_ISREG(mode)):
         raise PackageError("is a link, pipe or device; hand in the folder or zip itself", file=path, rule="files")
     if stat.S_ISREG(mode) and path.suffix != ".zip":
-        raise PackageError("is no package: a .zip, or a folder with recap.toml", file=path, rule="files")
+        raise PackageError(
+            "is no package: a .zip, or a folder with recap.toml, as terbit import csv makes of a CSV",
+            file=path,
+            rule="files",
+        )
     return _read_zip(path, parse) if path.suffix == ".zip" else _read_folder(path, parse)
 
 

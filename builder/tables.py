@@ -10,7 +10,10 @@ import polars as pl
 
 from builder.errors import BuilderError
 
-__all__ = ["read_strict"]
+__all__ = ["OLD_MAC", "read_strict", "separated_otherwise"]
+
+OLD_MAC = "CR stands within the first line, as where lines end as on old Macs; save the file with Unix line ends (LF)"
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 def read_strict(
@@ -23,7 +26,12 @@ def read_strict(
     """
     header = ",".join(columns).encode() + b"\n"
     if data.startswith(b"\xef\xbb\xbf"):
-        raise error("begins with a byte-order mark; save it as UTF-8 without BOM", file=file, line=1, rule="encoding")
+        raise error(
+            "begins with a byte-order mark; save it as UTF-8 without BOM, as dos2unix does",
+            file=file,
+            line=1,
+            rule="encoding",
+        )
     if not data.startswith(header):
         raise error(_wrong_header(data, header[:-1]), file=file, line=1, rule="header")
     for byte, name in (
@@ -70,7 +78,15 @@ def _wrong_header(data: bytes, header: bytes) -> str:
         return "not UTF-8 but UTF-16; save the file as CSV UTF-8"
     if b"\0" in first:
         return f"this is no text; a CSV file is wanted, whose first line is {wanted!r}"
-    return f"the header is {first.decode('utf-8', 'replace')!r}; it must be {wanted!r}, ended by LF"
+    said = first.decode("utf-8", "replace")
+    other = OLD_MAC if b"\r" in first[:-1] else f"the header is {said!r}; it must be {wanted!r}, ended by LF"
+    return separated_otherwise(said) or other
+
+
+def separated_otherwise(header: str) -> str | None:
+    """What is wrong, and how to mend it, where a header has something else in place of commas."""
+    other = next((name for mark, name in _SEPARATORS.items() if mark in header), None)
+    return f"the columns are separated by {other}; save it with commas" if other and "," not in header else None
 
 
 def _separators(table: pl.DataFrame, quotes: bool) -> int:

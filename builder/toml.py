@@ -28,6 +28,8 @@ _SETTING = re.compile(rf"\s*(\[\[?)?\s*((?:{_NAME.pattern})(?:\s*\.\s*(?:{_NAME.
 
 def parse_toml(data: bytes, *, file: str | Path, error: type[BuilderError]) -> dict[str, Any]:
     """The tree of a TOML file; an `error` for what is not UTF-8 or not TOML, and for keys deeper than any of ours."""
+    if data.startswith(b"\xef\xbb\xbf"):
+        raise error("begins with a byte-order mark; save it as UTF-8 without BOM", file=file, line=1, rule="encoding")
     if deep := _DEEP_KEY.search(data):
         where = data.count(b"\n", 0, deep.start()) + 1
         raise error(f"a key of more than {limits.TOML_KEY_PARTS_COUNT} parts", file=file, line=where, rule="syntax")

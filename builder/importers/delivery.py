@@ -124,7 +124,7 @@ def _deliver(
         raise ImporterError(problem, file=delivery.source, rule="reason-missing")
     packages = _packages(rows, delivery, definition)
     _check_waiting(rows, {name for name, _ in packages}, delivery, definition, out)
-    rejects = rejected_rows(text, judged, delivery.map_, contest)
+    rejects = rejected_rows(text, judged, delivery.map_, contest, definition)
     written, beside = _write(packages, rejects, delivery, out)
     revised = rows.filter((pl.col("revision") > 1) & (pl.col("state") == "")).height
     withdrawn = rows.filter(pl.col("state") == "withdrawn").height

@@ -47,7 +47,9 @@ def judge_rows(
     return frame.with_columns(pl.coalesce(*reasons).alias("reject"))
 
 
-def rejected_rows(text: pl.DataFrame, judged: pl.DataFrame, map_: ResultsMap, contest: Contest) -> pl.DataFrame:
+def rejected_rows(
+    text: pl.DataFrame, judged: pl.DataFrame, map_: ResultsMap, contest: Contest, definition: Definition
+) -> pl.DataFrame:
     """The rows of `text` that are not taken, with the rule (`reject`), the source's name of the `field`, and `problem`."""
     own = text["reject"] if "reject" in text.columns else pl.lit(None, dtype=pl.String)
     found = text.drop("reject", "time", strict=False).with_columns(judged["reject"], own.alias("own"))
@@ -65,9 +67,22 @@ def rejected_rows(text: pl.DataFrame, judged: pl.DataFrame, map_: ResultsMap, co
     # pl.format in place of concat_str panics here (polars 2.1.0, 31 rows of test_overseas_2024).
     found = found.with_columns(
         pl.coalesce(*named, pl.lit("")).alias("field"),
-        pl.coalesce("own", pl.concat_str(pl.lit("'"), value, pl.lit("' "), problem)).alias("problem"),
+        pl.coalesce(
+            "own", pl.concat_str(pl.lit("'"), value, pl.lit("' "), problem, _lost_zeros(found, definition))
+        ).alias("problem"),
     )
     return found.drop("own").with_columns(pl.when(IS_FORMULA).then(pl.lit("'") + CELLS).otherwise(CELLS).name.keep())
+
+
+def _lost_zeros(found: pl.DataFrame, definition: Definition) -> pl.Series:
+    """What to say of an unknown area's code that has more zeros before it in areas.csv: spreadsheets take codes for numbers."""
+    whole = {code.lstrip("0"): code for code in definition.areas.codes if code.startswith("0") and code.strip("0")}
+    hint = {
+        short: f", but {code}; a spreadsheet that takes codes for numbers drops the zeros before them"
+        for short, code in whole.items()
+    }
+    said = found["area"].replace_strict(hint, default="", return_dtype=pl.String)
+    return said.zip_with(found["reject"] == "unknown-area", pl.Series([""])).fill_null("")
 
 
 def _odd(cells: pl.Series) -> pl.Series:

@@ -12,14 +12,13 @@ import polars as pl
 from builder import limits
 from builder.election import Contest
 from builder.errors import ImporterError
-from builder.tables import read_strict
+from builder.tables import OLD_MAC, read_strict, separated_otherwise
 from builder.toml import convert_toml, parse_toml
 
 __all__ = ["Map", "ResultsMap", "Slice", "Source", "load_map", "read_source"]
 
 BOM = b"\xef\xbb\xbf"
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 class Map(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,6 +82,9 @@ def load_map(name: str, kind: type[M]) -> M:
             data = path.read_bytes()
         elif path.name == name and shipped.is_file():
             data = shipped.read_bytes()
+        elif path.suffix in (".csv", ".gz", ".zip"):
+            problem = "this is no map, which ends with .toml; the data come first, the map behind --map"
+            raise ImporterError(problem, file=name, rule="map")
         else:
             maps = ", ".join(sorted(file.name.removesuffix(".toml") for file in folder.iterdir()))
             problem = f"no such map: give a path that ends with .toml, or one of {maps}"
@@ -97,7 +99,7 @@ def read_source(path: Path, columns: set[str]) -> pl.DataFrame:
     """The named columns of a `.csv` or `.csv.gz` as text; an empty cell is null, row N stands on line N + 2.
 
     CRLF, a byte-order mark and quotes are taken, since spreadsheets write them and they have one meaning; text that is
-    not UTF-8, NUL, ragged lines, a cell over several lines and a last line without LF are not.
+    not UTF-8, NUL, ragged lines, a cell over several lines, a last line without LF and a header alone are not.
 
     Raises:
         ImporterError: unreadable, or not such a CSV; with file, line and rule.
@@ -111,23 +113,32 @@ def read_source(path: Path, columns: set[str]) -> pl.DataFrame:
         raise ImporterError("this is no text; a CSV file is wanted", file=path, line=1, rule="header")
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n")
-    end = data.find(b"\n")
+    first = data.partition(b"\n")[0]
+    header = _header(first, path)
+    if missing := sorted(columns - set(header)):
+        problem = f"no column {missing[0]!r}; the file has {', '.join(header)[:300]!r}"
+        problem = separated_otherwise(header[0]) or problem if len(header) == 1 else problem
+        raise ImporterError(problem, file=path, line=1, rule="header")
+    if b'"' in first:
+        data = ",".join(header).encode() + data[len(first) :]
+    table = read_strict(data, header, file=path, error=ImporterError, quoted=True)
+    if not table.height:
+        raise ImporterError("there is no row below the header", file=path, rule="empty")
+    return table.select(sorted(columns))
+
+
+def _header(line: bytes, path: Path) -> list[str]:
+    """The columns' names."""
+    if b"\r" in line:
+        raise ImporterError(OLD_MAC, file=path, line=1, rule="header")
     try:
-        header = next(csv.reader([data[:end].decode("utf-8", "replace")]), [])
-    except csv.Error as error:  # a CR within the line, or a name of more characters than that reader takes
-        raise ImporterError(f"not a line of CSV: {error}", file=path, line=1, rule="header") from error
+        header = next(csv.reader([line.decode("utf-8", "replace")]), [])
+    except csv.Error as error:  # a name of more characters than that reader takes
+        raise ImporterError("a column's name is too long", file=path, line=1, rule="header") from error
     if len(set(header)) != len(header) or any("," in name or '"' in name for name in header):
         problem = "a column's name stands twice or holds a comma or quote"
         raise ImporterError(problem, file=path, line=1, rule="header")
-    if missing := sorted(columns - set(header)):
-        other = next((name for mark, name in SEPARATORS.items() if len(header) == 1 and mark in header[0]), None)
-        problem = f"no column {missing[0]!r}; the file has {', '.join(header)[:300]!r}"
-        problem = f"the columns are separated by {other}; save it with commas" if other else problem
-        raise ImporterError(problem, file=path, line=1, rule="header")
-    if b'"' in data[:end]:
-        data = ",".join(header).encode() + data[end:]
-    table = read_strict(data, header, file=path, error=ImporterError, quoted=True)
-    return table.select(sorted(columns))
+    return header
 
 
 def _read(path: Path) -> bytes:

@@ -116,4 +116,7 @@ def tell_strays(workspace: Workspace) -> None:
     from builder.inbox import find_strays
 
     for path in find_strays(workspace.inbox):
-        say(f"{path} is left alone: it is no package (a zip, or a folder with recap.toml)", err=True)
+        say(
+            f"{path} is left alone: it is no package (a zip, or a folder with recap.toml, as terbit import csv makes of a CSV)",
+            err=True,
+        )

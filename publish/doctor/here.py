@@ -302,7 +302,12 @@ def _waiting(workspace: Workspace, now: datetime) -> Iterator[Finding]:
     yield judge.judge_waiting(where, times, now)
     if strays := [path.name for path in find_strays(workspace.inbox)]:
         what = f"{len(strays)} files there are no packages, {strays[0]} first"
-        yield Finding("warn", where, what, "a package is a zip, or a folder with recap.toml; move the others away")
+        yield Finding(
+            "warn",
+            where,
+            what,
+            "a package is a zip, or a folder with recap.toml, as terbit import csv makes of a CSV; move the others away",
+        )
 
 
 def _space(workspace: Workspace) -> Iterator[Finding]:

@@ -294,6 +294,21 @@ def test_broken_areas(name: str, tmp_path: Path) -> None:
     assert (error.file, error.line, error.field, error.rule) == (tmp_path / "areas.csv", line, field, rule)
 
 
+MISTAKEN_AREAS = {
+    "semicolons": (lambda areas: areas.replace(b",", b";"), "the columns are separated by semicolons; save it with commas"),
+    "old Mac": (lambda areas: areas.replace(b"\n", b"\r"), "as on old Macs; save the file with Unix line ends (LF)"),
+    "byte-order mark": (lambda areas: b"\xef\xbb\xbf" + areas, "save it as UTF-8 without BOM, as dos2unix does"),
+    "stations missing": (changed("Seratus,domestic,3", "Seratus,domestic,"), "need their number of polling stations ["),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MISTAKEN_AREAS)
+def test_mistaken_areas(name: str, tmp_path: Path) -> None:
+    """What a spreadsheet makes of areas.csv is called by its name, with the remedy; an empty cell has no value to show."""
+    change, said = MISTAKEN_AREAS[name]
+    assert said in str(refused(write(tmp_path, SMALL_TOML.encode(), change(SMALL_AREAS.encode()))))
+
+
 def test_small_definition(small: Definition) -> None:
     """Areas stand in depth-first order with their subtrees, shards and expected stations, whatever their codes."""
     areas = small.areas

@@ -24,7 +24,16 @@ from builder.importers.source import load_map
 from builder.recap import read_package
 from builder.rows import KEY, Rows
 from builder.tally import tally
-from tests.builder.elections import SMALL_TOML, accept, define, make_cuts, no_rows, shared_data, small_election
+from tests.builder.elections import (
+    SMALL_AREAS,
+    SMALL_TOML,
+    accept,
+    define,
+    make_cuts,
+    no_rows,
+    shared_data,
+    small_election,
+)
 
 SMALL = small_election()
 MAP = msgspec.convert(
@@ -239,6 +248,9 @@ MISTAKEN_SOURCES: dict[str, tuple[bytes, str]] = {
     "tabs": ((HEADER + ROWS).replace(",", "\t").encode(), "separated by tabs; save it with commas"),
     "UTF-16": ((HEADER + ROWS).encode("utf-16"), "UTF-16; save it as CSV UTF-8"),
     "another table": (b"x,y\n1,2\n", "no column 'a'; the file has 'x, y'"),
+    "old Mac": ((HEADER + ROWS).replace("\n", "\r").encode(), "as on old Macs; save the file with Unix line ends (LF)"),
+    "a header alone": (HEADER.encode(), "data.csv: there is no row below the header"),
+    "a header without LF": (HEADER[:-1].encode(), "the header is 'code,a,b,men,women,valid,unused'; it must be"),
 }
 
 
@@ -248,6 +260,17 @@ def test_mistaken_source(name: str, tmp_path: Path) -> None:
     data, said = MISTAKEN_SOURCES[name]
     with pytest.raises(ImporterError, match=re.escape(said)):
         imported(tmp_path, data)
+
+
+def test_lost_zeros_are_told(tmp_path: Path) -> None:
+    """A code that a spreadsheet took for a number is refused with the one in areas.csv that it may have been; any other unknown one without."""
+    zeros = define(SMALL_TOML, SMALL_AREAS.replace("111,11,", "0111,11,").encode())
+    data = source(tmp_path, HEADER + "111001,1,2,,,,\n999001,1,2,,,,\n")
+    report = import_results(data, MAP, zeros, {}, out=tmp_path / "inbox")
+    assert [one.partition("'")[2] for one in report.problems] == [
+        "111' no such area in areas.csv, but 0111; a spreadsheet that takes codes for numbers drops the zeros before them [unknown-area]",
+        "999' no such area in areas.csv [unknown-area]",
+    ]
 
 
 def test_gzip_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
