@@ -32,15 +32,12 @@ WRONG = (
 @click.option(
     "-o", "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the plan there, for `terbit apply`."
 )
-@passphrase_option
 @json_option
 @quiet_option
-def plan(
-    paths: tuple[Path, ...], directory: Path, out: Path | None, passphrase_file: Path | None, as_json: bool, quiet: bool
-) -> None:
+def plan(paths: tuple[Path, ...], directory: Path, out: Path | None, as_json: bool, quiet: bool) -> None:
     """Say what `terbit publish` would change: in votes, then in files, requests and cost.
 
-    Takes in packages, cuts the release and builds it, unsigned; nothing becomes public. Exit code 3 when something would change, 0 when not, 1 when a
+    Takes in packages, cuts the release and builds it, unsigned: no secret key is needed; nothing becomes public. Exit code 3 when something would change, 0 when not, 1 when a
     target did not answer.
 
     Example:  terbit plan -o plan.json
@@ -53,7 +50,7 @@ def plan(
     from publish.release.flow import Flow
 
     workspace, stages = start(directory, quiet)
-    with workspace.lock(), Flow(workspace, stages, now(), passphrase_file) as flow:
+    with workspace.lock(), Flow(workspace, stages, now()) as flow:
         refused = take_in(flow, paths)
         made = make_plan(flow)
         pending = bool(flow.behind)

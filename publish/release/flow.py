@@ -22,7 +22,7 @@ from publish.release.draft import Draft, DraftState
 from publish.release.exchange import Exchange, await_answer
 from publish.release.held import Held
 from publish.release.intake import waiting_release
-from publish.release.jobs import Job, Jobs, Plan, Runner, Workers, save_tallies
+from publish.release.jobs import Job, Jobs, MinisignKey, Plan, Runner, Workers, save_tallies
 from publish.release.lineage import Lineage, check_ledger
 from publish.release.push import SNAPSHOT
 from publish.release.pushes import Pushes
@@ -135,15 +135,19 @@ class Flow:
 
     @cached_property
     def runner(self) -> Runner:
-        plan = Plan(self.draft.directory, self.base.release, self.keyring.minisign, self.base.directory)
+        return self._runner(self.keyring.minisign)
+
+    def _runner(self, keys: tuple[MinisignKey, ...]) -> Runner:
+        plan = Plan(self.draft.directory, self.base.release, keys, self.base.directory)
         jobs = Jobs(plan, self.workspace, self.site)
         return Runner(self.workers, jobs, lambda: save_tallies(self.draft, self.site.tallies))
 
-    def build(self, jobs: Sequence[Job] = (("render",),)) -> Draft:
-        """Make the draft's files, unsigned unless `jobs` go further."""
+    def build(self, more: Sequence[Job] = ()) -> Draft:
+        """Make the draft's files, unsigned and without a secret key unless there are `more` jobs to do in the same go."""
         if self.draft.state() is None:
-            trust = self.keyring.trust.files
-            make.build(self.workspace, self.site, trust, self.base, self.draft, self.runner, self.stages, jobs)
+            trust, runner = self.keyring.trust.files, self.runner if more else self._runner(())
+            jobs: list[Job] = [("render",), *more]
+            make.build(self.workspace, self.site, trust, self.base, self.draft, runner, self.stages, jobs)
         return self.draft
 
     def sign(self) -> DraftState:
@@ -153,8 +157,7 @@ class Flow:
             folders = []
         if folders:
             self.draft.mark_pushed()
-        jobs: list[Job] = [("render",), ("sign",), *(("put_objects", name) for name in folders)]
-        state = self.build(jobs).state()
+        state = self.build([("sign",), *(("put_objects", name) for name in folders)]).state()
         if state is None or state.stage != "signed":
             make_it = (self.workspace, self.site, self.base, self.draft, self.keyring, self.runner, self.stages)
             state = make.sign(*make_it, self._others, self._whole)

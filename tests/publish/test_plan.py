@@ -29,7 +29,7 @@ from publish.release.renewing import renewing
 from publish.workspace import Workspace
 from tests.election import AREAS, correction, package, row, write_definition
 from tests.faults import FaultProxy
-from tests.publish.workspace import copy_tree, deliver, make_workspace, tree
+from tests.publish.workspace import copy_tree, deliver, encrypt_keys, make_workspace, tree
 from tests.storage import Server
 from verifier.cli.main import main as terbit_verify
 
@@ -73,6 +73,25 @@ def plan_of(workspace: Path, *words: object) -> Path:
     result = terbit(workspace, "plan", "--quiet", "-o", out, *words)
     assert result.exit_code == 3, (result.output, result.exception)
     return out
+
+
+@pytest.mark.parametrize("command", ["plan", "build"])
+def test_what_is_unsigned_needs_no_key(workspace: Path, command: str) -> None:
+    """With encrypted keys, and with none here, a plan and a build are made all the same; what follows signs them with the passphrase."""
+    encrypt_keys(workspace, b"rahasia")
+    (workspace.parent / "passphrase").write_bytes(b"rahasia\n")
+    (workspace / "keys" / "online").rename(workspace.parent / "online")
+    out = workspace.parent / "plan.json"
+    done(workspace, "intake", "-q")
+    made = terbit(workspace, command, "-q", *(["-o", out] if command == "plan" else []))
+    assert made.exit_code == (3 if command == "plan" else 0), (made.output, made.exception)
+    (workspace.parent / "online").rename(workspace / "keys" / "online")
+    given = ["-q", "--passphrase-file", workspace.parent / "passphrase"]
+    done(workspace, *(["apply", out] if command == "plan" else ["push", "--yes"]), *given)
+    assert shown(workspace)[0] == 2
+    words = ["--root", str(workspace / "keys/metadata/1.root.json"), "--state", str(workspace.parent / "state")]
+    checked = CliRunner().invoke(terbit_verify, ["site", str(workspace / "public"), *words])
+    assert checked.exit_code == 0, checked.output
 
 
 def test_plan_tells_votes_and_cost(workspace: Path) -> None:
