@@ -308,6 +308,7 @@ def test_embed_shows_the_results(site: Path) -> None:
     """A page for frames has the votes of its results file, and the mark of a test where it is one."""
     page = (site / "embed" / "ppwp" / "11.html").read_text()
     results = read(site, "ppwp/11.json")
+    assert any(results["count"]["votes"])
     for votes in results["count"]["votes"]:
         assert f"<td>{votes:,}".replace(",", ".") in page
 

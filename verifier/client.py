@@ -14,6 +14,7 @@ python-tuf's Updater does all of the verification. Some of its private members a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
@@ -377,7 +378,10 @@ def explained() -> Iterator[None]:
     except exceptions.ExpiredMetadataError as error:
         raise StaleError(f"{error}: signed, but no longer fresh. The source may be frozen at an old state") from error
     except exceptions.UnsignedMetadataError as error:
-        raise VerificationError(f"wrong or too few signatures: {error}") from error
+        # The first that a root of another election meets: what is signed for it is not there.
+        unknown = re.match("(root|timestamp) was signed by 0/", str(error))
+        other = "; or the root is another election's" if unknown else ""
+        raise VerificationError(f"wrong or too few signatures: {error}{other}") from error
     except exceptions.BadVersionNumberError as error:
         raise VerificationError(f"rolled back to an older state, or mixed from two: {error}") from error
     except exceptions.LengthOrHashMismatchError as error:

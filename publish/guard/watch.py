@@ -178,7 +178,7 @@ class TargetWatch:
         superseded = Superseded()
         # What belongs there first: its readers wait.
         ordered = sorted((path for path in paths if path not in beside), key=lambda path: path not in right)
-        ordered = [path for path in ordered if not self._is_right_pack(path, superseded)]
+        ordered = [path for path in ordered if not self._settle_pack(path, superseded)]
         withheld = self.expected.withheld
         known = ChainMap(right, withheld)
         wanted = ((path, known[path].length if path in known else _most(path)) for path in ordered)
@@ -202,8 +202,11 @@ class TargetWatch:
                 yield Wrong(path, here, found, order is not None and holds(found.data, order, self.keys))
         yield from self._judge_superseded(superseded)
 
-    def _is_right_pack(self, path: str, superseded: Superseded) -> bool:
-        """True for a pack that has the hash in its name. It is too large to be held, as all else is that is read."""
+    def _settle_pack(self, path: str, superseded: Superseded) -> bool:
+        """Read a pack, which is too large to be held as all else is that is read: False where nothing is settled by that.
+
+        One that is right is remembered; one that has the hash in its name and is of no release here goes into `superseded`.
+        """
         assert self.expected is not None
         here = self.expected.right.get(path)
         if (

@@ -430,7 +430,11 @@ def test_revision_keeps_the_old_value() -> None:
 
 def test_late_figures_need_no_reason() -> None:
     """Figures for a row that had none are not a change of a published one."""
-    accept(SMALL, make_package(SMALL, row("111", "2", 2, **VOTES)), rows=known_rows(), known=3)
+    rows = known_rows()
+    here = (pl.col("station") == "2") & (pl.col("area") == SMALL.areas.index["111"])
+    assert rows["ppwp"].current.filter(here).select("revision", "votes_1").rows() == [(1, None)]
+    accept(SMALL, make_package(SMALL, row("111", "2", 2, **VOTES)), rows=rows, known=3)
+    assert rows["ppwp"].current.filter(here).select("revision", "votes_1").rows() == [(2, VOTES["votes_1"])]
 
 
 def test_withdrawn_stays_visible_and_out_of_the_sums() -> None:

@@ -92,9 +92,10 @@ def test_init_puts_everything_in_force(workspace):
 
 def test_init_writes_secret_files_for_their_owner_only(workspace):
     """Secret keys and their folders are closed to others."""
-    for path in workspace.store.directory.glob("o*line"):
-        assert path.stat().st_mode & 0o077 == 0
-        assert all(file.stat().st_mode & 0o077 == 0 for file in path.iterdir())
+    folders = [workspace.store.directory / name for name in ("offline", "online")]
+    keys = [path for folder in folders for path in folder.iterdir()]
+    assert {path.stem for path in keys} == set(workspace.store.names())
+    assert [path for path in (*folders, *keys) if path.stat().st_mode & 0o077] == []
 
 
 def test_second_init_changes_nothing(workspace):

@@ -228,6 +228,19 @@ def test_forged_roots_are_refused(how: dict[str, bool], site: SiteSimulator, tmp
         refreshed(site, tmp_path)
 
 
+@pytest.mark.parametrize("rotated", [False, True], ids=["first root", "second root"])
+def test_the_root_of_another_election_is_a_guess_at_what_is_wrong(
+    rotated: bool, site: SiteSimulator, tmp_path: Path
+) -> None:
+    """Where no key of the root has signed, the message says that the root may be another election's: that is no forgery."""
+    if rotated:
+        rotate(site)
+    other = SiteSimulator().tree["metadata/1.root.json"]
+    client = Client(OverlayFetcher(site.tree, Nowhere()), tmp_path, site.now, other)
+    with pytest.raises(VerificationError, match=r"wrong or too few signatures.*; or the root is another election's$"):
+        client.refresh()
+
+
 def test_failed_roles_leave_the_state_as_it_was(site: SiteSimulator, tmp_path: Path) -> None:
     """A timestamp that does not verify is never written into the state."""
     refreshed(site, tmp_path)

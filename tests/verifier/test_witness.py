@@ -678,7 +678,8 @@ def test_pull_takes_full_tiles_for_partial_ones(tmp_path):
             path.unlink()
         (public / "tile/0/000.p").rmdir()
         (public / "checkpoint").write_bytes(head(200))
-        run("pull", folder)
+        done = run("pull", folder, "--json")
+    assert SignedCheckpoint.parse(Path(json.loads(done.stdout)["file"]).read_bytes()).checkpoint.size == 200
 
 
 def test_serve_command(tmp_path):

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from verifier.compare.definition import Form
 from verifier.compare.tallies import OWN_ROW, Figures
 from verifier.errors import FormatError, VerificationError
 
@@ -96,24 +97,14 @@ class _Recap(msgspec.Struct, frozen=True):
     withdrawn: bool
 
 
-class _Candidate(msgspec.Struct, frozen=True):
-    number: int
-
-
-class _Results(msgspec.Struct, frozen=True):
+class _Results(Form, frozen=True):
     path: str
     area: _Area
-    candidates: tuple[_Candidate, ...]
-    fields: tuple[str, ...]
     polling_stations: _Table
     recap: _Recap | None
     # Most areas have no difference: these are read only where there is one.
     findings: msgspec.Raw
     revisions: msgspec.Raw
-
-    @property
-    def figures(self) -> tuple[str, ...]:
-        return (*(f"votes_{candidate.number}" for candidate in self.candidates), *self.fields)
 
 
 _RESULTS = msgspec.json.Decoder(_Results)

@@ -12,7 +12,7 @@ from verifier import limits
 from verifier.client import Client
 from verifier.errors import FormatError, VerificationError
 
-__all__ = ["Contest", "Definition", "load_definition"]
+__all__ = ["Contest", "Definition", "Form", "load_definition"]
 
 ELECTION = "trust/election.toml"
 AREAS = ("trust/areas.csv", "trust/areas.csv.gz")
@@ -23,17 +23,22 @@ class Candidate(msgspec.Struct, frozen=True):
     number: int
 
 
-class Contest(msgspec.Struct, frozen=True):
-    """One contest; `figures` are its columns in the order of `rows.csv`."""
+class Form(msgspec.Struct, frozen=True):
+    """What a contest's form asks for; `figures` are its columns in the order of `rows.csv`."""
 
-    id: str
-    group: str
     candidates: tuple[Candidate, ...]
     fields: tuple[str, ...]
 
     @property
     def figures(self) -> tuple[str, ...]:
         return (*(f"votes_{candidate.number}" for candidate in self.candidates), *self.fields)
+
+
+class Contest(Form, frozen=True):
+    """One contest."""
+
+    id: str
+    group: str
 
 
 class _Level(msgspec.Struct, frozen=True):
