@@ -18,7 +18,7 @@ const ALWAYS = ["index.html"];
 
 // What was trusted last, by role, in memory and on disk.
 class Store extends Map {
-  changed = new Set();
+  saved = new Map();
 
   static async open() {
     const store = new Store();
@@ -27,20 +27,22 @@ class Store extends Map {
       const name = new URL(request.url).searchParams.get("state");
       if (name && request.url.startsWith(scope())) store.set(name, new Uint8Array(await (await cache.match(request)).arrayBuffer()));
     }
-    store.changed.clear();
+    store.saved = new Map(store);
     return store;
   }
 
-  set(name, data) {
-    if (this.get(name) !== data) this.changed?.add(name);
-    return super.set(name, data);
-  }
-
+  // What a full disk does not take stays in memory, and is tried again.
   async save() {
     const cache = await caches.open(STATE);
-    const names = [...this.changed];
-    this.changed.clear();
-    for (const name of names) await cache.put(`${scope()}?state=${encodeURIComponent(name)}`, new Response(this.get(name)));
+    for (const [name, data] of this) {
+      if (this.saved.get(name) === data) continue;
+      try {
+        await cache.put(`${scope()}?state=${encodeURIComponent(name)}`, new Response(data));
+        this.saved.set(name, data);
+      } catch {
+        continue;
+      }
+    }
   }
 }
 
@@ -65,10 +67,8 @@ async function check() {
 // The site as it was found within the last seconds.
 function release() {
   if (!current || Date.now() - current.time > FRESH) {
-    const promise = check();
-    const mine = { promise, time: Date.now() };
-    current = mine;
-    promise.catch(() => current === mine && (current = undefined));
+    const mine = (current = { promise: check(), time: Date.now() });
+    mine.promise.catch(() => current === mine && (current = undefined));
   }
   return current.promise;
 }
@@ -160,6 +160,8 @@ async function keepAll(paths) {
 
 async function install() {
   await release();
+  // Who cannot remember the first root would trust another one each time.
+  if (!(await opened).saved.has("root")) throw Error("full");
   await keepAll(ALWAYS);
   await self.skipWaiting();
 }

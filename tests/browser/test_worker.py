@@ -155,6 +155,19 @@ def test_offline_after_one_visit(site: Site, context: BrowserContext) -> None:
     assert page.evaluate("document.styleSheets[0].cssRules.length") > 10
 
 
+def test_a_full_disk_keeps_no_page_from_being_shown(site: Site, context: BrowserContext) -> None:
+    """Where the browser has no room left for a new release's state, its pages are checked and shown, and every one was a network error."""
+    show_release(site.origin, site.published.old)
+    page = first_visit(context, site.page())
+    session = context.new_cdp_session(page)
+    session.send("Storage.overrideQuotaForOrigin", {"origin": site.page("").rstrip("/"), "quotaSize": 1})
+    show_release(site.origin, site.published.public)
+    stop_worker(page)
+    page = visit(context, site.page(NEIGHBOUR))
+    assert state_of(page) == "checked"
+    assert served(page) == signed(site.published, NEIGHBOUR)
+
+
 def test_where_nothing_verifies_nothing_is_shown(site: Site, context: BrowserContext) -> None:
     """THREATS 1: a page that every place has altered is not shown: the notice says so and has no figure."""
     page = first_visit(context, site.page("uji/index.html"))
