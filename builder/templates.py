@@ -7,7 +7,6 @@ jinja2 renders whatever is few; minijinja, by the same author and in the same la
 """
 
 import re
-import tomllib
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
@@ -24,6 +23,7 @@ from markupsafe import Markup, escape
 from builder import limits
 from builder.errors import ContentError
 from builder.figures import station_name
+from builder.toml import parse_toml
 
 __all__ = [
     "TEMPLATE_SUFFIXES",
@@ -82,10 +82,7 @@ def read_texts(sources: Mapping[str, str], language: str) -> Texts:
     file = f"texts/{language}.toml"
     if file not in sources:
         raise ContentError("missing; it holds the texts of the pages", file=file, rule="missing-file")
-    try:
-        texts = tomllib.loads(sources[file])
-    except tomllib.TOMLDecodeError as error:
-        raise ContentError(f"not TOML: {error}", file=file, rule="syntax") from error
+    texts = parse_toml(sources[file].encode(), file=file, error=ContentError)
     # What is filled in is named and no more: Python's format strings could walk from a value to whatever it leads to.
     if found := next((text for text in _every(texts) if _BRACE.search(_PLACE.sub("", text))), None):
         raise ContentError(f"{found!r}: a place to fill in is one word in braces", file=file, rule="texts")

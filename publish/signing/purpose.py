@@ -4,8 +4,8 @@ A rehearsal's figures are made up. Keys that have signed for one must never vouc
 trust, and the log's origin, are what tells the two apart.
 """
 
-import tomllib
-
+from builder.errors import DefinitionError
+from builder.toml import parse_toml
 from publish.errors import SigningError
 
 __all__ = ["DEFINITION", "check_purpose"]
@@ -32,6 +32,9 @@ def check_purpose(in_force: bytes | None, wanted: bytes | None) -> None:
 
 def _is_test(definition: bytes | None) -> bool:
     try:
-        return definition is not None and tomllib.loads(definition.decode()).get("test") is True
-    except (ValueError, RecursionError) as error:
-        raise SigningError(f"{DEFINITION} cannot be read: {error}; nothing of it is signed") from None
+        return (
+            definition is not None
+            and parse_toml(definition, file=DEFINITION, error=DefinitionError).get("test") is True
+        )
+    except DefinitionError as error:
+        raise SigningError(f"{DEFINITION} cannot be read: {error.problem}; nothing of it is signed") from None

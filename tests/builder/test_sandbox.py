@@ -104,6 +104,13 @@ def test_texts_name_what_they_are_filled_with(text: str) -> None:
         read_texts({"texts/id.toml": f'[page]\ntitle = ["a", "{text}"]\n'}, "id")
 
 
+@pytest.mark.parametrize("texts", ["a." * 17 + "a = 1", "a = " + "[" * 5_000 + "]" * 5_000], ids=["key", "lists"])
+def test_texts_too_deep(texts: str) -> None:
+    """A stranger's table of texts takes no memory by a dotted key, of which 64 kB took four gigabytes, and ends in no traceback."""
+    with pytest.raises(ContentError, match=r"texts/id\.toml"):
+        read_texts({"texts/id.toml": texts}, "id")
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_sites_share_nothing(engine: type[Templates] | type[FastTemplates]) -> None:
     """The same templates in another site of this process know nothing of what they did in the first one, and have the words of their own."""

@@ -87,6 +87,9 @@ def test_a_definition_that_nobody_can_read_is_not_signed(tmp_path: Path) -> None
     assert isinstance(sign(directory).exception, SigningError)
     with pytest.raises(SigningError, match="cannot be read"):
         check_purpose(REAL.encode(), b"test")
+    # Of 64 kB such a key took four gigabytes of the offline machine's memory; this one is so short that a test may fail.
+    with pytest.raises(SigningError, match="a key of more than 16 parts"):
+        check_purpose(REAL.encode(), b"test = true\n" + b"a." * 100 + b"a = 1\n")
 
 
 def draft(directory: Path, definition: str) -> None:

@@ -97,10 +97,10 @@ class AllowedSigners:
 
     @cached_property
     def _by_key(self) -> dict[SshKey, tuple[AllowedSigner, ...]]:
-        found: dict[SshKey, tuple[AllowedSigner, ...]] = {}
+        found: dict[SshKey, list[AllowedSigner]] = {}
         for signer in self.signers:
-            found[signer.key] = (*found.get(signer.key, ()), signer)
-        return found
+            found.setdefault(signer.key, []).append(signer)
+        return {key: tuple(lines) for key, lines in found.items()}
 
 
 def _parse_lines(text: str) -> Iterator[AllowedSigner]:
