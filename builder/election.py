@@ -242,6 +242,10 @@ def load_definition(directory: Path) -> Definition:
     packed = _read(path, limits.AREAS_FILE)
     areas = parse_areas(_unpack(packed, path) if path.suffix == ".gz" else packed, election, path)
     _check_named_areas(election, areas, toml_path)
+    # A megabyte of contests and one of areas, packed, would take all memory of whoever audits the site.
+    if (tallied := len(areas) * len(election.contests)) > limits.TALLIED_AREAS_COUNT:
+        problem = f"{len(election.contests)} contests in {len(areas)} areas are {tallied} tallies; at most {limits.TALLIED_AREAS_COUNT} are allowed"
+        raise DefinitionError(problem, file=toml_path, field="contests", rule="size")
     files, topology, map_path = {"election.toml": toml, path.name: packed}, None, directory / MAP
     if map_path.exists():
         files[MAP] = _read(map_path, limits.MAP_FILE)

@@ -11,6 +11,9 @@ NAME_CHARACTERS = 300
 CANDIDATES_COUNT = 1_000
 CONTESTS_COUNT = 20_000
 LEVELS_COUNT = 12
+TALLIED_AREAS_COUNT = (
+    20_000_000  # areas times contests: figures of each are held in memory; a nation's 92,000 for 200 contests
+)
 TILE_PLACE = 99
 MAP_FILE = 8_000_000
 MAP_POINTS = 500_000

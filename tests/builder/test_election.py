@@ -362,6 +362,16 @@ def test_no_files(tmp_path: Path) -> None:
     assert refused(tmp_path).rule == "readable"
 
 
+def test_more_tallies_than_memory_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Areas times contests have a cap: 300,000 areas and 9,000 contests are two megabytes, and 400 gigabytes of an auditor's memory."""
+    folder = write(tmp_path, SMALL_TOML.encode(), SMALL_AREAS.encode())
+    monkeypatch.setattr(limits, "TALLIED_AREAS_COUNT", 20)
+    assert len(load_definition(folder).areas) == 10
+    monkeypatch.setattr(limits, "TALLIED_AREAS_COUNT", 19)
+    with pytest.raises(DefinitionError, match="2 contests in 10 areas are 20 tallies"):
+        load_definition(folder)
+
+
 def test_file_too_long(tmp_path: Path) -> None:
     """election.toml is not read beyond its cap."""
     toml = SMALL_TOML.encode() + b"#" * limits.DEFINITION_FILE
