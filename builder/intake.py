@@ -10,7 +10,7 @@ from builder import limits
 from builder.election import Contest, Definition
 from builder.errors import PackageError
 from builder.recap import Package, parse_rows
-from builder.rows import KEY, Rows, package_text, typed_rows
+from builder.rows import KEY, Rows, package_text, typed_rows, votes_given
 from builder.rules import INTEGER, NOT_AN_INTEGER, REFUSE_RULES
 
 __all__ = ["Broken", "Verdict", "check_cover", "judge"]
@@ -223,7 +223,9 @@ def _prepare(
             pl.lit(False).alias("was_reported"),
             pl.lit(False).alias("spelt_otherwise"),
         )
-    reported = pl.all_horizontal(pl.col(name).is_not_null() for name in contest.votes) & ~pl.col("withdrawn")
+    # Also what was withdrawn or emptied since: else two packages would do, without a reason, what one may not.
+    reported = votes_given(contest)
+    once = rows.replaced.filter(reported).select(*KEY).unique().with_columns(was_once=True).rename({"area": "row"})
     known = rows.current.select(
         *KEY,
         pl.col("revision").alias("known_revision"),
@@ -233,9 +235,10 @@ def _prepare(
     near = known.filter("counts").join(frame.select("row"), on="row", how="semi")
     spelt = near.group_by("recap", "row", _NUMBER).agg(pl.len().alias("spellings"))
     frame = frame.join(known, on=["recap", "row", "station"], how="left", maintain_order="left")
+    frame = frame.join(once, on=["recap", "row", "station"], how="left", maintain_order="left")
     frame = frame.join(spelt, on=["recap", "row", "number"], how="left", maintain_order="left")
     return frame.with_columns(
         pl.col("known_revision").fill_null(0),
-        pl.col("was_reported").fill_null(False),
+        pl.coalesce("was_once", "was_reported", False).alias("was_reported"),
         (pl.col("spellings").fill_null(0) > pl.col("counts").fill_null(False)).alias("spelt_otherwise"),
     )

@@ -428,6 +428,18 @@ def test_revision_keeps_the_old_value() -> None:
     assert history.filter(here).select("old_votes_1", "votes_1").rows() == [(10, 11)]
 
 
+@pytest.mark.parametrize("between", [row("111", "1", 2, "withdrawn"), row("111", "1", 2)], ids=["withdrawn", "emptied"])
+def test_no_detour_spares_a_reason(between: str) -> None:
+    """Figures that replace others need a reason, also where a package between took those away with one of its own: 10 votes were 77 without."""
+    rows = known_rows()
+    accept(SMALL, make_package(SMALL, between, reason="duplicate"), rows=rows, known=3)
+    back = row("111", "1", 3, **VOTES | {"votes_1": 77})
+    assert {broken.rule for broken in judge([make_package(SMALL, back)], rows, SMALL, 4)[0].broken} == {
+        "reason-missing"
+    }
+    accept(SMALL, make_package(SMALL, back, reason="court"), rows=rows, known=4)
+
+
 def test_late_figures_need_no_reason() -> None:
     """Figures for a row that had none are not a change of a published one."""
     rows = known_rows()
