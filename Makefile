@@ -9,8 +9,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Tests write and remove files without end: in memory, where a machine has that much, not on its disk.
-SCRATCH := $(shell findmnt -nbo AVAIL,OPTIONS /dev/shm 2> /dev/null | awk '$$1 > 4e9 && !/noexec/ {print "/dev/shm"}')
+# Tests write and remove files without end: in memory, where a machine has two gigabytes of it for each of their processes, not on its disk.
+SCRATCH := $(shell findmnt -nbo AVAIL,OPTIONS -T /dev/shm 2> /dev/null | tail -1 | awk -v cores="$$(nproc)" '$$1 > 2e9 * cores && !/noexec/ {print "/dev/shm"}')
 
 .PHONY: demo test check national bench lighthouse programs
 

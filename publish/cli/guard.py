@@ -127,10 +127,10 @@ def freeze(directory: Path, passphrase_file: Path | None, reason: str, end: bool
         raise PublishError("the reason is one line of at most 500 characters")
     path, state = workspace.directory / "frozen.toml", "goes on here" if end else "is frozen here: nothing is taken in"
     with workspace.lock(), Flow(workspace, stages, now(), passphrase_file) as flow:
-        flow.keyring.unlock()  # the public is to be told of what changes here
         if end:
+            flow.keyring.unlock()  # the public is to be told that it goes on
             path.unlink(missing_ok=True)
-        else:
+        else:  # whoever stops everything in need does not wait for a passphrase
             since = before.get("since") or f"{flow.now:%Y-%m-%dT%H:%M:%SZ}"
             quoted = json.dumps(reason, ensure_ascii=False)
             durable.write_file(path, f'since = "{since}"\nreason = {quoted}\n'.encode())

@@ -26,7 +26,7 @@ from builder.site import entry_of
 from publish import limits
 from publish.cli.main import terbit
 from publish.config import GuardConfig
-from publish.errors import FrozenError, KeyFileError, PendingError, SigningError, TargetError
+from publish.errors import FrozenError, PendingError, SigningError, TargetError
 from publish.guard.alerts import Alerts
 from publish.guard.judge import Finding, exit_code
 from publish.guard.patrol import Patrol
@@ -718,8 +718,8 @@ def test_freeze_on_the_command_line(folder: Place) -> None:
         hint.write_bytes(b'{"frozen":{}}')
 
 
-def test_a_freeze_asks_for_the_passphrase_first(folder: Place, tmp_path: Path) -> None:
-    """With encrypted keys neither a freeze nor its end changes anything here before the public can be told of it."""
+def test_a_freeze_waits_for_no_passphrase(folder: Place, tmp_path: Path) -> None:
+    """With encrypted keys a freeze stops everything here at once, and the same command tells the public later; its end changes nothing before the public can be told."""
     hint, frozen, passphrase = (
         folder.root / "uji/latest.json",
         folder.directory / "frozen.toml",
@@ -727,14 +727,14 @@ def test_a_freeze_asks_for_the_passphrase_first(folder: Place, tmp_path: Path) -
     )
     passphrase.write_bytes(b"rahasia\n")
     encrypt_keys(folder.directory, b"rahasia")
-    given = ["--passphrase-file", str(passphrase)]
-    for words, before in ((["--reason", "diperiksa"], False), (["--end"], True)):
+    for words, told in ((["--reason", "diperiksa"], False), (["--end"], True)):
         refused = command(folder.directory, "freeze", *words)
-        assert isinstance(refused.exception, KeyFileError)
         assert "give its passphrase with --passphrase-file FILE" in str(refused.exception)
-        assert (frozen.exists(), "frozen" in json.loads(hint.read_bytes())) == (before, before)
-        assert command(folder.directory, "freeze", *words, *given).exit_code == 0
-        assert (frozen.exists(), "frozen" in json.loads(hint.read_bytes())) == (not before, not before)
+        assert refused.exit_code == 1
+        assert frozen.exists()
+        assert ("frozen" in json.loads(hint.read_bytes())) == told
+        assert command(folder.directory, "freeze", *words, "--passphrase-file", str(passphrase)).exit_code == 0
+        assert (frozen.exists(), "frozen" in json.loads(hint.read_bytes())) == (not told, not told)
 
 
 def test_a_freeze_has_a_reason(folder: Place) -> None:
