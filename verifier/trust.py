@@ -76,7 +76,7 @@ class TrustStore:
     def find(self, place: str, state: Path | None = None) -> Trust:
         """The root that was trusted at `place`, or whatever `state` holds, from an earlier run."""
         state = state or self._remembered(place)
-        if state is None or not (state / "root.json").is_file():
+        if state is None or _read_root(state / "root.json") is None:
             raise NoTrustError(
                 f"nothing says which keys may sign for {place}: give --root FILE, a root.json from a source that you "
                 "trust, or --root-sha256 HEX, its printed fingerprint. Later runs remember it"
@@ -86,7 +86,7 @@ class TrustStore:
     def _remembered(self, place: str) -> Path | None:
         try:
             return self._home / "roots" / self._place(place).read_text()
-        except OSError:
+        except (OSError, ValueError):  # gone, or damaged on the disk
             return None
 
     def pin_file(self, file: Path, state: Path | None = None) -> Trust:
@@ -147,7 +147,7 @@ def _read_root(file: Path) -> tuple[int, bytes] | None:
     try:
         with file.open("rb") as stream:
             return _signed_part(stream.read(limits.ROOT_METADATA))
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a path with NUL in it, out of a damaged file
         return None
 
 

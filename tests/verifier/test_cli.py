@@ -156,6 +156,24 @@ def test_trust_must_be_named_once(site: SiteSimulator, tmp_path: Path, environme
     assert run("site", other, *at(site), env=environment).exit_code == USAGE
 
 
+@pytest.mark.parametrize("damage", [b"", b"\xff\xfe{", b"{}", b"\0" * 50], ids=["empty", "no text", "no root", "NUL"])
+@pytest.mark.parametrize("damaged", ["places/*", "roots/*/root.json"])
+def test_a_damaged_memory_is_no_failed_site(
+    site: SiteSimulator, tmp_path: Path, environment: dict[str, str], damaged: str, damage: bytes
+) -> None:
+    """Where the own memory of whom to trust is damaged, that is asked for again: it was a traceback, or said that the site does not verify."""
+    folder = site.write(tmp_path / "public")
+    trusted = ["--root-sha256", fingerprint(site)]
+    assert run("site", folder, *trusted, *at(site), env=environment).exit_code == OK
+    (file,) = (tmp_path / "state" / "terbit").glob(damaged)
+    file.write_bytes(damage)
+    result = run("site", folder, *at(site), env=environment)
+    assert result.exit_code == USAGE
+    assert "nothing says which keys may sign" in result.stderr
+    assert run("site", folder, *trusted, *at(site), env=environment).exit_code == OK
+    assert run("site", folder, *at(site), env=environment).exit_code == OK
+
+
 def test_a_wrong_fingerprint_is_refused(site: SiteSimulator, tmp_path: Path, environment: dict[str, str]) -> None:
     """A root that does not have the printed fingerprint is refused, and nothing is remembered."""
     folder = site.write(tmp_path / "public")
