@@ -66,8 +66,10 @@ def check_cover(package: Package, definition: Definition) -> tuple[Broken, ...]:
     return ()
 
 
-# Two spellings of one station, 7 and 007, are two rows; but its votes count once.
-_NUMBER = pl.col("station").fill_null("").str.strip_chars_start("0").alias("number")
+# Two spellings of one station, 7 and 007, or KSK-1 and ksk-001, are two rows; but its votes count once.
+_NUMBER = (
+    pl.col("station").fill_null("").str.to_lowercase().str.replace_all("(^|[^0-9])0+([0-9])", "$1$2").alias("number")
+)
 
 
 def judge(packages: Sequence[Package], rows: dict[str, Rows], definition: Definition, known: int) -> list[Verdict]:

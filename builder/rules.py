@@ -62,7 +62,7 @@ REFUSE_RULES: tuple[RefuseRule, ...] = (
     RefuseRule("wrong-level", "area", "polling stations belong to areas of the last level", _count & ~pl.col("last_level")),
     RefuseRule("state", "state", "is neither empty nor 'withdrawn'", ~pl.col("state").is_in(["", "withdrawn"])),
     RefuseRule("duplicate-row", "station", "stands twice in this package", pl.col("repeated")),
-    RefuseRule("duplicate-row", "station", "is known with more or fewer zeros before it; spell it so, or withdraw that one first", ~pl.col("withdrawn") & pl.col("spelt_otherwise")),
+    RefuseRule("duplicate-row", "station", "is known with other zeros or capitals; spell it so, or withdraw that one first", ~pl.col("withdrawn") & pl.col("spelt_otherwise")),
     RefuseRule("wrong-revision", "revision", "must be the known revision plus one", pl.col("revision") != pl.col("known_revision") + 1),
     RefuseRule("withdrawn-figures", "state", "a withdrawn row has no figures", pl.col("withdrawn") & ~_empty_figures),
     RefuseRule("withdrawn-unknown", "state", "a row that was never handed in cannot be withdrawn", pl.col("withdrawn") & (pl.col("known_revision") == 0)),

@@ -64,6 +64,8 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str, int | None]] = {
     "row twice": (row("112", "1", **VOTES) * 2, {}, "duplicate-row", 3),
     "row twice, two figures": (row("112", "1", votes_1=1) + row("112", "1", votes_1=2), {}, "duplicate-row", 3),
     "row twice, spelt otherwise": (row("112", "1", **VOTES) + row("112", "01", **VOTES), {}, "duplicate-row", 3),
+    "row twice, other capitals": (row("112", "KSK-1", **VOTES) + row("112", "ksk-1", **VOTES), {}, "duplicate-row", 3),
+    "row twice, zeros within": (row("112", "KSK-001", **VOTES) + row("112", "KSK-1", **VOTES), {}, "duplicate-row", 3),
     "known station, spelt otherwise": (row("111", "001", **VOTES), {}, "duplicate-row", 2),
     "revision 1 again": (row("111", "1", 1, **VOTES), {"reason": "source"}, "wrong-revision", 2),
     "revision that jumps": (row("111", "1", 3, **VOTES), {"reason": "source"}, "wrong-revision", 2),
