@@ -1,5 +1,6 @@
 """A mirror of what the publisher really published, caught up over HTTP: what it fetches, and that it is whole at every moment."""
 
+import gc
 import json
 import random
 import re
@@ -58,6 +59,7 @@ class Origin:
             with mirror.lock():
                 return sync(mirror, Upstreams(mirror.settings.upstreams), now, full=full)
         finally:
+            gc.collect()  # a mirror's connections end with its process
             self.asked = [path.removeprefix("/uji/") for _, path in self.proxy.requests[before:]]
 
     def correct(self, now: datetime = LATER) -> None:
@@ -71,7 +73,9 @@ class Origin:
 
 
 @pytest.fixture
-def origin(first_release: Path, tmp_path: Path) -> Iterator[Origin]:
+def origin(first_release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Origin]:
+    # One process is a hundred mirrors after each other, and theirs are all one address.
+    monkeypatch.setattr(limits, "SERVED_CONNECTIONS_OF_ADDRESS_COUNT", limits.SERVED_CONNECTIONS_COUNT)
     workspace = copy_tree(first_release, tmp_path / "workspace")
     with mirroring(workspace / "public") as url, FaultProxy(url) as proxy:
         root = workspace / "keys" / "metadata" / "1.root.json"
