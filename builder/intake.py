@@ -225,17 +225,19 @@ def _prepare(
             pl.lit(False).alias("was_reported"),
             pl.lit(False).alias("spelt_otherwise"),
         )
+    # Of what is known, that of these rows' areas alone: one station is corrected in a nation.
+    here = frame.select(area="row").unique()
+    current, replaced = (part.join(here, on="area", how="semi") for part in (rows.current, rows.replaced))
     # Also what was withdrawn or emptied since: else two packages would do, without a reason, what one may not.
     reported = votes_given(contest)
-    once = rows.replaced.filter(reported).select(*KEY).unique().with_columns(was_once=True).rename({"area": "row"})
-    known = rows.current.select(
+    once = replaced.filter(reported).select(*KEY).unique().with_columns(was_once=True).rename({"area": "row"})
+    known = current.select(
         *KEY,
         pl.col("revision").alias("known_revision"),
         reported.alias("was_reported"),
         (~pl.col("withdrawn")).alias("counts"),
     ).rename({"area": "row"})
-    near = known.filter("counts").join(frame.select("row"), on="row", how="semi")
-    spelt = near.group_by("recap", "row", _NUMBER).agg(pl.len().alias("spellings"))
+    spelt = known.filter("counts").group_by("recap", "row", _NUMBER).agg(pl.len().alias("spellings"))
     frame = frame.join(known, on=["recap", "row", "station"], how="left", maintain_order="left")
     frame = frame.join(once, on=["recap", "row", "station"], how="left", maintain_order="left")
     frame = frame.join(spelt, on=["recap", "row", "number"], how="left", maintain_order="left")
